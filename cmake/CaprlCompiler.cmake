@@ -1,0 +1,28 @@
+# Language level, warnings, linker, ccache and sanitizers for all of caprl's targets.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+find_program(CAPRL_CCACHE ccache)
+if(CAPRL_CCACHE)
+  # ccache can reuse objects built with a precompiled header only with these settings.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${CAPRL_CCACHE})
+endif()
+
+add_library(caprl_options INTERFACE)
+target_compile_options(caprl_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-parameter -fpch-preprocess>)
+target_include_directories(caprl_options INTERFACE ${CMAKE_SOURCE_DIR}/include)
+target_link_options(caprl_options INTERFACE -fuse-ld=lld)
+if(CAPRL_SANITIZE)
+  target_compile_options(caprl_options INTERFACE
+    -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-sanitize=vptr -fno-omit-frame-pointer -g1)
+  target_link_options(caprl_options INTERFACE -fsanitize=address,undefined)
+endif()

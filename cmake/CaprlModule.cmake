@@ -1,0 +1,27 @@
+# caprl_module(NAME SOURCES a.cpp … USES modules and libraries … [TORCH])
+# One static library caprl_<NAME> from src/<NAME>. TORCH: it may include Torch and shares the precompiled header.
+function(caprl_module name)
+  cmake_parse_arguments(arg "TORCH" "" "SOURCES;USES" ${ARGN})
+  add_library(caprl_${name} STATIC ${arg_SOURCES})
+  target_link_libraries(caprl_${name} PUBLIC caprl_options ${arg_USES})
+  if(arg_TORCH)
+    target_link_libraries(caprl_${name} PUBLIC caprl_torch)
+    target_precompile_headers(caprl_${name} REUSE_FROM caprl_pch)
+  endif()
+endfunction()
+
+# caprl_test(NAME SOURCES a_test.cpp … USES modules … [TORCH]): one GoogleTest executable test_<NAME>.
+function(caprl_test name)
+  cmake_parse_arguments(arg "TORCH" "" "SOURCES;USES" ${ARGN})
+  add_executable(test_${name} ${arg_SOURCES})
+  target_link_libraries(test_${name} PRIVATE caprl_options ${arg_USES} GTest::gtest_main GTest::gmock)
+  target_compile_definitions(test_${name} PRIVATE
+    CAPRL_SOURCE_DIR="${CMAKE_SOURCE_DIR}" CAPRL_TEST_FILES="${CMAKE_SOURCE_DIR}/tests/data"
+    CAPRL_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  if(arg_TORCH)
+    target_link_libraries(test_${name} PRIVATE caprl_torch)
+    target_precompile_headers(test_${name} REUSE_FROM caprl_pch)
+  endif()
+  add_test(NAME ${name} COMMAND test_${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 600)
+endfunction()

@@ -1,0 +1,88 @@
+// Typed configuration: each struct describes its own fields once; reading YAML, writing the resolved config and
+// docs/CONFIG.md all walk that description.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <initializer_list>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace caprl {
+
+/// Closed interval that a number must lie in.
+struct Range {
+  double min = -std::numeric_limits<double>::infinity();
+  double max = std::numeric_limits<double>::infinity();
+};
+
+/// Walks the fields of config structs. A struct S takes part by a member `void fields(ConfigVisitor& v)` that names every
+/// field once:
+///   v.field("lr", lr, "peak learning rate", Range{0, 1});
+///   v.choice("schedule", schedule, {{"constant", Schedule::kConstant}, …}, "shape after warm-up");
+///   v.section("optimizer", optimizer, "AdamW");
+class ConfigVisitor {
+ public:
+  virtual ~ConfigVisitor() = default;
+  virtual void field(std::string_view key, bool& value, std::string_view doc) = 0;
+  virtual void field(std::string_view key, int64_t& value, std::string_view doc, Range range = {}) = 0;
+  virtual void field(std::string_view key, double& value, std::string_view doc, Range range = {}) = 0;
+  virtual void field(std::string_view key, std::string& value, std::string_view doc) = 0;
+  virtual void field(std::string_view key, std::vector<std::string>& value, std::string_view doc) = 0;
+  virtual void field(std::string_view key, std::vector<double>& value, std::string_view doc, Range range = {}) = 0;
+  /// null in YAML means absent.
+  virtual void field(std::string_view key, std::optional<int64_t>& value, std::string_view doc, Range range = {}) = 0;
+  virtual void field(std::string_view key, std::optional<double>& value, std::string_view doc, Range range = {}) = 0;
+
+  template <class E>
+  void choice(std::string_view key, E& value,
+              std::initializer_list<std::pair<std::string_view, E>> names, std::string_view doc) {
+    std::vector<std::string> all;
+    std::string current;
+    for (const auto& [name, meaning] : names) {
+      all.emplace_back(name);
+      if (meaning == value) current = name;
+    }
+    choice_field(key, current, all, doc);
+    for (const auto& [name, meaning] : names)
+      if (name == current) value = meaning;
+  }
+
+  template <class S>
+  void section(std::string_view key, S& value, std::string_view doc) {
+    if (!begin_section(key, doc)) return;
+    value.fields(*this);
+    end_section();
+  }
+
+ protected:
+  virtual void choice_field(std::string_view key, std::string& value,
+                            const std::vector<std::string>& names, std::string_view doc) = 0;
+  /// False: the section is to be skipped.
+  virtual bool begin_section(std::string_view key, std::string_view doc) = 0;
+  virtual void end_section() = 0;
+};
+
+/// Something with fields(), behind a plain interface so that the readers need no templates.
+class ConfigRoot {
+ public:
+  virtual ~ConfigRoot() = default;
+  virtual void fields(ConfigVisitor& v) = 0;
+};
+
+/// Reads the YAML file into `root` (defaults stay where the file is silent), then applies `overrides`
+/// ("key.path=value", the value in YAML syntax), then any cross-field check is the caller's.
+/// Throws InputError "FILE:LINE:COLUMN: …" for unknown (with the nearest known key), duplicate, ill-typed and
+/// out-of-range keys; overrides are reported as "--set key.path=value: …".
+void load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides, ConfigRoot& root);
+
+/// The resolved config as YAML, every key written, in declaration order. Reads back to the same values.
+std::string config_to_yaml(ConfigRoot& root);
+
+/// Markdown tables of every key: path, type, default, allowed values, meaning.
+std::string config_to_markdown(ConfigRoot& root);
+
+}  // namespace caprl

@@ -1,0 +1,45 @@
+// A model's weights: contiguous buffers with named views.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace caprl {
+
+struct ParameterSpec {
+  std::string name;            // the Hugging Face hub name in the model directory
+  std::vector<int64_t> shape;
+};
+
+/// All parameters of one model in two contiguous buffers of one dtype: the trainable ones, then the frozen ones, each in
+/// declaration order. Views alias the buffers, so an optimizer, a checkpoint or a collective works on slices of them.
+class Parameters {
+ public:
+  /// Uninitialised storage for `specs`; those that `trainable` accepts get requires_grad.
+  Parameters(std::vector<ParameterSpec> specs, at::ScalarType dtype, at::Device device,
+             const std::function<bool(const std::string&)>& trainable);
+
+  const at::Tensor& get(const std::string& name) const;  // throws Error for an unknown name
+  const std::vector<ParameterSpec>& specs() const { return specs_; }
+  bool is_trainable(const std::string& name) const;
+  at::Tensor trainable_buffer() const { return trainable_; }  // [num_trainable]
+  at::Tensor frozen_buffer() const { return frozen_; }        // [num_frozen]
+  int64_t num_trainable() const { return trainable_.numel(); }
+  /// Names, offsets and sizes of the trainable views within trainable_buffer(), in order.
+  struct Slice {
+    std::string name;
+    int64_t offset, size;
+  };
+  const std::vector<Slice>& trainable_slices() const { return trainable_slices_; }
+
+ private:
+  std::vector<ParameterSpec> specs_;
+  std::vector<Slice> trainable_slices_;
+  at::Tensor trainable_, frozen_;
+  std::unordered_map<std::string, at::Tensor> views_;
+};
+
+}  // namespace caprl

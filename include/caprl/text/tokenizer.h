@@ -1,0 +1,35 @@
+// Tokenizers of Hugging Face model directories (tokenizer.json).
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace caprl {
+
+/// Immutable after loading; every method is thread safe.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  /// Reads DIR/tokenizer.json (and tokenizer_config.json where it adds tokens). InputError names the file and the unsupported
+  /// or missing part.
+  static std::shared_ptr<const Tokenizer> load(const std::filesystem::path& model_dir);
+
+  /// UTF-8 text to ids, no BOS/EOS added. With `parse_special` false the text of added tokens ("<|im_end|>") is ordinary text,
+  /// so user text can never inject them.
+  virtual std::vector<int64_t> encode(std::string_view text, bool parse_special) const = 0;
+  /// Ids to UTF-8; bytes that form no code point become U+FFFD, as in Hugging Face.
+  virtual std::string decode(std::span<const int64_t> ids, bool skip_special) const = 0;
+  virtual std::optional<int64_t> token_id(std::string_view token) const = 0;
+  /// Ids of added tokens (special or not), ascending.
+  virtual const std::vector<int64_t>& added_ids() const = 0;
+  /// 1 + the highest id. The model's embedding may have more rows.
+  virtual int64_t vocab_size() const = 0;
+};
+
+}  // namespace caprl

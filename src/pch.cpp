@@ -1,0 +1,1 @@
+// Carries the precompiled header that src/pch.h describes.
