@@ -1,0 +1,55 @@
+// The loss head: hidden states and the output head in, loss and gradients out, in token chunks.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace caprl::ops {
+
+enum class KlEstimator { kNone, kK1, kK2, kK3 };
+
+struct PolicyLossOptions {
+  double temperature = 1.0;          // logits are divided by it
+  double clip_ratio_low = 0.2;       // ratio clipped to [1 − low, 1 + high]
+  double clip_ratio_high = 0.2;
+  double clip_ratio_c = 3.0;         // dual clip for negative advantages; 0: off
+  KlEstimator kl = KlEstimator::kNone;
+  double kl_coef = 0.0;
+  double entropy_coeff = 0.0;        // loss −= entropy_coeff · entropy
+  int64_t chunk_tokens = 1024;       // rows of logits that exist at a time
+};
+
+/// One row per scored token. Undefined optional tensors mean "not used".
+struct PolicyLossInput {
+  at::Tensor targets;             // [N] int64
+  at::Tensor advantages;          // [N] float
+  at::Tensor weights;             // [N] float: mask and normaliser of the WHOLE step, so that losses of microbatches add up
+  at::Tensor old_logprobs;        // [N] float; undefined: strictly on-policy, the ratio is exactly 1
+  at::Tensor reference_logprobs;  // [N] float; needed with a KL estimator
+};
+
+struct PolicyLossResult {
+  at::Tensor loss;      // scalar, differentiable in hidden and head weight: Σ weights · token loss
+  at::Tensor logprobs;  // [N], no gradient, as are all below
+  at::Tensor entropy;   // [N] of the temperature-scaled distribution
+  at::Tensor ratio;     // [N]
+  at::Tensor clipped;   // [N] bool: the clip decided the token's loss
+  at::Tensor kl;        // [N], zeros without an estimator
+};
+
+/// hidden [N, H], head_weight [V, H] of one dtype (float, double, bfloat16; statistics in fp32, fp64 for double). Gradients
+/// are computed in the forward pass, three products in all; the result's backward only hands them on (scaled).
+PolicyLossResult policy_loss(const at::Tensor& hidden, const at::Tensor& head_weight,
+                             const PolicyLossInput& input, const PolicyLossOptions& options);
+
+/// Σ weights · (−log p(target)): supervised training. Same path as policy_loss.
+at::Tensor cross_entropy_loss(const at::Tensor& hidden, const at::Tensor& head_weight,
+                              const at::Tensor& targets, const at::Tensor& weights,
+                              int64_t chunk_tokens, at::Tensor* logprobs = nullptr);
+
+/// Forward only: log-probability of each target at a temperature, [N] float (double for double input).
+at::Tensor token_logprobs(const at::Tensor& hidden, const at::Tensor& head_weight,
+                          const at::Tensor& targets, double temperature, int64_t chunk_tokens = 1024,
+                          at::Tensor* entropy = nullptr);
+
+}  // namespace caprl::ops
