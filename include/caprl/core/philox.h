@@ -19,7 +19,10 @@ enum class RandomPurpose : uint64_t {
   kDemoWorld,          // ids: split, image
 };
 
-/// Philox4x32-10 (Salmon et al., SC 2011). The 64-bit key is a hash of (seed, purpose, ids), the 128-bit counter is the
+/// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+std::array<uint32_t, 4> philox4x32_10(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
+
+/// Numbers at addresses. The 64-bit key is a hash of (seed, purpose, ids), the 128-bit counter is the
 /// caller's. Copyable, stateless, thread safe.
 class CounterRng {
  public:
