@@ -22,7 +22,8 @@ struct RgbImage {
 RgbImage decode_image(std::span<const std::byte> bytes, std::string_view name, int64_t max_pixels = 178'956'970);
 RgbImage load_image(const std::filesystem::path& path);
 
-/// Pillow's bicubic resize, bit for bit (two 22-bit fixed-point passes, 8-bit between them).
+/// Bicubic resize equal to Pillow 13's, bit for bit (two 22-bit fixed-point passes, 8-bit between them). Earlier versions
+/// always resize rows first; Pillow 13 and this function start with the columns where the height shrinks by much more.
 RgbImage resize_bicubic(const RgbImage& image, int64_t width, int64_t height);
 
 /// preprocessor_config.json of the Qwen2-VL kind.
@@ -35,6 +36,8 @@ struct PatchConfig {
   float mean[3] = {0.48145466f, 0.4578275f, 0.40821073f};
   float std[3] = {0.26862954f, 0.26130258f, 0.27577711f};
 
+  /// Reads DIR/preprocessor_config.json, or the image processor's part of processor_config.json where there is one.
+  /// InputError names file and key for another kind of processor, ill-typed values and switched-off steps.
   static PatchConfig load(const std::filesystem::path& model_dir);
 };
 
@@ -54,6 +57,8 @@ struct ImagePatches {
   int64_t rows() const { return grid_t * grid_h * grid_w; }
   int64_t tokens(int64_t merge_size) const { return rows() / (merge_size * merge_size); }
 };
+/// Resized by smart_resize and resize_bicubic, then (value / 255 − mean) / std: the same floats as transformers' NumPy
+/// processor gives. A still image is repeated temporal_patch_size times.
 ImagePatches make_patches(const RgbImage& image, const PatchConfig& config);
 
 }  // namespace caprl

@@ -1,0 +1,124 @@
+// Pillow's two-pass bicubic in 22-bit fixed point (src/libImaging/Resample.c of Pillow, MIT-CMU
+// licence, is the reference for the arithmetic: the order of every floating-point operation below
+// decides last bits).
+#include <algorithm>
+#include <cmath>
+
+#include "caprl/core/error.h"
+#include "caprl/image/image.h"
+
+namespace caprl {
+namespace {
+
+constexpr int kPrecisionBits = 32 - 8 - 2;
+constexpr int32_t kRounding = 1 << (kPrecisionBits - 1);
+constexpr double kSupport = 2.0;  // of the bicubic kernel, in input pixels at scale 1
+
+double bicubic(double x) {
+  constexpr double a = -0.5;
+  x = std::abs(x);
+  if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+  if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * a;
+  return 0.0;
+}
+
+/// For each output place the input places it averages and their fixed-point weights.
+struct Taps {
+  int64_t stride = 0;            // weights kept per output place
+  std::vector<int64_t> first;    // [out] first input place
+  std::vector<int64_t> count;    // [out] number of input places
+  std::vector<int32_t> weights;  // [out, stride]
+};
+
+Taps make_taps(int64_t in, int64_t out) {
+  const double scale = static_cast<double>(in) / out;
+  const double filter_scale = std::max(scale, 1.0);
+  const double support = kSupport * filter_scale;
+  const double inverse = 1.0 / filter_scale;
+  Taps taps;
+  taps.stride = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
+  taps.first.resize(out);
+  taps.count.resize(out);
+  taps.weights.resize(out * taps.stride);
+  std::vector<double> exact(taps.stride);
+  for (int64_t x = 0; x < out; ++x) {
+    const double center = (x + 0.5) * scale;
+    const int64_t first = std::max<int64_t>(static_cast<int64_t>(center - support + 0.5), 0);
+    const int64_t end = std::min(static_cast<int64_t>(center + support + 0.5), in);
+    double sum = 0.0;
+    for (int64_t k = 0; k < end - first; ++k) {
+      exact[k] = bicubic((k + first - center + 0.5) * inverse);
+      sum += exact[k];
+    }
+    for (int64_t k = 0; k < end - first; ++k) {
+      if (sum != 0.0) exact[k] /= sum;
+      const double fixed = exact[k] * (1 << kPrecisionBits);
+      taps.weights[x * taps.stride + k] =
+          static_cast<int32_t>(fixed < 0 ? fixed - 0.5 : fixed + 0.5);
+    }
+    taps.first[x] = first;
+    taps.count[x] = end - first;
+  }
+  return taps;
+}
+
+uint8_t to_byte(int32_t sum) {
+  return static_cast<uint8_t>(std::clamp(sum >> kPrecisionBits, 0, 255));
+}
+
+RgbImage resize_rows(const RgbImage& image, int64_t width) {
+  const Taps taps = make_taps(image.width, width);
+  RgbImage result{width, image.height, std::vector<uint8_t>(3 * width * image.height)};
+  for (int64_t y = 0; y < image.height; ++y) {
+    const uint8_t* row = &image.pixels[3 * image.width * y];
+    uint8_t* to = &result.pixels[3 * width * y];
+    for (int64_t x = 0; x < width; ++x, to += 3) {
+      const uint8_t* from = row + 3 * taps.first[x];
+      const int32_t* weights = &taps.weights[x * taps.stride];
+      int32_t r = kRounding, g = kRounding, b = kRounding;
+      for (int64_t k = 0; k < taps.count[x]; ++k, from += 3) {
+        r += from[0] * weights[k];
+        g += from[1] * weights[k];
+        b += from[2] * weights[k];
+      }
+      to[0] = to_byte(r), to[1] = to_byte(g), to[2] = to_byte(b);
+    }
+  }
+  return result;
+}
+
+RgbImage resize_columns(const RgbImage& image, int64_t height) {
+  const Taps taps = make_taps(image.height, height);
+  const int64_t row_bytes = 3 * image.width;
+  RgbImage result{image.width, height, std::vector<uint8_t>(row_bytes * height)};
+  std::vector<int32_t> sums(row_bytes);
+  for (int64_t y = 0; y < height; ++y) {
+    std::fill(sums.begin(), sums.end(), kRounding);
+    for (int64_t k = 0; k < taps.count[y]; ++k) {
+      const uint8_t* from = &image.pixels[row_bytes * (taps.first[y] + k)];
+      const int32_t weight = taps.weights[y * taps.stride + k];
+      for (int64_t i = 0; i < row_bytes; ++i) sums[i] += from[i] * weight;
+    }
+    uint8_t* to = &result.pixels[row_bytes * y];
+    for (int64_t i = 0; i < row_bytes; ++i) to[i] = to_byte(sums[i]);
+  }
+  return result;
+}
+
+}  // namespace
+
+RgbImage resize_bicubic(const RgbImage& image, int64_t width, int64_t height) {
+  if (image.width < 1 || image.height < 1 || width < 1 || height < 1)
+    throw Error("resize_bicubic: expected sides of at least 1, got {} x {} to {} x {}", image.width,
+                image.height, width, height);
+  // A pass that changes no size is skipped.
+  if (width == image.width) return height == image.height ? image : resize_columns(image, height);
+  if (height == image.height) return resize_rows(image, width);
+  // Pillow's choice of the first pass since version 13; before, it always was the rows.
+  const bool columns_first =
+      height < image.height && image.height - height > 2 * (image.width - width);
+  return columns_first ? resize_rows(resize_columns(image, height), width)
+                       : resize_columns(resize_rows(image, width), height);
+}
+
+}  // namespace caprl
