@@ -7,8 +7,13 @@ if(NOT EXISTS ${torch_root}/lib/libtorch_cpu.so)
   message(FATAL_ERROR "LibTorch is not in ${torch_root}; run tools/setup first")
 endif()
 
+# The wheel carries the headers of another version of fmt; those of the library that is linked come first.
+get_target_property(fmt_include fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/include-first)
+file(CREATE_LINK ${fmt_include}/fmt ${CMAKE_BINARY_DIR}/include-first/fmt SYMBOLIC)
+
 add_library(caprl_torch INTERFACE)
-target_include_directories(caprl_torch SYSTEM INTERFACE
+target_include_directories(caprl_torch SYSTEM INTERFACE ${CMAKE_BINARY_DIR}/include-first
   ${torch_root}/include ${torch_root}/include/torch/csrc/api/include)
 target_link_directories(caprl_torch INTERFACE ${torch_root}/lib)
 target_link_libraries(caprl_torch INTERFACE torch_cpu c10)
