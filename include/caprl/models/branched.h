@@ -1,10 +1,12 @@
 // The one shape of work: a prefix that is read once, and branches that each continue it.
-// A group of captions is a prompt with G branches; a caption's questions are branches of the caption; a supervised example is a
-// prompt with one branch.
+// A group of captions is a prompt with G branches; a caption's questions are branches of the
+// caption; a supervised example is a prompt with one branch.
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -26,7 +28,8 @@ struct BranchedSequence {
   std::vector<std::vector<int64_t>> branches;  // may be none; a branch may be empty
 };
 
-/// Where the trees of a batch lie in the packed token dimension: tree after tree, [prefix | branch 0 | branch 1 | …].
+/// Where the trees of a batch lie in the packed token dimension: tree after tree, [prefix | branch
+/// 0 | branch 1 | …].
 struct BranchedLayout {
   struct Tree {
     int64_t begin = 0;                    // first token of the prefix
@@ -41,15 +44,18 @@ struct BranchedLayout {
 /// Several trees packed without padding, on the model's device.
 struct BranchedBatch {
   BranchedLayout layout;
-  at::Tensor ids;                // [N] int64
-  at::Tensor positions;          // [3, N] int64: temporal, height, width
-  at::Tensor pixel_values;       // [patches, columns] float32, undefined without images
+  at::Tensor ids;           // [N] int64
+  at::Tensor positions;     // [3, N] int64: temporal, height, width
+  at::Tensor pixel_values;  // [patches, columns] float32, undefined without images
   std::vector<std::array<int64_t, 3>> grids;  // (t, h, w) of each image
 };
+/// Error for an empty prefix and for ids outside the vocabulary; InputError for images that do not
+/// fit the prefix's image tokens.
 BranchedBatch pack(std::span<const BranchedSequence> trees, const Model& model);
 
-/// Every prefix token attends causally to its prefix; every branch token to the whole prefix and causally to its own branch.
-/// Reference path of every device: scaled dot product attention under a block mask. Differentiable.
+/// Every prefix token attends causally to its prefix; every branch token to the whole prefix and
+/// causally to its own branch. Reference path of every device: scaled dot product attention under a
+/// block mask. Differentiable. One object serves all layers of a forward pass; not thread safe.
 class BranchedAttention : public Attention {
  public:
   BranchedAttention(const BranchedLayout& layout, at::Device device);
@@ -57,10 +63,17 @@ class BranchedAttention : public Attention {
                     const at::Tensor& v) override;
 
  private:
-  BranchedLayout layout_;
-  at::Tensor gather_;   // [trees, longest] packed index of each padded place
-  at::Tensor scatter_;  // [N] padded place of each packed token
-  at::Tensor mask_;     // [trees, 1, longest, longest] bool, true = may attend
+  at::Tensor pad(const at::Tensor& packed) const;    // [N, H, D] → [trees, H, longest, D]
+  at::Tensor unpad(const at::Tensor& padded) const;  // and back
+  const at::Tensor& additive_mask(at::ScalarType dtype);
+
+  int64_t num_trees_, longest_, num_tokens_;
+  at::Tensor gather_;   // [trees · longest] packed index of each padded place; undefined: trees of
+                        // one length
+  at::Tensor scatter_;  // [N] padded place of each packed token; as gather_
+  at::Tensor
+      mask_;  // [trees, 1, longest, longest] bool, true = may attend; undefined: plain causal
+  at::Tensor additive_mask_;  // mask_ as 0 and −∞ in the dtype of the queries seen last
 };
 
 }  // namespace caprl

@@ -2,6 +2,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -29,35 +30,52 @@ struct ModelOptions {
 /// What callers need to know of an architecture without knowing the architecture.
 struct ModelTraits {
   std::string architecture;  // "Qwen2_5_VLForConditionalGeneration", "Qwen2ForCausalLM"
-  int64_t vocab_size = 0, hidden_size = 0, num_layers = 0, num_heads = 0, num_kv_heads = 0, head_dim = 0;
+  int64_t vocab_size = 0, hidden_size = 0, num_layers = 0, num_heads = 0, num_kv_heads = 0,
+          head_dim = 0;
   std::vector<int64_t> eos_ids;           // config.json and generation_config.json
   std::optional<int64_t> image_token_id;  // absent: a text-only model
   std::vector<int64_t> vision_token_ids;  // never sampled
   int64_t merge_size = 2;                 // patches per image token = merge_size²
 };
 
-/// Weights are shared by everything that runs the model: rollout, training, scoring. const methods may be called from several
-/// threads as long as nobody updates the weights.
+/// What a config.json stands for, found without allocating anything.
+struct ModelDescription {
+  ModelTraits traits;
+  std::vector<ParameterSpec> parameters;  // with lm_head.weight unless the config ties it
+};
+/// InputError "WHERE: …" naming the key that is missing, ill-typed, unsupported or contradicts
+/// another.
+ModelDescription describe_model(const nlohmann::json& config, const std::string& where);
+
+/// Weights are shared by everything that runs the model: rollout, training, scoring. const methods
+/// may be called from several threads as long as nobody updates the weights.
 class Model {
  public:
   virtual ~Model() = default;
 
-  /// Reads config.json, checks every tensor's name and shape against it, loads. InputError names the file and the tensor.
+  /// Reads config.json, checks every tensor's name and shape against it, loads. Names may be those
+  /// of the hub or those that transformers uses in memory ("model.language_model.…"). The
+  /// vocabulary size is that of the embedding tensor. A stored output head is passed over if the
+  /// config ties it. InputError names the file and the tensor.
   static std::unique_ptr<Model> load(const std::filesystem::path& dir, const ModelOptions& options);
   /// Random weights: normal(0, initializer_range) by counter-based numbers, norms one, biases zero.
-  static std::unique_ptr<Model> random(const nlohmann::json& config, uint64_t seed, const ModelOptions& options);
+  static std::unique_ptr<Model> random(const nlohmann::json& config, uint64_t seed,
+                                       const ModelOptions& options);
 
   virtual const ModelTraits& traits() const = 0;
   virtual Parameters& parameters() = 0;
   virtual const Parameters& parameters() const = 0;
 
-  /// Token embeddings with image features in the places of the image tokens: [N, H]. Error if they do not match in number.
+  /// Token embeddings with image features in the places of the image tokens: [N, H]. Error if they
+  /// do not match in number.
   virtual at::Tensor embed(const BranchedBatch& batch) const = 0;
   /// Token embeddings alone: ids [N] → [N, H].
   virtual at::Tensor embed_tokens(const at::Tensor& ids) const = 0;
   /// Decoder and final norm: embeddings [N, H], positions [3, N] → hidden states [N, H].
-  virtual at::Tensor decode(const at::Tensor& embeddings, const at::Tensor& positions, Attention& attention) const = 0;
-  /// The output head's weight [V, H]; with tied embeddings the embedding itself. Logits are hidden · weightᵀ.
+  virtual at::Tensor decode(const at::Tensor& embeddings, const at::Tensor& positions,
+                            Attention& attention) const = 0;
+  /// The output head's weight [V, H]; with tied embeddings the embedding itself. Logits are hidden
+  /// · weightᵀ.
   virtual const at::Tensor& head_weight() const = 0;
 
   /// Positions (t, h, w) of a prompt's tokens; `next` is the position of the first token after it.
@@ -68,12 +86,17 @@ class Model {
   virtual Positions positions(const Prompt& prompt) const = 0;
 };
 
-/// Replaces each image's single pad in `ids` by as many as its patches give. InputError if pads and images differ in number.
-Prompt expand_images(std::vector<int64_t> ids, std::vector<std::shared_ptr<const ImagePatches>> images,
+/// Replaces each image's single pad in `ids` by as many as its patches give. InputError if pads and
+/// images differ in number.
+Prompt expand_images(std::vector<int64_t> ids,
+                     std::vector<std::shared_ptr<const ImagePatches>> images,
                      const ModelTraits& traits);
 
-/// Writes DIR as a Hugging Face model directory: weights under the source's names and dtype, every other file of `source_dir`
-/// verbatim.
-void save_model(const Model& model, const std::filesystem::path& source_dir, const std::filesystem::path& dir);
+/// Writes DIR as a Hugging Face model directory: weights under the names and in the dtypes of
+/// `source_dir`, whose other files are copied verbatim (weights in other formats, hidden files and
+/// subfolders are not). Error if `source_dir` describes another model; InputError if DIR already
+/// holds weights.
+void save_model(const Model& model, const std::filesystem::path& source_dir,
+                const std::filesystem::path& dir);
 
 }  // namespace caprl

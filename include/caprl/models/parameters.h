@@ -5,17 +5,20 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace caprl {
 
 struct ParameterSpec {
-  std::string name;            // the Hugging Face hub name in the model directory
+  std::string
+      name;  // the name that published checkpoints use: "visual.…", "model.…", "lm_head.weight"
   std::vector<int64_t> shape;
 };
 
-/// All parameters of one model in two contiguous buffers of one dtype: the trainable ones, then the frozen ones, each in
-/// declaration order. Views alias the buffers, so an optimizer, a checkpoint or a collective works on slices of them.
+/// All parameters of one model in two contiguous buffers of one dtype: the trainable ones, then the
+/// frozen ones, each in declaration order. Views alias the buffers, so an optimizer, a checkpoint
+/// or a collective works on slices of them.
 class Parameters {
  public:
   /// Uninitialised storage for `specs`; those that `trainable` accepts get requires_grad.
@@ -23,6 +26,7 @@ class Parameters {
              const std::function<bool(const std::string&)>& trainable);
 
   const at::Tensor& get(const std::string& name) const;  // throws Error for an unknown name
+  bool contains(const std::string& name) const { return views_.contains(name); }
   const std::vector<ParameterSpec>& specs() const { return specs_; }
   bool is_trainable(const std::string& name) const;
   at::Tensor trainable_buffer() const { return trainable_; }  // [num_trainable]

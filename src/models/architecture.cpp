@@ -1,0 +1,83 @@
+#include "architecture.h"
+
+#include <algorithm>
+
+#include "caprl/io/json.h"
+#include "qwen2.h"
+#include "qwen2_5_vl.h"
+
+namespace caprl {
+namespace {
+
+struct Family {
+  std::string_view architecture;
+  Architecture (*describe)(const ConfigReader& config);
+};
+
+constexpr Family kFamilies[] = {
+    {"Qwen2ForCausalLM", describe_qwen2},
+    {"Qwen2_5_VLForConditionalGeneration", describe_qwen2_5_vl},
+};
+
+std::string known_architectures() {
+  std::string known;
+  for (const Family& family : kFamilies)
+    known += (known.empty() ? "" : ", ") + std::string(family.architecture);
+  return known;
+}
+
+}  // namespace
+
+std::string Architecture::canonical_name(std::string_view name) const {
+  for (const auto& [stored, canonical] : renamed_prefixes)
+    if (name.starts_with(stored)) return canonical + std::string(name.substr(stored.size()));
+  return std::string(name);
+}
+
+void Architecture::set_tied(bool value) {
+  tied = value;
+  std::erase_if(specs, [](const ParameterSpec& spec) { return spec.name == kHeadName; });
+  if (!value) specs.push_back({kHeadName, {traits.vocab_size, traits.hidden_size}});
+}
+
+void Architecture::set_vocab_size(int64_t size) {
+  traits.vocab_size = size;
+  for (ParameterSpec& spec : specs)
+    if (spec.name == kEmbeddingName || spec.name == kHeadName) spec.shape[0] = size;
+}
+
+Architecture describe_architecture(const nlohmann::json& config, const std::string& where) {
+  const ConfigReader reader(config, where);
+  const auto names = reader.strings_or("architectures", {});
+  if (names.empty())
+    reader.fail("architectures", "is missing or empty; known ones: {}", known_architectures());
+  for (const Family& family : kFamilies) {
+    if (family.architecture != names[0]) continue;
+    Architecture architecture = family.describe(reader);
+    architecture.traits.architecture = names[0];
+    if (architecture.tied) architecture.set_tied(*architecture.tied);
+    return architecture;
+  }
+  reader.fail("architectures", "names the unknown \"{}\"; known ones: {}", names[0],
+              known_architectures());
+}
+
+ModelDescription describe_model(const nlohmann::json& config, const std::string& where) {
+  Architecture architecture = describe_architecture(config, where);
+  architecture.set_tied(architecture.tied.value_or(false));
+  return {architecture.traits, architecture.specs};
+}
+
+void add_generation_eos_ids(ModelTraits& traits, const std::filesystem::path& model_dir) {
+  const auto path = model_dir / "generation_config.json";
+  if (!std::filesystem::exists(path)) return;
+  const nlohmann::json generation = read_json(path);
+  std::vector<int64_t> ids = ConfigReader(generation, path.string()).integer_list("eos_token_id");
+  ids.insert(ids.end(), traits.eos_ids.begin(), traits.eos_ids.end());
+  traits.eos_ids.clear();
+  for (const int64_t id : ids)
+    if (std::find(traits.eos_ids.begin(), traits.eos_ids.end(), id) == traits.eos_ids.end())
+      traits.eos_ids.push_back(id);
+}
+
+}  // namespace caprl

@@ -1,0 +1,85 @@
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "caprl/core/error.h"
+#include "caprl/models/model.h"
+
+namespace caprl {
+namespace {
+
+void check_image(const ImagePatches& image, int64_t columns, int64_t merge_size) {
+  if (image.grid_t != 1 || image.grid_h < merge_size || image.grid_w < merge_size ||
+      image.grid_h % merge_size != 0 || image.grid_w % merge_size != 0)
+    throw InputError("expected an image of 1 × {}m × {}n patches, got {} × {} × {}", merge_size,
+                     merge_size, image.grid_t, image.grid_h, image.grid_w);
+  if (image.columns != columns ||
+      image.values.size() != static_cast<size_t>(image.rows() * image.columns))
+    throw Error("[pack] expected {} × {} patch values, got {}", image.rows(), columns,
+                image.values.size());
+}
+
+at::Tensor pack_pixels(std::span<const BranchedSequence> trees, int64_t merge_size,
+                       std::vector<std::array<int64_t, 3>>& grids) {
+  int64_t rows = 0, columns = 0;
+  for (const BranchedSequence& tree : trees) {
+    for (const auto& image : tree.prefix.images) {
+      if (grids.empty()) columns = image->columns;
+      check_image(*image, columns, merge_size);
+      grids.push_back({image->grid_t, image->grid_h, image->grid_w});
+      rows += image->rows();
+    }
+  }
+  if (grids.empty()) return {};
+  at::Tensor pixels = at::empty({rows, columns}, at::kFloat);
+  float* out = pixels.mutable_data_ptr<float>();
+  for (const BranchedSequence& tree : trees)
+    for (const auto& image : tree.prefix.images)
+      out = std::copy(image->values.begin(), image->values.end(), out);
+  return pixels;
+}
+
+}  // namespace
+
+int64_t BranchedLayout::Tree::size() const {
+  int64_t total = prefix;
+  for (const int64_t length : branch_lengths) total += length;
+  return total;
+}
+
+BranchedBatch pack(std::span<const BranchedSequence> trees, const Model& model) {
+  const at::Device device = model.head_weight().device();
+  BranchedBatch batch;
+  std::vector<int64_t> ids;
+  std::vector<std::array<int64_t, 3>> places;
+  for (const BranchedSequence& tree : trees) {
+    if (tree.prefix.ids.empty()) throw Error("[pack] a prefix is empty");
+    auto& layout = batch.layout.trees.emplace_back();
+    layout.begin = static_cast<int64_t>(ids.size());
+    layout.prefix = static_cast<int64_t>(tree.prefix.ids.size());
+    const Model::Positions prefix = model.positions(tree.prefix);
+    ids.insert(ids.end(), tree.prefix.ids.begin(), tree.prefix.ids.end());
+    places.insert(places.end(), prefix.tokens.begin(), prefix.tokens.end());
+    for (const auto& branch : tree.branches) {
+      layout.branch_lengths.push_back(static_cast<int64_t>(branch.size()));
+      ids.insert(ids.end(), branch.begin(), branch.end());
+      for (int64_t t = 0; t < static_cast<int64_t>(branch.size()); ++t)
+        places.push_back({prefix.next + t, prefix.next + t, prefix.next + t});
+    }
+  }
+  for (const int64_t id : ids)
+    if (id < 0 || id >= model.traits().vocab_size)
+      throw Error("[pack] token id {} is outside the vocabulary of {}", id,
+                  model.traits().vocab_size);
+  batch.layout.num_tokens = static_cast<int64_t>(ids.size());
+  batch.ids = at::tensor(ids, at::kLong).to(device);
+  batch.positions = at::empty({static_cast<int64_t>(places.size()), 3}, at::kLong);
+  std::copy_n(places.data()->data(), places.size() * 3,
+              batch.positions.mutable_data_ptr<int64_t>());
+  batch.positions = batch.positions.t().contiguous().to(device);
+  batch.pixel_values = pack_pixels(trees, model.traits().merge_size, batch.grids);
+  if (batch.pixel_values.defined()) batch.pixel_values = batch.pixel_values.to(device);
+  return batch;
+}
+
+}  // namespace caprl

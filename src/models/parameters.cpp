@@ -1,0 +1,50 @@
+#include "caprl/models/parameters.h"
+
+#include <ATen/ATen.h>
+
+#include "caprl/core/error.h"
+
+namespace caprl {
+namespace {
+
+int64_t num_elements(const ParameterSpec& spec) {
+  int64_t count = 1;
+  for (const int64_t size : spec.shape) count *= size;
+  return count;
+}
+
+}  // namespace
+
+Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType dtype, at::Device device,
+                       const std::function<bool(const std::string&)>& trainable)
+    : specs_(std::move(specs)) {
+  int64_t sizes[2] = {0, 0};  // frozen, trainable
+  for (const ParameterSpec& spec : specs_) sizes[trainable(spec.name)] += num_elements(spec);
+  const auto options = at::TensorOptions(device).dtype(dtype);
+  frozen_ = at::empty({sizes[0]}, options);
+  trainable_ = at::empty({sizes[1]}, options);
+
+  int64_t offsets[2] = {0, 0};
+  for (const ParameterSpec& spec : specs_) {
+    const bool trained = trainable(spec.name);
+    const int64_t size = num_elements(spec);
+    const at::Tensor& buffer = trained ? trainable_ : frozen_;
+    // Detached, so that each is a leaf with a gradient of its own.
+    at::Tensor view = buffer.narrow(0, offsets[trained], size).view(spec.shape).detach();
+    view.set_requires_grad(trained);
+    if (!views_.emplace(spec.name, view).second)
+      throw Error("the parameter {} is declared twice", spec.name);
+    if (trained) trainable_slices_.push_back({spec.name, offsets[trained], size});
+    offsets[trained] += size;
+  }
+}
+
+const at::Tensor& Parameters::get(const std::string& name) const {
+  const auto it = views_.find(name);
+  if (it == views_.end()) throw Error("the model has no parameter {}", name);
+  return it->second;
+}
+
+bool Parameters::is_trainable(const std::string& name) const { return get(name).requires_grad(); }
+
+}  // namespace caprl

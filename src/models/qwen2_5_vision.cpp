@@ -1,0 +1,148 @@
+#include "qwen2_5_vision.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "caprl/ops/rms_norm.h"
+#include "caprl/ops/swiglu.h"
+
+namespace caprl {
+namespace {
+
+constexpr double kNormEps = 1e-6;  // fixed in the architecture
+
+GridOptions grid_options(const Qwen25VisionConfig& config, const at::Tensor& weight) {
+  const auto real = weight.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  return {.merge_size = config.merge_size,
+          .window_blocks = config.window_size / config.merge_size / config.patch_size,
+          .head_dim = config.hidden_size / config.num_heads,
+          .rope_theta = config.rope_theta,
+          .table = at::TensorOptions(weight.device()).dtype(real)};
+}
+
+/// q, k, v [sequences, length, heads, D] → the same shape.
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  return at::scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+      .transpose(1, 2);
+}
+
+at::Tensor concatenate(const std::vector<at::Tensor>& parts, int64_t dim) {
+  return parts.size() == 1 ? parts[0] : at::cat(parts, dim);
+}
+
+/// q, k, v [images, patches, heads, D] of one size, each window on its own.
+at::Tensor attend_in_windows(const GridPlan& plan, const at::Tensor& q, const at::Tensor& k,
+                             const at::Tensor& v) {
+  std::vector<at::Tensor> parts;
+  int64_t begin = 0;
+  for (const GridPlan::Windows& windows : plan.windows) {
+    const int64_t patches = windows.count * windows.patches;
+    const auto batch = [&](const at::Tensor& x) {
+      return x.narrow(1, begin, patches).reshape({-1, windows.patches, x.size(2), x.size(3)});
+    };
+    parts.push_back(
+        attend(batch(q), batch(k), batch(v)).reshape({q.size(0), patches, q.size(2), q.size(3)}));
+    begin += patches;
+  }
+  return concatenate(parts, 1);
+}
+
+}  // namespace
+
+Qwen25VisionTower::Qwen25VisionTower(Qwen25VisionConfig config, const Parameters& parameters)
+    : config_(std::move(config)),
+      patch_weight_HC_(parameters.get("visual.patch_embed.proj.weight")),
+      merger_norm_(parameters.get("visual.merger.ln_q.weight")),
+      merger_weight0_(parameters.get("visual.merger.mlp.0.weight")),
+      merger_bias0_(parameters.get("visual.merger.mlp.0.bias")),
+      merger_weight2_(parameters.get("visual.merger.mlp.2.weight")),
+      merger_bias2_(parameters.get("visual.merger.mlp.2.bias")),
+      grids_(grid_options(config_, patch_weight_HC_)) {
+  for (int64_t i = 0; i < config_.depth; ++i) {
+    const auto get = [&](const char* name) {
+      return parameters.get(fmt::format("visual.blocks.{}.{}", i, name));
+    };
+    const auto& full = config_.full_attention_blocks;
+    blocks_.push_back({.norm1 = get("norm1.weight"),
+                       .norm2 = get("norm2.weight"),
+                       .qkv_weight = get("attn.qkv.weight"),
+                       .qkv_bias = get("attn.qkv.bias"),
+                       .proj_weight = get("attn.proj.weight"),
+                       .proj_bias = get("attn.proj.bias"),
+                       .gate_weight = get("mlp.gate_proj.weight"),
+                       .gate_bias = get("mlp.gate_proj.bias"),
+                       .up_weight = get("mlp.up_proj.weight"),
+                       .up_bias = get("mlp.up_proj.bias"),
+                       .down_weight = get("mlp.down_proj.weight"),
+                       .down_bias = get("mlp.down_proj.bias"),
+                       .full_attention = std::find(full.begin(), full.end(), i) != full.end()});
+  }
+}
+
+at::Tensor Qwen25VisionTower::attention(const Block& block, const at::Tensor& hidden_PH,
+                                        const ImageBatch& images,
+                                        const ops::RotaryTable& table) const {
+  const int64_t heads = config_.num_heads, head_dim = config_.hidden_size / heads;
+  const auto qkv = at::linear(hidden_PH, block.qkv_weight, block.qkv_bias)
+                       .view({-1, 3, heads, head_dim})
+                       .unbind(1);
+  const at::Tensor q = ops::rotate(qkv[0], table), k = ops::rotate(qkv[1], table);
+  std::vector<at::Tensor> parts;
+  int64_t begin = 0;
+  for (const auto& [plan, count] : images.groups) {
+    const int64_t patches = count * plan->patches;
+    const auto batch = [&](const at::Tensor& x) {
+      return x.narrow(0, begin, patches).view({count, plan->patches, heads, head_dim});
+    };
+    const at::Tensor mixed = block.full_attention
+                                 ? attend(batch(q), batch(k), batch(qkv[2]))
+                                 : attend_in_windows(*plan, batch(q), batch(k), batch(qkv[2]));
+    parts.push_back(mixed.reshape({patches, config_.hidden_size}));
+    begin += patches;
+  }
+  return at::linear(concatenate(parts, 0), block.proj_weight, block.proj_bias);
+}
+
+at::Tensor Qwen25VisionTower::feed_forward(const Block& block, const at::Tensor& hidden_PH) const {
+  return at::linear(ops::swiglu(at::linear(hidden_PH, block.gate_weight, block.gate_bias),
+                                at::linear(hidden_PH, block.up_weight, block.up_bias)),
+                    block.down_weight, block.down_bias);
+}
+
+at::Tensor Qwen25VisionTower::merge(const at::Tensor& hidden_PH) const {
+  const int64_t columns = config_.hidden_size * config_.merge_size * config_.merge_size;
+  const at::Tensor blocks = ops::rms_norm(hidden_PH, merger_norm_, kNormEps).view({-1, columns});
+  return at::linear(at::gelu(at::linear(blocks, merger_weight0_, merger_bias0_)), merger_weight2_,
+                    merger_bias2_);
+}
+
+at::Tensor Qwen25VisionTower::forward(const at::Tensor& pixel_values_PC,
+                                      std::span<const std::array<int64_t, 3>> grids) const {
+  const ImageBatch images(grids, grids_, config_.merge_size, patch_weight_HC_.device());
+  const int64_t merge_unit = config_.merge_size * config_.merge_size;
+  if (pixel_values_PC.dim() != 2 || pixel_values_PC.size(0) != images.num_patches)
+    throw Error("[vision tower] expected {} patches, got {}", images.num_patches,
+                pixel_values_PC.size(0));
+  if (pixel_values_PC.size(1) != config_.columns())
+    throw InputError(
+        "the vision tower reads patches of {} values, got {}: preprocessor_config.json and "
+        "config.json do not belong together",
+        config_.columns(), pixel_values_PC.size(1));
+
+  at::Tensor hidden = at::linear(pixel_values_PC.to(patch_weight_HC_.scalar_type()),
+                                 patch_weight_HC_.view({config_.hidden_size, config_.columns()}));
+  if (images.order.defined())
+    hidden = hidden.view({-1, merge_unit, config_.hidden_size})
+                 .index_select(0, images.order)
+                 .view({-1, config_.hidden_size});
+  const ops::RotaryTable table = images.table();
+  for (const Block& block : blocks_) {
+    hidden = hidden + attention(block, ops::rms_norm(hidden, block.norm1, kNormEps), images, table);
+    hidden = hidden + feed_forward(block, ops::rms_norm(hidden, block.norm2, kNormEps));
+  }
+  const at::Tensor features = merge(hidden);
+  return images.inverse.defined() ? features.index_select(0, images.inverse) : features;
+}
+
+}  // namespace caprl

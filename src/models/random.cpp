@@ -1,0 +1,45 @@
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "architecture.h"
+#include "caprl/core/philox.h"
+
+namespace caprl {
+namespace {
+
+/// FNV-1a, 64 bit.
+uint64_t hash_name(std::string_view name) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+at::Tensor random_values(const ParameterSpec& spec, double deviation, uint64_t seed) {
+  if (spec.shape.size() == 1)
+    return spec.name.ends_with(".bias") ? at::zeros(spec.shape) : at::ones(spec.shape);
+  at::Tensor values = at::empty(spec.shape, at::kFloat);
+  float* out = values.mutable_data_ptr<float>();
+  const CounterRng rng(seed, RandomPurpose::kInitialization, {hash_name(spec.name)});
+  at::parallel_for(0, values.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      out[i] = static_cast<float>(deviation * rng.normal(static_cast<uint64_t>(i)));
+  });
+  return values;
+}
+
+}  // namespace
+
+std::unique_ptr<Model> Model::random(const nlohmann::json& config, uint64_t seed,
+                                     const ModelOptions& options) {
+  Architecture architecture = describe_architecture(config, "config");
+  architecture.set_tied(architecture.tied.value_or(false));
+  const at::NoGradGuard no_grad;
+  Parameters parameters(
+      architecture.specs, options.dtype, options.device,
+      [&](const std::string& name) { return architecture.trains(options.train, name); });
+  for (const ParameterSpec& spec : architecture.specs)
+    parameters.get(spec.name).copy_(random_values(spec, architecture.initializer_range, seed));
+  return architecture.build(architecture.traits, std::move(parameters));
+}
+
+}  // namespace caprl
