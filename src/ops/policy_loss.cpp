@@ -123,22 +123,28 @@ TokenTerms token_terms(const at::Tensor& logprobs, const PolicyLossInput& input,
                                                : token_terms<float>(logprobs, input, options);
 }
 
+/// Undefined where no gradient is wanted.
+struct Gradients {
+  at::Tensor hidden, weight;
+};
+
 /// Hands gradients that are known already to autograd.
 struct Precomputed : torch::autograd::Function<Precomputed> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor&,
-                            const at::Tensor&, const at::Tensor& loss, const at::Tensor& d_hidden,
-                            const at::Tensor& d_weight) {
-    context->save_for_backward({d_hidden, d_weight});
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden,
+                            const at::Tensor& weight, const at::Tensor& loss,
+                            const Gradients* gradients) {
+    context->saved_data["hidden"] = gradients->hidden;
+    context->saved_data["weight"] = gradients->weight;
     return loss.clone();
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 torch::autograd::variable_list gradients) {
-    const auto saved = context->get_saved_variables();
-    const double upstream = gradients[0].item<double>();
-    const auto scaled = [&](const at::Tensor& t) {
-      return !t.defined() || upstream == 1.0 ? t : t * upstream;
+                                                 torch::autograd::variable_list upstream) {
+    const double factor = upstream[0].item<double>();
+    const auto scaled = [&](const char* name) {
+      const at::Tensor gradient = context->saved_data[name].toTensor();
+      return !gradient.defined() || factor == 1.0 ? gradient : gradient * factor;
     };
-    return {scaled(saved[0]), scaled(saved[1]), {}, {}, {}};
+    return {scaled("hidden"), scaled("weight"), {}, {}};
   }
 };
 
@@ -241,7 +247,8 @@ PolicyLossResult policy_loss(const at::Tensor& hidden, const at::Tensor& head_we
   result.kl = joined(chunks.kl, real);
   const at::Tensor loss = joined(chunks.losses, real).sum();
   if (chunks.d_weight.defined()) chunks.d_weight = chunks.d_weight.to(head_weight.scalar_type());
-  result.loss = Precomputed::apply(hidden, head_weight, loss, chunks.d_hidden, chunks.d_weight);
+  const Gradients gradients{chunks.d_hidden, chunks.d_weight};
+  result.loss = Precomputed::apply(hidden, head_weight, loss, &gradients);
   return result;
 }
 
