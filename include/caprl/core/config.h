@@ -1,6 +1,7 @@
-// Typed configuration: each struct describes its own fields once; reading YAML, writing the resolved config and
-// docs/CONFIG.md all walk that description.
+// Typed configuration: each struct describes its own fields once; reading YAML, writing the
+// resolved config and docs/CONFIG.md all walk that description.
 #pragma once
+#include <concepts>
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
@@ -19,8 +20,8 @@ struct Range {
   double max = std::numeric_limits<double>::infinity();
 };
 
-/// Walks the fields of config structs. A struct S takes part by a member `void fields(ConfigVisitor& v)` that names every
-/// field once:
+/// Walks the fields of config structs. A struct S takes part by a member `void
+/// fields(ConfigVisitor& v)` that names every field once:
 ///   v.field("lr", lr, "peak learning rate", Range{0, 1});
 ///   v.choice("schedule", schedule, {{"constant", Schedule::kConstant}, …}, "shape after warm-up");
 ///   v.section("optimizer", optimizer, "AdamW");
@@ -28,14 +29,20 @@ class ConfigVisitor {
  public:
   virtual ~ConfigVisitor() = default;
   virtual void field(std::string_view key, bool& value, std::string_view doc) = 0;
-  virtual void field(std::string_view key, int64_t& value, std::string_view doc, Range range = {}) = 0;
-  virtual void field(std::string_view key, double& value, std::string_view doc, Range range = {}) = 0;
+  virtual void field(std::string_view key, int64_t& value, std::string_view doc,
+                     Range range = {}) = 0;
+  virtual void field(std::string_view key, double& value, std::string_view doc,
+                     Range range = {}) = 0;
   virtual void field(std::string_view key, std::string& value, std::string_view doc) = 0;
-  virtual void field(std::string_view key, std::vector<std::string>& value, std::string_view doc) = 0;
-  virtual void field(std::string_view key, std::vector<double>& value, std::string_view doc, Range range = {}) = 0;
+  virtual void field(std::string_view key, std::vector<std::string>& value,
+                     std::string_view doc) = 0;
+  virtual void field(std::string_view key, std::vector<double>& value, std::string_view doc,
+                     Range range = {}) = 0;
   /// null in YAML means absent.
-  virtual void field(std::string_view key, std::optional<int64_t>& value, std::string_view doc, Range range = {}) = 0;
-  virtual void field(std::string_view key, std::optional<double>& value, std::string_view doc, Range range = {}) = 0;
+  virtual void field(std::string_view key, std::optional<int64_t>& value, std::string_view doc,
+                     Range range = {}) = 0;
+  virtual void field(std::string_view key, std::optional<double>& value, std::string_view doc,
+                     Range range = {}) = 0;
 
   template <class E>
   void choice(std::string_view key, E& value,
@@ -73,16 +80,59 @@ class ConfigRoot {
   virtual void fields(ConfigVisitor& v) = 0;
 };
 
-/// Reads the YAML file into `root` (defaults stay where the file is silent), then applies `overrides`
-/// ("key.path=value", the value in YAML syntax), then any cross-field check is the caller's.
-/// Throws InputError "FILE:LINE:COLUMN: …" for unknown (with the nearest known key), duplicate, ill-typed and
-/// out-of-range keys; overrides are reported as "--set key.path=value: …".
-void load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides, ConfigRoot& root);
+/// Reads the YAML file into `root` (defaults stay where the file is silent), then applies
+/// `overrides`
+/// ("key.path=value", the value in YAML syntax; nothing after the "=" is an empty text). Conditions
+/// between keys are the caller's. Integers are written as integers, true and false as these words,
+/// null only for optional keys; a key without a value is null, a section without keys is empty.
+/// Throws InputError "FILE:LINE:COLUMN: …" for unknown (with the nearest known key), duplicate,
+/// ill-typed and out-of-range keys, for malformed YAML, and for a file with no or several
+/// documents; overrides are reported as
+/// "--set key.path=value: …". `root` may then be partly read.
+void load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides,
+                 ConfigRoot& root);
 
-/// The resolved config as YAML, every key written, in declaration order. Reads back to the same values.
+/// The resolved config as YAML, every key written, in declaration order. Reads back to the same
+/// values.
 std::string config_to_yaml(ConfigRoot& root);
 
-/// Markdown tables of every key: path, type, default, allowed values, meaning.
+/// Markdown tables of every key: path, type, default, allowed values, meaning; a heading of level 2
+/// per section.
 std::string config_to_markdown(ConfigRoot& root);
+
+/// The same for a config struct itself.
+template <class S>
+concept ConfigStruct = !std::derived_from<S, ConfigRoot> && requires(S s, ConfigVisitor& v) {
+  s.fields(v);
+};
+
+template <ConfigStruct S>
+class ConfigOf : public ConfigRoot {
+ public:
+  explicit ConfigOf(S& config) : config_(config) {}
+  void fields(ConfigVisitor& v) override { config_.fields(v); }
+
+ private:
+  S& config_;
+};
+
+template <ConfigStruct S>
+void load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides,
+                 S& config) {
+  ConfigOf<S> root(config);
+  load_config(file, overrides, static_cast<ConfigRoot&>(root));
+}
+
+template <ConfigStruct S>
+std::string config_to_yaml(S config) {
+  ConfigOf<S> root(config);
+  return config_to_yaml(static_cast<ConfigRoot&>(root));
+}
+
+template <ConfigStruct S>
+std::string config_to_markdown(S config) {
+  ConfigOf<S> root(config);
+  return config_to_markdown(static_cast<ConfigRoot&>(root));
+}
 
 }  // namespace caprl

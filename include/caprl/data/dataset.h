@@ -1,0 +1,62 @@
+// Data files read whole and checked before the run starts, and the order in which steps use their
+// rows.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "caprl/core/config.h"
+#include "caprl/core/philox.h"
+#include "caprl/data/rows.h"
+
+namespace caprl {
+
+enum class BadRows { kStop, kSkip };
+
+/// Section `data` of `caprl train` and `caprl sft`.
+struct DataConfig {
+  std::vector<std::string> train_files;
+  std::vector<std::string> val_files;
+  int64_t train_batch_size = 128;
+  int64_t rows_per_group = 1;
+  int64_t max_prompt_length = 4096;
+  bool shuffle = true;
+  BadRows bad_rows = BadRows::kStop;
+  void fields(ConfigVisitor& v);
+};
+
+template <class Row>
+struct Dataset {
+  std::vector<Row> rows;
+  int64_t num_skipped = 0;  // bad rows left out under BadRows::kSkip
+};
+
+/// JSONL files, in order. kStop: the first bad row is an InputError "FILE:LINE: …"; kSkip: it is
+/// logged and counted.
+Dataset<CaptionRow> load_caption_rows(const std::vector<std::string>& files, BadRows bad_rows,
+                                      const Tokenizer& tokenizer);
+Dataset<SftRow> load_sft_rows(const std::vector<std::string>& files, BadRows bad_rows,
+                              const Tokenizer& tokenizer);
+
+/// Which items step s uses: consecutive places of an endless sequence of epochs, each a permutation
+/// of its own (or file order). A pure function of (seed, step), so a resumed run continues where it
+/// stopped.
+class DataOrder {
+ public:
+  DataOrder(int64_t num_items, int64_t batch_size, bool shuffle, uint64_t seed);
+  struct Item {
+    int64_t index;  // into the dataset
+    int64_t place;  // in the endless sequence; unique over the run
+  };
+  /// step ≥ 1 → batch_size items.
+  std::vector<Item> step(int64_t step) const;
+  /// Passes over the data after `step` steps.
+  double epochs(int64_t step) const;
+
+ private:
+  int64_t num_items_, batch_size_;
+  bool shuffle_;
+  uint64_t seed_;
+};
+
+}  // namespace caprl

@@ -1,0 +1,56 @@
+// Rows of data files: what a row says, checked, before any image is read.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "caprl/image/image.h"
+#include "caprl/reward/question.h"
+#include "caprl/text/chat.h"
+
+namespace caprl {
+
+/// An image as a row holds it.
+struct ImageSource {
+  std::filesystem::path path;    // absolute, or empty if embedded
+  std::vector<std::byte> bytes;  // the file's content, or empty
+  std::string name;              // for messages
+};
+/// InputError naming `name` if it cannot be read or decoded.
+RgbImage load_image(const ImageSource& source);
+
+/// One row of the CapRL-QA schema: {"id", "image": {"path" | "bytes" (base64)}, "prompt": [{"role",
+/// "content"}], "reward_model": {"ground_truth": [{"question", "choices", "answer"}]}}.
+struct CaptionRow {
+  std::string id;
+  std::string where;  // "file:line"
+  std::vector<ChatMessage> prompt;
+  ImageSource image;
+  std::vector<Question> questions;
+};
+
+/// One row of supervised data: {"id", "messages": [{"role", "content"}], "response"}.
+struct SftRow {
+  std::string id;
+  std::string where;
+  std::vector<ChatMessage> messages;
+  std::vector<ImageSource> images;  // of the image parts, in order
+  std::string response;
+};
+
+/// "content" is text, in which "<image>" stands for the row's image, or a list of
+/// {"type": "text", "text"} and {"type": "image", "image": path}.
+std::vector<ChatMessage> parse_messages(const nlohmann::json& messages, std::string_view where);
+
+/// Relative image paths are taken from `folder`. Texts that contain one of the tokenizer's added
+/// tokens are refused.
+CaptionRow parse_caption_row(const nlohmann::json& row, std::string where,
+                             const std::filesystem::path& folder, const Tokenizer& tokenizer);
+SftRow parse_sft_row(const nlohmann::json& row, std::string where,
+                     const std::filesystem::path& folder, const Tokenizer& tokenizer);
+
+}  // namespace caprl

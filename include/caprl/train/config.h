@@ -1,0 +1,120 @@
+// The configuration of `caprl train` and `caprl sft`: sections that belong to a run as a whole. The
+// other sections are beside what they configure (data, rollout, reward, algorithm, optimizer).
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+
+#include "caprl/core/config.h"
+#include "caprl/data/dataset.h"
+#include "caprl/models/model.h"
+#include "caprl/reward/reward.h"
+#include "caprl/train/advantage.h"
+#include "caprl/train/optimizer.h"
+
+namespace caprl {
+
+struct RunConfig {
+  std::string dir;
+  int64_t seed = 1;
+  std::string device = "cpu";
+  int64_t threads = 0;
+  void fields(ConfigVisitor& v);
+};
+
+struct PolicyConfig {
+  std::string model;
+  std::string dtype = "bfloat16";
+  TrainedParts train = TrainedParts::kAll;
+  void fields(ConfigVisitor& v);
+};
+
+struct ReferenceConfig {
+  std::string model;  // empty: the policy's
+  std::string dtype = "bfloat16";
+  void fields(ConfigVisitor& v);
+};
+
+struct RolloutConfig {
+  int64_t n = 8;
+  double temperature = 1.0;
+  int64_t response_length = 4096;
+  void fields(ConfigVisitor& v);
+};
+
+struct TrainLoopConfig {
+  int64_t total_steps = 1000;
+  int64_t ppo_epochs = 1;
+  int64_t ppo_mini_batches = 1;
+  int64_t micro_tokens = 16384;
+  int64_t loss_chunk_tokens = 1024;
+  bool mask_truncated_completions = false;
+  double max_rollout_probs_diff = 0;
+  int64_t max_skipped_steps = 3;
+  void fields(ConfigVisitor& v);
+};
+
+struct CheckpointConfig {
+  int64_t save_freq = 50;
+  int64_t keep_last = 2;
+  void fields(ConfigVisitor& v);
+};
+
+struct EvalConfig {
+  int64_t freq = 0;
+  int64_t n = 1;
+  double temperature = 1.0;
+  void fields(ConfigVisitor& v);
+};
+
+struct LogConfig {
+  bool rollouts = true;
+  void fields(ConfigVisitor& v);
+};
+
+/// `caprl train`.
+struct GrpoConfig {
+  RunConfig run;
+  PolicyConfig policy;
+  ReferenceConfig reference;
+  DataConfig data;
+  RolloutConfig rollout;
+  RewardConfig reward;
+  AlgorithmConfig algorithm;
+  OptimizerConfig optimizer;
+  TrainLoopConfig train;
+  CheckpointConfig checkpoint;
+  EvalConfig eval;
+  LogConfig log;
+  void fields(ConfigVisitor& v);
+  /// Conditions between keys; InputError names both.
+  void validate() const;
+};
+
+struct SftLoopConfig {
+  int64_t total_steps = 1000;
+  int64_t micro_tokens = 16384;
+  int64_t loss_chunk_tokens = 1024;
+  int64_t max_skipped_steps = 3;
+  void fields(ConfigVisitor& v);
+};
+
+/// `caprl sft`.
+struct SftConfig {
+  RunConfig run;
+  PolicyConfig policy;
+  DataConfig data;
+  OptimizerConfig optimizer;
+  SftLoopConfig train;
+  CheckpointConfig checkpoint;
+  void fields(ConfigVisitor& v);
+  void validate() const;
+};
+
+/// "float32", "bfloat16" or "float64"; InputError names `key` otherwise.
+at::ScalarType parse_dtype(const std::string& name, std::string_view key);
+/// "cpu", "cuda", "cuda:1" or "auto" (the first GPU if there is one).
+at::Device parse_device(const std::string& name);
+
+}  // namespace caprl

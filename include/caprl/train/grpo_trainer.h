@@ -1,0 +1,26 @@
+// Group relative policy optimisation of a captioner (CapRL, arXiv 2509.22647; GRPO, arXiv
+// 2402.03300).
+#pragma once
+#include <memory>
+#include <string>
+
+#include "caprl/train/config.h"
+
+namespace caprl {
+
+class GrpoTrainer {
+ public:
+  /// Loads models and data. InputError for anything wrong with them. `resume`: auto, never, or a
+  /// checkpoint's folder.
+  GrpoTrainer(GrpoConfig config, const std::string& resume);
+  ~GrpoTrainer();
+
+  /// Trains up to train.total_steps, saving and evaluating as configured.
+  void run();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace caprl

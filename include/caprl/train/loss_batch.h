@@ -1,0 +1,52 @@
+// From sequences with scored tokens to microbatches of the loss head.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "caprl/models/branched.h"
+#include "caprl/models/model.h"
+
+namespace caprl {
+
+/// What the loss wants of one branch.
+struct ScoredBranch {
+  int64_t first = 0;  // tokens before this one are read, not scored (a question before its answer)
+  double weight =
+      0;  // of each scored token in the loss, over the whole update; 0: left out of the loss
+  double advantage = 0;  // of each scored token
+};
+
+struct ScoredSequence {
+  BranchedSequence sequence;
+  std::vector<ScoredBranch> branches;  // as many as sequence.branches
+
+  /// Scored tokens of branch b.
+  int64_t length(size_t b) const;
+};
+
+/// Trees that are run together, and which of their hidden states predict which scored tokens. Row m
+/// is a scored token; rows go tree by tree, branch by branch, in token order, so rows of
+/// consecutive microbatches are in the order of the sequences.
+struct LossBatch {
+  BranchedBatch packed;
+  at::Tensor rows;        // [M] int64: packed index of the token before it
+  at::Tensor targets;     // [M] int64: its id
+  at::Tensor weights;     // [M] float (double for a double model)
+  at::Tensor advantages;  // [M] float (double for a double model)
+};
+
+/// Consecutive sequences packed up to `micro_tokens` tokens; a longer sequence is a batch of its
+/// own, never cut.
+std::vector<std::span<const ScoredSequence>> split_by_tokens(
+    std::span<const ScoredSequence> sequences, int64_t micro_tokens);
+
+/// On the model's device.
+LossBatch make_loss_batch(std::span<const ScoredSequence> sequences, const Model& model);
+
+/// Final hidden states of the rows, [M, H]. Differentiable under grad mode.
+at::Tensor hidden_rows(const Model& model, const LossBatch& batch);
+
+}  // namespace caprl

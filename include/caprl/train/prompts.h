@@ -1,0 +1,45 @@
+// Data rows to model prompts: chat format, image patches, expanded image tokens.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "caprl/data/rows.h"
+#include "caprl/models/model.h"
+#include "caprl/text/chat.h"
+
+namespace caprl {
+
+/// The text and image side of a model directory. Immutable; thread safe.
+class PromptBuilder {
+ public:
+  /// Reads the tokenizer, the chat template and, of a vision-language model,
+  /// preprocessor_config.json.
+  PromptBuilder(const std::filesystem::path& model_dir, ModelTraits traits,
+                int64_t max_prompt_length);
+
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const ChatFormat& chat() const { return *chat_; }
+  const ModelTraits& traits() const { return traits_; }
+
+  /// The prompt up to the opened assistant turn. InputError names `where` for unusable images and
+  /// for prompts longer than max_prompt_length.
+  Prompt build(std::span<const ChatMessage> messages, std::span<const ImageSource> images,
+               const std::string& where) const;
+  /// A response as it is trained on: its tokens and the end of the turn.
+  std::vector<int64_t> response(const std::string& text) const;
+  /// A sampled response as text, without its special tokens.
+  std::string text(std::span<const int64_t> ids) const;
+
+ private:
+  ModelTraits traits_;
+  int64_t max_prompt_length_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  std::shared_ptr<const ChatFormat> chat_;
+  std::optional<PatchConfig> patches_;
+};
+
+}  // namespace caprl

@@ -1,0 +1,56 @@
+#include "cli/commands.h"
+
+#include <spdlog/spdlog.h>
+
+#include <memory>
+
+#include "caprl/train/grpo_trainer.h"
+#include "caprl/train/sft_trainer.h"
+
+namespace caprl {
+namespace {
+
+struct TrainingOptions {
+  std::string config;
+  std::vector<std::string> overrides;
+  std::string resume = "auto";
+};
+
+std::shared_ptr<TrainingOptions> add_training_options(CLI::App& command) {
+  auto options = std::make_shared<TrainingOptions>();
+  command.add_option("--config", options->config, "YAML file (docs/CONFIG.md)")->required();
+  command
+      .add_option("--set", options->overrides,
+                  "key.path=value, overrides the file; may be repeated")
+      ->allow_extra_args(false);
+  command
+      .add_option("--resume", options->resume,
+                  "auto: continue the run folder's newest checkpoint; never: refuse a folder that "
+                  "has checkpoints; or a checkpoint's folder")
+      ->capture_default_str();
+  return options;
+}
+
+template <class Config, class Trainer>
+void run_training(const TrainingOptions& options) {
+  Config config;
+  load_config(options.config, options.overrides, config);
+  Trainer(std::move(config), options.resume).run();
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("train", "Train a captioner with GRPO");
+  const auto options = add_training_options(*command);
+  command->callback([options] { run_training<GrpoConfig, GrpoTrainer>(*options); });
+}
+
+void add_sft_command(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("sft", "Train a captioner or a text LLM on given responses");
+  const auto options = add_training_options(*command);
+  command->callback([options] { run_training<SftConfig, SftTrainer>(*options); });
+}
+
+}  // namespace caprl

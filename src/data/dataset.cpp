@@ -1,0 +1,67 @@
+#include "caprl/data/dataset.h"
+
+#include <spdlog/spdlog.h>
+
+#include <nlohmann/json.hpp>
+
+#include "caprl/core/error.h"
+#include "caprl/io/jsonl.h"
+
+namespace caprl {
+namespace {
+
+template <class Row, class Parse>
+Dataset<Row> load_rows(const std::vector<std::string>& files, BadRows bad_rows, Parse parse) {
+  Dataset<Row> dataset;
+  for (const std::string& file : files) {
+    const std::filesystem::path folder = std::filesystem::absolute(file).parent_path();
+    JsonlReader reader(file);
+    while (auto line = reader.next()) {
+      try {
+        dataset.rows.push_back(
+            parse(line->value, fmt::format("{}:{}", file, line->number), folder));
+      } catch (const InputError& error) {
+        if (bad_rows == BadRows::kStop) throw;
+        spdlog::warn("row skipped: {}", error.what());
+        ++dataset.num_skipped;
+      }
+    }
+  }
+  return dataset;
+}
+
+}  // namespace
+
+void DataConfig::fields(ConfigVisitor& v) {
+  v.field("train_files", train_files, "JSONL files to train on");
+  v.field("val_files", val_files, "JSONL files held out for evaluation");
+  v.field("train_batch_size", train_batch_size, "groups (images) per step", Range{1, 1e9});
+  v.field("rows_per_group", rows_per_group,
+          "supervised data: this many consecutive rows form one group that reads the tokens common "
+          "to their beginnings once (same gradients, less work)",
+          Range{1, 1e6});
+  v.field("max_prompt_length", max_prompt_length,
+          "longest prompt in tokens, image tokens included; a longer one is a bad row, never cut",
+          Range{1, 1e9});
+  v.field("shuffle", shuffle, "a new order every epoch; false: file order");
+  v.choice("bad_rows", bad_rows, {{"stop", BadRows::kStop}, {"skip", BadRows::kSkip}},
+           "whether a bad row stops the run or is skipped and counted");
+}
+
+Dataset<CaptionRow> load_caption_rows(const std::vector<std::string>& files, BadRows bad_rows,
+                                      const Tokenizer& tokenizer) {
+  return load_rows<CaptionRow>(files, bad_rows,
+                               [&](const auto& row, std::string where, const auto& folder) {
+                                 return parse_caption_row(row, std::move(where), folder, tokenizer);
+                               });
+}
+
+Dataset<SftRow> load_sft_rows(const std::vector<std::string>& files, BadRows bad_rows,
+                              const Tokenizer& tokenizer) {
+  return load_rows<SftRow>(files, bad_rows,
+                           [&](const auto& row, std::string where, const auto& folder) {
+                             return parse_sft_row(row, std::move(where), folder, tokenizer);
+                           });
+}
+
+}  // namespace caprl

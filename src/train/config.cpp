@@ -1,0 +1,171 @@
+#include "caprl/train/config.h"
+
+#include "caprl/core/error.h"
+
+namespace caprl {
+
+void RunConfig::fields(ConfigVisitor& v) {
+  v.field("dir", dir, "run folder: metrics, rollouts and checkpoints go there");
+  v.field("seed", seed, "seed of every random number of the run", Range{0, 9e18});
+  v.field("device", device, "cpu, cuda, cuda:N, or auto: the first GPU if there is one");
+  v.field("threads", threads, "CPU threads; 0: all cores. Part of what exact resume needs equal",
+          Range{0, 4096});
+}
+
+void PolicyConfig::fields(ConfigVisitor& v) {
+  v.field("model", model, "Hugging Face directory of the model that is trained");
+  v.field("dtype", dtype,
+          "float32 or bfloat16 weights; bfloat16 is trained with float32 master weights");
+  v.choice("train", train,
+           {{"all", TrainedParts::kAll},
+            {"language", TrainedParts::kLanguage},
+            {"language+merger", TrainedParts::kLanguageAndMerger}},
+           "which parts of the model are trained; the others are frozen");
+}
+
+void ReferenceConfig::fields(ConfigVisitor& v) {
+  v.field("model", model,
+          "directory of the KL reference, loaded only with algorithm.use_kl_loss; "
+          "empty: policy.model as it was before training");
+  v.field("dtype", dtype, "float32 or bfloat16");
+}
+
+void RolloutConfig::fields(ConfigVisitor& v) {
+  v.field("n", n, "captions sampled per image (group size G)", Range{1, 4096});
+  v.field("temperature", temperature, "sampling temperature, used in the loss as well",
+          Range{1e-3, 100});
+  v.field("response_length", response_length, "longest caption in tokens", Range{1, 1e6});
+}
+
+void TrainLoopConfig::fields(ConfigVisitor& v) {
+  v.field("total_steps", total_steps, "rollout-and-update steps", Range{1, 1e9});
+  v.field("ppo_epochs", ppo_epochs, "passes over each rollout; 1 is strictly on-policy",
+          Range{1, 100});
+  v.field("ppo_mini_batches", ppo_mini_batches, "updates per pass; images are divided among them",
+          Range{1, 1e6});
+  v.field("micro_tokens", micro_tokens,
+          "tokens packed into one forward and backward pass; a longer group is its own pass",
+          Range{1, 1e9});
+  v.field("loss_chunk_tokens", loss_chunk_tokens, "rows of logits that exist at a time",
+          Range{1, 1e9});
+  v.field("mask_truncated_completions", mask_truncated_completions,
+          "leave captions that hit the length limit out of the loss");
+  v.field("max_rollout_probs_diff", max_rollout_probs_diff,
+          "stop if a sampled token's probability differs by more between rollout and training; 0: "
+          "never",
+          Range{0, 1});
+  v.field("max_skipped_steps", max_skipped_steps,
+          "stop after this many non-finite updates in a row", Range{1, 1e9});
+}
+
+void CheckpointConfig::fields(ConfigVisitor& v) {
+  v.field("save_freq", save_freq, "steps between checkpoints; the last step is always saved",
+          Range{1, 1e9});
+  v.field("keep_last", keep_last, "complete checkpoints kept", Range{1, 1e6});
+}
+
+void EvalConfig::fields(ConfigVisitor& v) {
+  v.field("freq", freq,
+          "steps between evaluations on data.val_files, before the first and after the "
+          "last step too; 0: never",
+          Range{0, 1e9});
+  v.field("n", n, "captions per held-out image", Range{1, 4096});
+  v.field("temperature", temperature, "sampling temperature; 0: greedy", Range{0, 100});
+}
+
+void LogConfig::fields(ConfigVisitor& v) {
+  v.field("rollouts", rollouts, "write every step's captions, answers and rewards");
+}
+
+void GrpoConfig::fields(ConfigVisitor& v) {
+  v.section("run", run, "the run as a whole");
+  v.section("policy", policy, "the captioner");
+  v.section("reference", reference, "the frozen model of the KL term");
+  v.section("data", data, "images and questions");
+  v.section("rollout", rollout, "sampling captions");
+  v.section("reward", reward, "questions, answerer, reward");
+  v.section("algorithm", algorithm, "advantages and loss");
+  v.section("optimizer", optimizer, "AdamW and its schedule");
+  v.section("train", train, "the training loop");
+  v.section("checkpoint", checkpoint, "saving");
+  v.section("eval", eval, "evaluation on held-out images");
+  v.section("log", log, "what is recorded");
+}
+
+namespace {
+
+void require(const std::string& value, std::string_view key) {
+  if (value.empty()) throw InputError("config: '{}' must be set", key);
+}
+
+}  // namespace
+
+void GrpoConfig::validate() const {
+  require(run.dir, "run.dir");
+  require(policy.model, "policy.model");
+  require(reward.answerer.model, "reward.answerer.model");
+  if (data.train_files.empty()) throw InputError("config: 'data.train_files' must name a file");
+  if (eval.freq > 0 && data.val_files.empty())
+    throw InputError("config: 'eval.freq' is {} but 'data.val_files' names no file", eval.freq);
+  if (data.rows_per_group != 1)
+    throw InputError("config: 'data.rows_per_group' is for supervised data; expected 1, got {}",
+                     data.rows_per_group);
+  if (train.ppo_mini_batches > data.train_batch_size)
+    throw InputError(
+        "config: 'train.ppo_mini_batches' ({}) must not exceed 'data.train_batch_size' ({})",
+        train.ppo_mini_batches, data.train_batch_size);
+  parse_dtype(policy.dtype, "policy.dtype");
+  parse_dtype(reference.dtype, "reference.dtype");
+  parse_dtype(reward.answerer.dtype, "reward.answerer.dtype");
+}
+
+void SftLoopConfig::fields(ConfigVisitor& v) {
+  v.field("total_steps", total_steps, "optimizer steps", Range{1, 1e9});
+  v.field("micro_tokens", micro_tokens,
+          "tokens packed into one forward and backward pass; a longer group is its own pass",
+          Range{1, 1e9});
+  v.field("loss_chunk_tokens", loss_chunk_tokens, "rows of logits that exist at a time",
+          Range{1, 1e9});
+  v.field("max_skipped_steps", max_skipped_steps,
+          "stop after this many non-finite updates in a row", Range{1, 1e9});
+}
+
+void SftConfig::fields(ConfigVisitor& v) {
+  v.section("run", run, "the run as a whole");
+  v.section("policy", policy, "the model that is trained");
+  v.section("data", data, "prompts and responses");
+  v.section("optimizer", optimizer, "AdamW and its schedule");
+  v.section("train", train, "the training loop");
+  v.section("checkpoint", checkpoint, "saving");
+}
+
+void SftConfig::validate() const {
+  require(run.dir, "run.dir");
+  require(policy.model, "policy.model");
+  if (data.train_files.empty()) throw InputError("config: 'data.train_files' must name a file");
+  parse_dtype(policy.dtype, "policy.dtype");
+}
+
+at::ScalarType parse_dtype(const std::string& name, std::string_view key) {
+  if (name == "float32") return at::kFloat;
+  if (name == "bfloat16") return at::kBFloat16;
+  if (name == "float64") return at::kDouble;
+  throw InputError("config: '{}': expected float32, bfloat16 or float64, got '{}'", key, name);
+}
+
+at::Device parse_device(const std::string& name) {
+  if (name == "auto") return at::hasCUDA() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  if (name == "cpu") return at::kCPU;
+  if (name == "cuda" || name.starts_with("cuda:")) {
+    if (!at::hasCUDA())
+      throw InputError("config: 'run.device': '{}' is asked for, but no GPU is usable here", name);
+    try {
+      return at::Device(name);
+    } catch (const c10::Error&) {
+      // falls through to the message below
+    }
+  }
+  throw InputError("config: 'run.device': expected cpu, cuda, cuda:N or auto, got '{}'", name);
+}
+
+}  // namespace caprl

@@ -1,0 +1,179 @@
+#include "caprl/train/grpo_trainer.h"
+
+#include <spdlog/spdlog.h>
+
+#include "caprl/core/error.h"
+#include "caprl/core/timer.h"
+#include "caprl/train/learner.h"
+#include "caprl/train/prompts.h"
+#include "caprl/train/rollout.h"
+#include "train/policy_update.h"
+#include "train/session.h"
+#include "train/step_metrics.h"
+
+namespace caprl {
+namespace {
+
+ModelOptions frozen(const std::string& dtype, at::Device device) {
+  return {parse_dtype(dtype, "dtype"), device, TrainedParts::kNone};
+}
+
+}  // namespace
+
+struct GrpoTrainer::Impl {
+  GrpoConfig config;
+  Session session;
+  Learner learner;
+  PromptBuilder prompts;
+  RewardModel reward;
+  std::unique_ptr<Model> reference;  // only with a KL term
+  Dataset<CaptionRow> train_rows, val_rows;
+  DataOrder order;
+  PhaseTimers timers;
+
+  Impl(GrpoConfig given, const std::string& resume)
+      : config(std::move(given)),
+        session(config.run, config.checkpoint, config, config.train.total_steps, resume),
+        learner(config.policy.model, session.weights_dir(config.policy.model),
+                {parse_dtype(config.policy.dtype, "policy.dtype"), session.device(),
+                 config.policy.train},
+                config.optimizer),
+        prompts(config.policy.model, learner.model().traits(), config.data.max_prompt_length),
+        reward(config.reward, static_cast<uint64_t>(config.run.seed), session.device()),
+        train_rows(
+            load_caption_rows(config.data.train_files, config.data.bad_rows, prompts.tokenizer())),
+        val_rows(
+            load_caption_rows(config.data.val_files, config.data.bad_rows, prompts.tokenizer())),
+        order(static_cast<int64_t>(train_rows.rows.size()), config.data.train_batch_size,
+              config.data.shuffle, static_cast<uint64_t>(config.run.seed)) {
+    if (!learner.model().traits().image_token_id)
+      throw InputError("{}: expected a vision-language model, got {}", config.policy.model,
+                       learner.model().traits().architecture);
+    if (config.algorithm.use_kl_loss) {
+      const std::string& dir =
+          config.reference.model.empty() ? config.policy.model : config.reference.model;
+      reference = Model::load(dir, frozen(config.reference.dtype, session.device()));
+    }
+    session.restore(learner);
+    spdlog::info("{}: {}", config.policy.model, describe_training(learner.model()));
+    spdlog::info("{} images to train on, {} held out, {} bad rows skipped", train_rows.rows.size(),
+                 val_rows.rows.size(), train_rows.num_skipped + val_rows.num_skipped);
+  }
+
+  /// One rollout and its update: the drawing in docs/ARCHITECTURE.md.
+  Metrics step(int64_t step) {
+    Metrics metrics;
+    std::vector<CaptionGroup> groups;
+    {
+      const auto whole = timers.measure("step");
+      timed("data", [&] { groups = load_groups(step, metrics); });
+      timed("gen", [&] {
+        sample_captions(learner.model(), prompts, config.rollout.n, sampling(step), groups);
+      });
+      timed("reward", [&] { score_captions(reward, static_cast<uint64_t>(step), groups); });
+      compare_within_groups(groups);
+      timed("update_actor",
+            [&] { update_policy(learner, reference.get(), config, groups, step, metrics); });
+    }
+    metrics.merge(timers.take());
+    add_rollout_metrics(groups, metrics);
+    metrics["perf/throughput"] = metrics["perf/total_num_tokens"] / metrics["timing_s/step"];
+    metrics["training/epoch"] = order.epochs(step);
+    if (config.log.rollouts)
+      write_rollouts(session.folder().step_file("rollouts", step), step, groups);
+    return metrics;
+  }
+
+  template <class Work>
+  void timed(const char* phase, Work work) {
+    const auto scope = timers.measure(phase);
+    work();
+  }
+
+  std::vector<CaptionGroup> load_groups(int64_t step, Metrics& metrics) {
+    std::vector<CaptionGroup> groups;
+    int64_t unusable = 0;
+    for (const auto& [index, place] : order.step(step))
+      unusable += !append_group(train_rows.rows[index], static_cast<uint64_t>(place), groups);
+    metrics["data/bad_rows"] = static_cast<double>(unusable);
+    if (groups.empty()) throw InputError("step {}: none of its {} rows is usable", step, unusable);
+    return groups;
+  }
+
+  /// False: the row's image or prompt is bad and bad rows are skipped.
+  bool append_group(const CaptionRow& row, uint64_t prompt_id, std::vector<CaptionGroup>& groups) {
+    try {
+      Prompt prompt = prompts.build(row.prompt, std::span(&row.image, 1), row.where);
+      groups.push_back({&row, prompt_id, std::move(prompt), {}});
+      return true;
+    } catch (const InputError& error) {
+      if (config.data.bad_rows == BadRows::kStop) throw;
+      spdlog::warn("row skipped: {}", error.what());
+      return false;
+    }
+  }
+
+  SamplingParams sampling(int64_t step) const {
+    SamplingParams params;
+    params.temperature = config.rollout.temperature;
+    params.max_new_tokens = config.rollout.response_length;
+    params.stop_ids = prompts.chat().stop_ids();
+    params.banned_ids = learner.model().traits().vision_token_ids;
+    params.seed = static_cast<uint64_t>(config.run.seed);
+    params.step = static_cast<uint64_t>(step);
+    return params;
+  }
+
+  void compare_within_groups(std::vector<CaptionGroup>& groups) const {
+    for (CaptionGroup& group : groups) {
+      std::vector<std::optional<double>> rewards;
+      for (const Caption& caption : group.captions) rewards.push_back(caption.reward.value);
+      const auto advantages = group_advantages(rewards, config.algorithm);
+      for (size_t i = 0; i < advantages.size(); ++i) group.captions[i].advantage = advantages[i];
+    }
+  }
+
+  /// Captions of the held-out images and their rewards, with the same questions every time.
+  void evaluate(int64_t step, Metrics& metrics) {
+    std::vector<CaptionGroup> groups;
+    for (size_t i = 0; i < val_rows.rows.size(); ++i) append_group(val_rows.rows[i], i, groups);
+    if (groups.empty()) throw InputError("evaluation: none of the held-out rows is usable");
+    SamplingParams params = sampling(0);
+    params.temperature = config.eval.temperature;
+    sample_captions(learner.model(), prompts, config.eval.n, params, groups);
+    score_captions(reward, 0, groups);
+    add_validation_metrics(groups, config.reward.scale, metrics);
+    write_rollouts(session.folder().step_file("eval", step), step, groups);
+  }
+
+  bool evaluation_due(int64_t step) const {
+    return config.eval.freq > 0 &&
+           (step == 0 || step == config.train.total_steps || step % config.eval.freq == 0);
+  }
+
+  void run() {
+    if (session.start().step == 0 && evaluation_due(0)) {
+      Metrics metrics;
+      evaluate(0, metrics);
+      session.record(0, metrics, {{"held-out reward", metrics["val/reward/mean"], 3}});
+    }
+    for (int64_t s = session.start().step + 1; s <= config.train.total_steps; ++s) {
+      Metrics metrics = step(s);
+      if (evaluation_due(s)) evaluate(s, metrics);
+      session.record(s, metrics,
+                     {{"reward", metrics["critic/rewards/mean"], 3},
+                      {"length", metrics["response_length/mean"], 1},
+                      {"tokens/s", metrics["perf/throughput"], 0}});
+      session.save_if_due(s, learner);
+    }
+  }
+};
+
+GrpoTrainer::GrpoTrainer(GrpoConfig config, const std::string& resume) {
+  config.validate();
+  impl_ = std::make_unique<Impl>(std::move(config), resume);
+}
+GrpoTrainer::~GrpoTrainer() = default;
+void GrpoTrainer::run() { impl_->run(); }
+
+}  // namespace caprl

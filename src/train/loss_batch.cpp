@@ -1,0 +1,80 @@
+#include "caprl/train/loss_batch.h"
+
+#include "caprl/core/error.h"
+
+namespace caprl {
+namespace {
+
+int64_t num_tokens(const BranchedSequence& sequence) {
+  auto count = static_cast<int64_t>(sequence.prefix.ids.size());
+  for (const auto& branch : sequence.branches) count += static_cast<int64_t>(branch.size());
+  return count;
+}
+
+}  // namespace
+
+int64_t ScoredSequence::length(size_t b) const {
+  return static_cast<int64_t>(sequence.branches[b].size()) - branches[b].first;
+}
+
+std::vector<std::span<const ScoredSequence>> split_by_tokens(
+    std::span<const ScoredSequence> sequences, int64_t micro_tokens) {
+  std::vector<std::span<const ScoredSequence>> batches;
+  size_t begin = 0;
+  int64_t tokens = 0;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const int64_t more = num_tokens(sequences[i].sequence);
+    if (i > begin && tokens + more > micro_tokens) {
+      batches.push_back(sequences.subspan(begin, i - begin));
+      begin = i;
+      tokens = 0;
+    }
+    tokens += more;
+  }
+  if (begin < sequences.size()) batches.push_back(sequences.subspan(begin));
+  return batches;
+}
+
+LossBatch make_loss_batch(std::span<const ScoredSequence> sequences, const Model& model) {
+  std::vector<BranchedSequence> trees;
+  std::vector<int64_t> rows, targets;
+  std::vector<double> weights, advantages;
+  int64_t place = 0;
+  for (const ScoredSequence& scored : sequences) {
+    const BranchedSequence& tree = trees.emplace_back(scored.sequence);
+    if (scored.branches.size() != tree.branches.size())
+      throw Error("[make_loss_batch] expected {} scored branches, got {}", tree.branches.size(),
+                  scored.branches.size());
+    place += static_cast<int64_t>(tree.prefix.ids.size());
+    const int64_t last_of_prefix = place - 1;
+    for (size_t b = 0; b < tree.branches.size(); ++b) {
+      const auto& ids = tree.branches[b];
+      const ScoredBranch& branch = scored.branches[b];
+      for (auto t = branch.first; t < static_cast<int64_t>(ids.size()); ++t) {
+        rows.push_back(t == 0 ? last_of_prefix : place + t - 1);
+        targets.push_back(ids[t]);
+        weights.push_back(branch.weight);
+        advantages.push_back(branch.advantage);
+      }
+      place += static_cast<int64_t>(ids.size());
+    }
+  }
+  LossBatch batch;
+  batch.packed = pack(trees, model);
+  const auto device = batch.packed.ids.device();
+  const auto real = model.head_weight().scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  batch.rows = at::tensor(rows, at::kLong).to(device);
+  batch.targets = at::tensor(targets, at::kLong).to(device);
+  batch.weights = at::tensor(weights, at::kDouble).to(device, real);
+  batch.advantages = at::tensor(advantages, at::kDouble).to(device, real);
+  return batch;
+}
+
+at::Tensor hidden_rows(const Model& model, const LossBatch& batch) {
+  const at::Tensor embeddings = model.embed(batch.packed);
+  BranchedAttention attention(batch.packed.layout, embeddings.device());
+  const at::Tensor hidden = model.decode(embeddings, batch.packed.positions, attention);
+  return hidden.index_select(0, batch.rows);
+}
+
+}  // namespace caprl

@@ -1,0 +1,47 @@
+#include "caprl/train/prompts.h"
+
+#include "caprl/core/error.h"
+
+namespace caprl {
+
+PromptBuilder::PromptBuilder(const std::filesystem::path& model_dir, ModelTraits traits,
+                             int64_t max_prompt_length)
+    : traits_(std::move(traits)),
+      max_prompt_length_(max_prompt_length),
+      tokenizer_(Tokenizer::load(model_dir)),
+      chat_(ChatFormat::load(model_dir, tokenizer_)) {
+  if (traits_.image_token_id) patches_ = PatchConfig::load(model_dir);
+  if (tokenizer_->vocab_size() > traits_.vocab_size)
+    throw InputError("{}: the tokenizer has {} ids, but the model's embedding only {} rows",
+                     model_dir.string(), tokenizer_->vocab_size(), traits_.vocab_size);
+}
+
+Prompt PromptBuilder::build(std::span<const ChatMessage> messages,
+                            std::span<const ImageSource> images, const std::string& where) const {
+  if (!images.empty() && !patches_)
+    throw InputError("{}: the row has an image, but the model is text-only", where);
+  std::vector<std::shared_ptr<const ImagePatches>> patches;
+  for (const ImageSource& image : images)
+    patches.push_back(
+        std::make_shared<const ImagePatches>(make_patches(load_image(image), *patches_)));
+  Prompt prompt = expand_images(chat_->render(messages, true), std::move(patches), traits_);
+  const auto length = static_cast<int64_t>(prompt.ids.size());
+  if (length > max_prompt_length_)
+    throw InputError(
+        "{}: the prompt is too long: expected at most {} tokens "
+        "(data.max_prompt_length), got {}",
+        where, max_prompt_length_, length);
+  return prompt;
+}
+
+std::vector<int64_t> PromptBuilder::response(const std::string& text) const {
+  std::vector<int64_t> ids = tokenizer_->encode(text, false);
+  ids.push_back(chat_->stop_ids().front());
+  return ids;
+}
+
+std::string PromptBuilder::text(std::span<const int64_t> ids) const {
+  return tokenizer_->decode(ids, true);
+}
+
+}  // namespace caprl

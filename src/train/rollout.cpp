@@ -1,0 +1,86 @@
+#include "caprl/train/rollout.h"
+
+#include <nlohmann/json.hpp>
+
+#include "caprl/io/jsonl.h"
+#include "caprl/train/prompts.h"
+
+namespace caprl {
+namespace {
+
+nlohmann::json answer_to_json(const AnswerRecord& answer) {
+  return {{"question", answer.asked.question},
+          {"order", answer.asked.order},
+          {"right", std::string(1, answer.asked.right)},
+          {"given", answer.given ? std::string(1, answer.given) : std::string()},
+          {"output", answer.output},
+          {"valid", answer.valid},
+          {"right_probability", answer.right_probability}};
+}
+
+nlohmann::json caption_to_json(int64_t step, const CaptionGroup& group, size_t sample) {
+  const Caption& caption = group.captions[sample];
+  nlohmann::json answers = nlohmann::json::array();
+  for (const AnswerRecord& answer : caption.reward.answers)
+    answers.push_back(answer_to_json(answer));
+  nlohmann::json line = {{"step", step},
+                         {"id", group.row->id},
+                         {"prompt_id", group.prompt_id},
+                         {"sample", sample},
+                         {"caption", caption.text},
+                         {"response_ids", caption.sampled.ids},
+                         {"logprobs", caption.sampled.logprobs},
+                         {"stopped", caption.sampled.stopped},
+                         {"num_right", caption.reward.num_right},
+                         {"num_asked", caption.reward.num_asked},
+                         {"reward", nullptr},
+                         {"advantage", caption.advantage},
+                         {"answers", std::move(answers)}};
+  if (caption.reward.value) line["reward"] = *caption.reward.value;
+  return line;
+}
+
+}  // namespace
+
+void sample_captions(const Model& policy, const PromptBuilder& prompts, int64_t n,
+                     const SamplingParams& params, std::vector<CaptionGroup>& groups) {
+  std::vector<GenerationRequest> requests;
+  requests.reserve(groups.size());
+  for (const CaptionGroup& group : groups)
+    requests.push_back({group.prompt, group.prompt_id, std::vector<std::vector<int64_t>>(n)});
+  auto sampled = generate(policy, requests, params);
+  for (size_t g = 0; g < groups.size(); ++g) {
+    groups[g].captions.resize(n);
+    for (int64_t i = 0; i < n; ++i) {
+      Caption& caption = groups[g].captions[i];
+      caption.sampled = std::move(sampled[g][i]);
+      caption.text = prompts.text(caption.sampled.ids);
+    }
+  }
+}
+
+void score_captions(const RewardModel& reward, uint64_t step, std::vector<CaptionGroup>& groups) {
+  std::vector<GroupToScore> to_score;
+  to_score.reserve(groups.size());
+  for (const CaptionGroup& group : groups) {
+    GroupToScore& item = to_score.emplace_back();
+    item.prompt_id = group.prompt_id;
+    item.questions = &group.row->questions;
+    for (const Caption& caption : group.captions) item.captions.push_back(caption.text);
+  }
+  auto rewards = reward.score(to_score, step);
+  for (size_t g = 0; g < groups.size(); ++g)
+    for (size_t i = 0; i < groups[g].captions.size(); ++i)
+      groups[g].captions[i].reward = std::move(rewards[g][i]);
+}
+
+void write_rollouts(const std::filesystem::path& file, int64_t step,
+                    const std::vector<CaptionGroup>& groups) {
+  std::vector<nlohmann::json> lines;
+  for (const CaptionGroup& group : groups)
+    for (size_t i = 0; i < group.captions.size(); ++i)
+      lines.push_back(caption_to_json(step, group, i));
+  write_jsonl_zst(file, lines);
+}
+
+}  // namespace caprl

@@ -1,0 +1,92 @@
+#include "train/session.h"
+
+#include <spdlog/spdlog.h>
+
+#include <nlohmann/json.hpp>
+
+#include "caprl/checkpoint/checkpoint.h"
+#include "caprl/core/error.h"
+#include "caprl/core/files.h"
+
+namespace caprl {
+namespace {
+
+StartPoint find_start(const RunFolder& folder, const std::string& resume) {
+  std::optional<std::filesystem::path> checkpoint;
+  if (resume == "never") {
+    if (has_checkpoints(folder.checkpoints()))
+      throw InputError(
+          "{} already has checkpoints; continue it with --resume auto or choose another "
+          "run.dir (--resume never does not overwrite)",
+          folder.dir().string());
+  } else if (resume == "auto") {
+    checkpoint = find_checkpoint(folder.checkpoints());
+    if (!checkpoint && has_checkpoints(folder.checkpoints()))
+      throw InputError("{} has checkpoints, but none of them is complete",
+                       folder.checkpoints().string());
+  } else {
+    checkpoint = resume;
+  }
+  if (!checkpoint) return {};
+  const CheckpointInfo info = verify_checkpoint(*checkpoint);
+  return {info.step, checkpoint};
+}
+
+const std::filesystem::path& created(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error)
+    throw InputError("run.dir: {} cannot be created: {}", folder.string(), error.message());
+  return folder;
+}
+
+}  // namespace
+
+std::filesystem::path RunFolder::step_file(std::string_view kind, int64_t step) const {
+  std::filesystem::create_directories(dir_ / kind);
+  return dir_ / kind / fmt::format("step_{:06}.jsonl.zst", step);
+}
+
+Session::Session(const RunConfig& run, const CheckpointConfig& checkpoint, const std::string& yaml,
+                 int64_t total_steps, const std::string& resume)
+    : folder_(run.dir),
+      checkpoint_(checkpoint),
+      total_steps_(total_steps),
+      device_(parse_device(run.device)),
+      start_(find_start(folder_, resume)),
+      metrics_(created(folder_.dir()) / "metrics.jsonl", start_.checkpoint ? start_.step : -1),
+      progress_(total_steps, start_.step) {
+  if (run.threads > 0) at::set_num_threads(static_cast<int>(run.threads));
+  if (start_.checkpoint)
+    spdlog::info("continuing from {} (step {})", start_.checkpoint->string(), start_.step);
+  write_file_atomic(folder_.dir() / "config.yaml", yaml);
+}
+
+std::filesystem::path Session::weights_dir(const std::filesystem::path& model_dir) const {
+  return start_.checkpoint ? *start_.checkpoint / "model" : model_dir;
+}
+
+void Session::restore(Learner& learner) const {
+  if (!start_.checkpoint) return;
+  learner.load_optimizer(*start_.checkpoint);
+  const auto state = nlohmann::json::parse(read_file(*start_.checkpoint / "state.json"));
+  learner.set_skipped_in_a_row(state.at("skipped_in_a_row").get<int64_t>());
+}
+
+void Session::record(int64_t step, const Metrics& metrics, const std::vector<ProgressItem>& items) {
+  metrics_.write(step, metrics);
+  progress_.update(step, items);
+}
+
+void Session::save_if_due(int64_t step, const Learner& learner) {
+  if (step != total_steps_ && step % checkpoint_.save_freq != 0) return;
+  save_checkpoint(folder_.checkpoints(), step, {.keep_last = checkpoint_.keep_last},
+                  [&](const std::filesystem::path& folder) {
+                    learner.save(folder);
+                    const nlohmann::json state = {{"step", step},
+                                                  {"skipped_in_a_row", learner.skipped_in_a_row()}};
+                    write_file_atomic(folder / "state.json", state.dump(1) + "\n");
+                  });
+}
+
+}  // namespace caprl

@@ -1,0 +1,74 @@
+// What every training run has around its steps: the run folder, where to start, the log, the
+// checkpoints.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "caprl/core/config.h"
+#include "caprl/core/metrics.h"
+#include "caprl/core/progress.h"
+#include "caprl/train/config.h"
+#include "caprl/train/learner.h"
+
+namespace caprl {
+
+class RunFolder {
+ public:
+  explicit RunFolder(std::filesystem::path dir) : dir_(std::move(dir)) {}
+  const std::filesystem::path& dir() const { return dir_; }
+  std::filesystem::path checkpoints() const { return dir_ / "checkpoints"; }
+  /// RUN/<kind>/step_000120.jsonl.zst, its folder created.
+  std::filesystem::path step_file(std::string_view kind, int64_t step) const;
+
+ private:
+  std::filesystem::path dir_;
+};
+
+/// Where training begins.
+struct StartPoint {
+  int64_t step = 0;                                 // steps already done
+  std::optional<std::filesystem::path> checkpoint;  // verified
+};
+
+class Session {
+ public:
+  /// `resume`: "auto" continues from the newest complete checkpoint of the run folder, or starts if
+  /// there is none; "never" refuses a folder that has checkpoints; anything else is a checkpoint's
+  /// folder. Writes RUN/config.yaml.
+  template <class Config>
+  Session(const RunConfig& run, const CheckpointConfig& checkpoint, const Config& config,
+          int64_t total_steps, const std::string& resume)
+      : Session(run, checkpoint, config_to_yaml(config), total_steps, resume) {}
+
+  const RunFolder& folder() const { return folder_; }
+  const StartPoint& start() const { return start_; }
+  at::Device device() const { return device_; }
+  /// Where the model's weights come from: the checkpoint, or the model directory.
+  std::filesystem::path weights_dir(const std::filesystem::path& model_dir) const;
+  /// Optimizer state and counters of the checkpoint, if there is one.
+  void restore(Learner& learner) const;
+  /// Appends a line to RUN/metrics.jsonl and shows `items`.
+  void record(int64_t step, const Metrics& metrics, const std::vector<ProgressItem>& items);
+  void save_if_due(int64_t step, const Learner& learner);
+
+ private:
+  Session(const RunConfig& run, const CheckpointConfig& checkpoint, const std::string& yaml,
+          int64_t total_steps, const std::string& resume);
+
+  RunFolder folder_;
+  CheckpointConfig checkpoint_;
+  int64_t total_steps_;
+  at::Device device_;
+  StartPoint start_;
+  MetricsLogger metrics_;
+  Progress progress_;
+};
+
+}  // namespace caprl

@@ -1,0 +1,172 @@
+#include "caprl/train/sft_trainer.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "caprl/core/error.h"
+#include "caprl/core/timer.h"
+#include "caprl/ops/policy_loss.h"
+#include "caprl/train/learner.h"
+#include "caprl/train/loss_batch.h"
+#include "caprl/train/prompts.h"
+#include "train/session.h"
+
+namespace caprl {
+namespace {
+
+/// One row as tokens.
+struct Example {
+  Prompt prompt;
+  std::vector<int64_t> response;
+};
+
+/// Tokens that all prompts of a group begin with.
+int64_t shared_length(const std::vector<Example>& examples) {
+  const auto& first = examples.front().prompt.ids;
+  size_t length = first.size();
+  for (const Example& example : examples) {
+    const auto& ids = example.prompt.ids;
+    length = std::min(length, ids.size());
+    length =
+        std::mismatch(first.begin(), first.begin() + length, ids.begin()).first - first.begin();
+  }
+  return static_cast<int64_t>(length);
+}
+
+ScoredSequence share_prefix(const std::vector<Example>& examples) {
+  const int64_t shared = shared_length(examples);
+  ScoredSequence scored;
+  const auto& first = examples.front().prompt;
+  scored.sequence.prefix = {{first.ids.begin(), first.ids.begin() + shared}, first.images};
+  for (const Example& example : examples) {
+    auto& branch = scored.sequence.branches.emplace_back(example.prompt.ids.begin() + shared,
+                                                         example.prompt.ids.end());
+    scored.branches.push_back({static_cast<int64_t>(branch.size()), 0, 0});
+    branch.insert(branch.end(), example.response.begin(), example.response.end());
+  }
+  return scored;
+}
+
+/// Token mean over the whole step.
+void set_weights(std::vector<ScoredSequence>& sequences) {
+  int64_t tokens = 0;
+  for (const ScoredSequence& scored : sequences)
+    for (size_t b = 0; b < scored.branches.size(); ++b) tokens += scored.length(b);
+  for (ScoredSequence& scored : sequences)
+    for (ScoredBranch& branch : scored.branches) branch.weight = 1.0 / static_cast<double>(tokens);
+}
+
+}  // namespace
+
+struct SftTrainer::Impl {
+  SftConfig config;
+  Session session;
+  Learner learner;
+  PromptBuilder prompts;
+  Dataset<SftRow> rows;
+  DataOrder order;  // of groups of consecutive rows
+  PhaseTimers timers;
+
+  Impl(SftConfig given, const std::string& resume)
+      : config(std::move(given)),
+        session(config.run, config.checkpoint, config, config.train.total_steps, resume),
+        learner(config.policy.model, session.weights_dir(config.policy.model),
+                {parse_dtype(config.policy.dtype, "policy.dtype"), session.device(),
+                 config.policy.train},
+                config.optimizer),
+        prompts(config.policy.model, learner.model().traits(), config.data.max_prompt_length),
+        rows(load_sft_rows(config.data.train_files, config.data.bad_rows, prompts.tokenizer())),
+        order((static_cast<int64_t>(rows.rows.size()) + config.data.rows_per_group - 1) /
+                  config.data.rows_per_group,
+              config.data.train_batch_size, config.data.shuffle,
+              static_cast<uint64_t>(config.run.seed)) {
+    session.restore(learner);
+    spdlog::info("{}: {}", config.policy.model, describe_training(learner.model()));
+    spdlog::info("{} rows to train on, {} bad rows skipped", rows.rows.size(), rows.num_skipped);
+  }
+
+  Metrics step(int64_t step) {
+    Metrics metrics;
+    std::vector<ScoredSequence> sequences = load_sequences(step, metrics);
+    learner.begin();
+    double loss = 0;
+    for (const auto micro : split_by_tokens(sequences, config.train.micro_tokens)) {
+      const LossBatch batch = make_loss_batch(micro, learner.model());
+      const at::Tensor micro_loss = ops::cross_entropy_loss(
+          hidden_rows(learner.model(), batch), learner.model().head_weight(), batch.targets,
+          batch.weights, config.train.loss_chunk_tokens);
+      micro_loss.backward();
+      loss += micro_loss.item<double>();
+    }
+    const UpdateResult update =
+        learner.finish(step, config.train.total_steps, config.train.max_skipped_steps);
+    metrics["train/loss"] = loss;
+    metrics["train/grad_norm"] = update.grad_norm;
+    metrics["train/lr"] = update.lr;
+    metrics["train/skipped_updates"] = update.skipped;
+    metrics["training/epoch"] = order.epochs(step);
+    return metrics;
+  }
+
+  std::vector<ScoredSequence> load_sequences(int64_t step, Metrics& metrics) {
+    std::vector<ScoredSequence> sequences;
+    int64_t unusable = 0;
+    for (const auto& [index, place] : order.step(step)) {
+      std::vector<Example> examples = load_examples(index, unusable);
+      if (examples.empty()) continue;
+      // Images are part of the prefix, so only rows without any share one.
+      if (examples.size() == 1 || examples.front().prompt.images.empty()) {
+        sequences.push_back(share_prefix(examples));
+      } else {
+        for (Example& example : examples) sequences.push_back(share_prefix({std::move(example)}));
+      }
+    }
+    if (sequences.empty())
+      throw InputError("step {}: none of its {} rows is usable", step, unusable);
+    set_weights(sequences);
+    metrics["data/bad_rows"] = static_cast<double>(unusable);
+    return sequences;
+  }
+
+  std::vector<Example> load_examples(int64_t group, int64_t& unusable) const {
+    std::vector<Example> examples;
+    const auto begin = static_cast<size_t>(group * config.data.rows_per_group);
+    const auto end =
+        std::min(begin + static_cast<size_t>(config.data.rows_per_group), rows.rows.size());
+    for (size_t i = begin; i < end; ++i) {
+      const SftRow& row = rows.rows[i];
+      try {
+        examples.push_back(
+            {prompts.build(row.messages, row.images, row.where), prompts.response(row.response)});
+      } catch (const InputError& error) {
+        if (config.data.bad_rows == BadRows::kStop) throw;
+        spdlog::warn("row skipped: {}", error.what());
+        ++unusable;
+      }
+    }
+    return examples;
+  }
+
+  void run() {
+    for (int64_t s = session.start().step + 1; s <= config.train.total_steps; ++s) {
+      Metrics metrics;
+      {
+        const auto scope = timers.measure("step");
+        metrics = step(s);
+      }
+      metrics.merge(timers.take());
+      session.record(s, metrics, {{"loss", metrics["train/loss"], 4}});
+      session.save_if_due(s, learner);
+    }
+  }
+};
+
+SftTrainer::SftTrainer(SftConfig config, const std::string& resume) {
+  config.validate();
+  impl_ = std::make_unique<Impl>(std::move(config), resume);
+}
+SftTrainer::~SftTrainer() = default;
+void SftTrainer::run() { impl_->run(); }
+
+}  // namespace caprl

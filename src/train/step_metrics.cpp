@@ -1,0 +1,77 @@
+#include "train/step_metrics.h"
+
+#include <algorithm>
+#include <set>
+
+namespace caprl {
+namespace {
+
+bool all_rewards_equal(const CaptionGroup& group) {
+  std::set<double> values;
+  for (const Caption& caption : group.captions)
+    if (caption.reward.value) values.insert(*caption.reward.value);
+  return values.size() < 2;
+}
+
+}  // namespace
+
+void Summary::add(double max, double mean, int64_t count) {
+  max_ = count_ ? std::max(max_, max) : max;
+  sum_ += mean * static_cast<double>(count);
+  count_ += count;
+}
+
+void add_rollout_metrics(const std::vector<CaptionGroup>& groups, Metrics& metrics) {
+  Summary rewards, advantages, lengths;
+  int64_t truncated = 0, zero_std = 0, invalid_captions = 0, right = 0, asked = 0, abstained = 0,
+          invalid_answers = 0;
+  for (const CaptionGroup& group : groups) {
+    zero_std += all_rewards_equal(group);
+    for (const Caption& caption : group.captions) {
+      lengths.add(static_cast<double>(caption.sampled.ids.size()));
+      truncated += !caption.sampled.stopped;
+      right += caption.reward.num_right;
+      asked += caption.reward.num_asked;
+      for (const AnswerRecord& answer : caption.reward.answers) {
+        invalid_answers += !answer.valid;
+        abstained += answer.asked.abstain != 0 && answer.given == answer.asked.abstain;
+      }
+      if (!caption.reward.value) {
+        ++invalid_captions;
+        continue;
+      }
+      rewards.add(*caption.reward.value);
+      advantages.add(caption.advantage);
+    }
+  }
+  const auto share = [](int64_t part, int64_t whole) {
+    return whole ? static_cast<double>(part) / static_cast<double>(whole) : 0.0;
+  };
+  metrics["critic/rewards/mean"] = rewards.mean();
+  metrics["critic/rewards/max"] = rewards.max();
+  metrics["critic/advantages/max"] = advantages.max();
+  metrics["frac_reward_zero_std"] = share(zero_std, static_cast<int64_t>(groups.size()));
+  metrics["perf/total_num_tokens"] = lengths.mean() * static_cast<double>(lengths.count());
+  metrics["response_length/mean"] = lengths.mean();
+  metrics["response_length/max"] = lengths.max();
+  metrics["response_length/clip_ratio"] = share(truncated, lengths.count());
+  metrics["reward/accuracy"] = share(right, asked);
+  metrics["reward/abstained"] = share(abstained, asked);
+  metrics["reward/invalid_answers"] = static_cast<double>(invalid_answers);
+  metrics["reward/invalid_captions"] = static_cast<double>(invalid_captions);
+}
+
+void add_validation_metrics(const std::vector<CaptionGroup>& groups, double max_reward,
+                            Metrics& metrics) {
+  Summary rewards, lengths;
+  for (const CaptionGroup& group : groups)
+    for (const Caption& caption : group.captions) {
+      lengths.add(static_cast<double>(caption.sampled.ids.size()));
+      if (caption.reward.value) rewards.add(*caption.reward.value);
+    }
+  metrics["val/reward/mean"] = rewards.mean();
+  metrics["val/reward/share_of_maximum"] = max_reward > 0 ? rewards.mean() / max_reward : 0;
+  metrics["val/response_length/mean"] = lengths.mean();
+}
+
+}  // namespace caprl

@@ -1,0 +1,93 @@
+#include "caprl/train/advantage.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "caprl/core/error.h"
+
+namespace caprl {
+namespace {
+
+using Rewards = std::vector<std::optional<double>>;
+
+AlgorithmConfig with(AdvantageEstimator estimator) {
+  AlgorithmConfig config;
+  config.adv_estimator = estimator;
+  return config;
+}
+
+// Rewards 1, 0, 0.5, 0.5: mean 0.5, variance with n − 1 is (0.25 + 0.25) / 3.
+const Rewards kMixed = {1.0, 0.0, 0.5, 0.5};
+
+TEST(Advantage, GrpoMatchesHandComputedTable) {
+  const double deviation = std::sqrt(0.5 / 3) + 1e-6;
+  const auto advantages = group_advantages(kMixed, with(AdvantageEstimator::kGrpo));
+  ASSERT_EQ(advantages.size(), 4u);
+  EXPECT_DOUBLE_EQ(advantages[0], 0.5 / deviation);
+  EXPECT_DOUBLE_EQ(advantages[1], -0.5 / deviation);
+  EXPECT_EQ(advantages[2], 0);
+  EXPECT_EQ(advantages[3], 0);
+}
+
+TEST(Advantage, RlooComparesWithTheMeanOfTheOthers) {
+  const auto advantages = group_advantages(kMixed, with(AdvantageEstimator::kRloo));
+  EXPECT_DOUBLE_EQ(advantages[0], 1.0 - 1.0 / 3);
+  EXPECT_DOUBLE_EQ(advantages[1], 0.0 - 2.0 / 3);
+  EXPECT_DOUBLE_EQ(advantages[2], 0.0);
+}
+
+TEST(Advantage, DrGrpoOnlyCentres) {
+  const auto advantages = group_advantages(kMixed, with(AdvantageEstimator::kDrGrpo));
+  EXPECT_DOUBLE_EQ(advantages[0], 0.5);
+  EXPECT_DOUBLE_EQ(advantages[1], -0.5);
+}
+
+TEST(Advantage, UnanimousGroupsAreExactlyZeroForEveryFraction) {
+  for (const auto estimator :
+       {AdvantageEstimator::kGrpo, AdvantageEstimator::kRloo, AdvantageEstimator::kDrGrpo})
+    for (int asked = 1; asked <= 12; ++asked)
+      for (int right = 0; right <= asked; ++right)
+        for (const size_t group : {2u, 3u, 7u, 8u, 16u}) {
+          const Rewards rewards(group, 2.0 * right / asked);
+          for (const double advantage : group_advantages(rewards, with(estimator)))
+            EXPECT_EQ(advantage, 0.0) << right << "/" << asked << " in a group of " << group;
+        }
+}
+
+TEST(Advantage, InvalidCaptionsTakeNoPart) {
+  const Rewards rewards = {1.0, std::nullopt, 0.0};
+  const auto advantages = group_advantages(rewards, with(AdvantageEstimator::kDrGrpo));
+  EXPECT_DOUBLE_EQ(advantages[0], 0.5);
+  EXPECT_EQ(advantages[1], 0.0);
+  EXPECT_DOUBLE_EQ(advantages[2], -0.5);
+}
+
+TEST(Advantage, FewerThanTwoRewardsGiveNothingToCompare) {
+  for (const Rewards& rewards : {Rewards{}, Rewards{1.0}, Rewards{std::nullopt, 1.0}})
+    for (const double advantage : group_advantages(rewards, with(AdvantageEstimator::kGrpo)))
+      EXPECT_EQ(advantage, 0.0);
+}
+
+TEST(AggregationWeights, TokenMeanHasOneDenominator) {
+  const auto weights = aggregation_weights({3, 0, 5}, LossAggregation::kTokenMean, 0);
+  EXPECT_DOUBLE_EQ(weights[0], 1.0 / 8);
+  EXPECT_EQ(weights[1], 0.0);
+  EXPECT_DOUBLE_EQ(weights[2], 1.0 / 8);
+}
+
+TEST(AggregationWeights, SequenceMeansWeighSequencesEqually) {
+  const auto weights = aggregation_weights({3, 0, 5}, LossAggregation::kSeqMeanTokenMean, 0);
+  EXPECT_DOUBLE_EQ(weights[0] * 3, 0.5);
+  EXPECT_DOUBLE_EQ(weights[2] * 5, 0.5);
+}
+
+TEST(AggregationWeights, ConstantDivisorDoesNotDependOnLengths) {
+  const auto weights = aggregation_weights({3, 5}, LossAggregation::kSeqMeanTokenSumNorm, 100);
+  EXPECT_DOUBLE_EQ(weights[0], 1.0 / 200);
+  EXPECT_DOUBLE_EQ(weights[1], 1.0 / 200);
+  EXPECT_THROW(aggregation_weights({3}, LossAggregation::kSeqMeanTokenSumNorm, 0), Error);
+}
+
+}  // namespace
+}  // namespace caprl
