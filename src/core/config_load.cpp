@@ -1,0 +1,208 @@
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "caprl/core/config.h"
+#include "caprl/core/error.h"
+#include "caprl/core/files.h"
+#include "config_keys.h"
+#include "config_values.h"
+
+namespace caprl {
+namespace {
+
+using Sources = std::map<std::string, ConfigSource, std::less<>>;
+
+/// Levenshtein's edit distance.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+    }
+  }
+  return row.back();
+}
+
+class KeyTable {
+ public:
+  explicit KeyTable(ConfigRoot& root) : keys_(list_config_keys(root)) {}
+
+  const ConfigKey& find(std::string_view path, std::string_view where) const {
+    for (const ConfigKey& key : keys_)
+      if (key.path == path) return key;
+    throw InputError("{}: unknown key '{}'; did you mean '{}'?", where, path, nearest(path));
+  }
+
+ private:
+  /// A right name in the wrong section counts as near, too.
+  const std::string& nearest(std::string_view path) const {
+    constexpr size_t kOtherSection = 2;
+    const auto distance = [&](const ConfigKey& key) {
+      return std::min(
+          edit_distance(path, key.path),
+          kOtherSection + edit_distance(split_key(path).second, split_key(key.path).second));
+    };
+    return std::min_element(keys_.begin(), keys_.end(),
+                            [&](const auto& a, const auto& b) { return distance(a) < distance(b); })
+        ->path;
+  }
+  std::vector<ConfigKey> keys_;
+};
+
+/// YAML allows none but tab and line ends; yaml-cpp takes some for the end of the file.
+void check_characters(std::string_view text, std::string_view where) {
+  const auto bad = std::find_if(text.begin(), text.end(), [](unsigned char c) {
+    return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
+  });
+  if (bad != text.end())
+    throw InputError("{}: control character 0x{:02x} at byte {}", where,
+                     static_cast<unsigned char>(*bad), bad - text.begin());
+}
+
+/// The only document of a text; nothing if there is none.
+YAML::Node parse_document(const std::string& text, const std::string& where, bool has_places) {
+  check_characters(text, where);
+  try {
+    // Without a comment at its end yaml-cpp accepts a quote that the text never closes.
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text + "\n#");
+    if (documents.size() > 1)
+      throw InputError("{}: expected one YAML document, got {}", where, documents.size());
+    return documents.empty() ? YAML::Node() : documents[0];
+  } catch (const YAML::Exception& error) {
+    throw InputError("{}: malformed YAML: {}",
+                     has_places ? describe_place(where, error.mark) : where, error.msg);
+  }
+}
+
+class FileKeys {
+ public:
+  FileKeys(std::string file, const KeyTable& table) : file_(std::move(file)), table_(table) {}
+
+  Sources collect() {
+    const YAML::Node document = parse_document(read_file(file_), file_, true);
+    if (document.IsNull()) throw InputError("{}: expected config keys, got an empty file", file_);
+    if (!document.IsMap())
+      throw InputError("{}: expected config keys, got {}", describe_place(file_, document.Mark()),
+                       describe_value(document));
+    collect_section(document, "");
+    return std::move(sources_);
+  }
+
+ private:
+  /// As deep as the config's own sections, whatever the file nests or refers to.
+  void collect_section(const YAML::Node& section, const std::string& section_path) {
+    for (const auto& item : section) {
+      const std::string key_place = describe_place(file_, item.first.Mark());
+      if (!item.first.IsScalar())
+        throw InputError("{}: expected a key, got {}", key_place, describe_value(item.first));
+      const std::string path = join_key(section_path, item.first.Scalar());
+      const ConfigKey& key = table_.find(path, key_place);
+      const auto [first, is_new] = places_.emplace(path, key_place);
+      if (!is_new)
+        throw InputError("{}: duplicate key '{}', first given at {}", key_place, path,
+                         first->second);
+      const std::string place =
+          item.second.IsNull() ? key_place : describe_place(file_, item.second.Mark());
+      if (!key.is_section)
+        sources_.emplace(path, ConfigSource{path, place, file_, item.second});
+      else if (item.second.IsMap())
+        collect_section(item.second, path);
+      else if (!item.second.IsNull())
+        throw InputError("{}: '{}': expected a section with keys, got {}", place, path,
+                         describe_value(item.second));
+    }
+  }
+
+  std::string file_;
+  const KeyTable& table_;
+  std::map<std::string, std::string> places_;  // of every key so far, however it is written
+  Sources sources_;
+};
+
+ConfigSource parse_override(const std::string& text, const KeyTable& table) {
+  const std::string where = "--set " + text;
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0)
+    throw InputError("{}: expected key.path=value", where);
+  const std::string path = text.substr(0, equals), value = text.substr(equals + 1);
+  if (table.find(path, where).is_section)
+    throw InputError("{}: '{}' is a section; set one of its keys", where, path);
+  return {path, where, "", parse_document(value.empty() ? "''" : value, where, false)};
+}
+
+/// Fills the fields that have a source.
+class ValueReader : public ConfigVisitor {
+ public:
+  explicit ValueReader(const Sources& sources) : sources_(sources) {}
+
+  void field(std::string_view key, bool& value, std::string_view) override {
+    if (const auto* source = find(key)) value = read_bool(*source);
+  }
+  void field(std::string_view key, int64_t& value, std::string_view, Range range) override {
+    if (const auto* source = find(key)) value = read_int(*source, range);
+  }
+  void field(std::string_view key, double& value, std::string_view, Range range) override {
+    if (const auto* source = find(key)) value = read_double(*source, range);
+  }
+  void field(std::string_view key, std::string& value, std::string_view) override {
+    if (const auto* source = find(key)) value = read_text(*source);
+  }
+  void field(std::string_view key, std::vector<std::string>& value, std::string_view) override {
+    if (const auto* source = find(key)) value = read_texts(*source);
+  }
+  void field(std::string_view key, std::vector<double>& value, std::string_view,
+             Range range) override {
+    if (const auto* source = find(key)) value = read_doubles(*source, range);
+  }
+  void field(std::string_view key, std::optional<int64_t>& value, std::string_view,
+             Range range) override {
+    if (const auto* source = find(key)) value = read_optional_int(*source, range);
+  }
+  void field(std::string_view key, std::optional<double>& value, std::string_view,
+             Range range) override {
+    if (const auto* source = find(key)) value = read_optional_double(*source, range);
+  }
+
+ protected:
+  void choice_field(std::string_view key, std::string& value, const std::vector<std::string>& names,
+                    std::string_view) override {
+    if (const auto* source = find(key)) value = read_choice(*source, names);
+  }
+  bool begin_section(std::string_view key, std::string_view) override {
+    section_ = join_key(section_, key);
+    return true;
+  }
+  void end_section() override { section_ = std::string(split_key(section_).first); }
+
+ private:
+  const ConfigSource* find(std::string_view key) const {
+    const auto found = sources_.find(join_key(section_, key));
+    return found == sources_.end() ? nullptr : &found->second;
+  }
+  const Sources& sources_;
+  std::string section_;
+};
+
+}  // namespace
+
+void load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides,
+                 ConfigRoot& root) {
+  const KeyTable table(root);
+  const auto apply = [&root](const Sources& sources) {
+    ValueReader reader(sources);
+    root.fields(reader);
+  };
+  apply(FileKeys(file.string(), table).collect());
+  for (const std::string& text : overrides) {
+    ConfigSource source = parse_override(text, table);
+    const std::string path = source.path;
+    apply({{path, std::move(source)}});
+  }
+}
+
+}  // namespace caprl

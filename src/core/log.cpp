@@ -1,0 +1,21 @@
+#include "caprl/core/log.h"
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+
+namespace caprl {
+
+void init_logging() {
+  const std::string clear_line = ::isatty(STDERR_FILENO) ? "\r\x1b[K" : "";
+  auto logger = std::make_shared<spdlog::logger>(
+      "caprl", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  logger->set_pattern(clear_line + "%H:%M:%S %^%L%$ %v");
+  logger->flush_on(spdlog::level::trace);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+}  // namespace caprl

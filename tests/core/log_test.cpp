@@ -1,0 +1,25 @@
+#include "caprl/core/log.h"
+
+#include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
+
+namespace caprl {
+namespace {
+
+TEST(Log, OnePatternToStderr) {
+  testing::internal::CaptureStderr();
+  testing::internal::CaptureStdout();
+  init_logging();
+  spdlog::warn("row {} is bad", 7);
+  spdlog::info("done");
+  spdlog::debug("not shown");
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "");
+  const std::string text = testing::internal::GetCapturedStderr();
+  const std::string time = "[0-9][0-9]:[0-9][0-9]:[0-9][0-9]";
+  EXPECT_TRUE(
+      testing::internal::RE::FullMatch(text, time + " W row 7 is bad\n" + time + " I done\n"))
+      << text;
+}
+
+}  // namespace
+}  // namespace caprl
