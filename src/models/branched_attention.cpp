@@ -72,7 +72,7 @@ BranchedAttention::BranchedAttention(const BranchedLayout& layout, at::Device de
   const at::Tensor query = branch.unsqueeze(2), key = branch.unsqueeze(1);
   const at::Tensor place = at::arange(longest_, at::TensorOptions(device).dtype(at::kLong));
   const at::Tensor causal = place.unsqueeze(0) <= place.unsqueeze(1);
-  mask_ = ((key == kPrefix).logical_or_(key == query)).logical_and_(causal).unsqueeze(1);
+  mask_ = (key == query).logical_or_(key == kPrefix).logical_and_(causal).unsqueeze(1);
 }
 
 at::Tensor BranchedAttention::pad(const at::Tensor& packed) const {
