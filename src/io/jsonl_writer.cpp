@@ -83,19 +83,14 @@ class ZstdWriter {
 
 }  // namespace
 
-JsonlAppender::JsonlAppender(std::filesystem::path path, std::optional<int64_t> keep_bytes)
-    : path_(std::move(path)) {
+JsonlAppender::JsonlAppender(std::filesystem::path path) : path_(std::move(path)) {
   fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (fd_ < 0) fail(path_, "open");
   try {
     struct stat status {};
     if (::fstat(fd_, &status) != 0) fail(path_, "stat");
-    const int64_t found = status.st_size;
-    if (keep_bytes.value_or(0) > found)
-      throw InputError("{}: expected at least {} bytes, got {}", path_.string(), *keep_bytes,
-                       found);
-    size_ = keep_bytes ? *keep_bytes : whole_lines(fd_, found, path_);
-    if (size_ != found && ::ftruncate(fd_, size_) != 0) fail(path_, "truncate");
+    size_ = whole_lines(fd_, status.st_size, path_);
+    if (size_ != status.st_size && ::ftruncate(fd_, size_) != 0) fail(path_, "truncate");
   } catch (...) {
     ::close(fd_);
     throw;

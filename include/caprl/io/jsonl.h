@@ -39,11 +39,8 @@ class JsonlReader {
 /// when the file is opened. Not thread safe.
 class JsonlAppender {
  public:
-  /// Creates the file if need be. `keep_bytes`: goes back to an earlier size() first, so that a
-  /// resumed run's log continues where its checkpoint was made; InputError if the file is shorter
-  /// than that.
-  explicit JsonlAppender(std::filesystem::path path,
-                         std::optional<int64_t> keep_bytes = std::nullopt);
+  /// Creates the file if need be. Error naming the path.
+  explicit JsonlAppender(std::filesystem::path path);
   ~JsonlAppender();
   JsonlAppender(const JsonlAppender&) = delete;
   JsonlAppender& operator=(const JsonlAppender&) = delete;

@@ -1,0 +1,161 @@
+#include "caprl/checkpoint/checkpoint.h"
+
+#include <spdlog/spdlog.h>
+
+#include <charconv>
+#include <map>
+#include <string>
+
+#include "caprl/core/error.h"
+#include "caprl/core/files.h"
+#include "manifest.h"
+
+namespace caprl {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kStepPrefix = "step_";
+// Folders under these names are unfinished: about to appear, or about to vanish.
+constexpr std::string_view kTemporaryPrefix = ".tmp-";
+constexpr std::string_view kTrashPrefix = ".trash-";
+constexpr std::string_view kLatest = "latest";
+
+std::string step_name(int64_t step) { return fmt::format("{}{:06}", kStepPrefix, step); }
+
+std::optional<int64_t> step_of(const std::string& name) {
+  if (!name.starts_with(kStepPrefix)) return std::nullopt;
+  int64_t step = 0;
+  const char* end = name.data() + name.size();
+  const auto parsed = std::from_chars(name.data() + kStepPrefix.size(), end, step);
+  if (parsed.ec != std::errc() || parsed.ptr != end || step < 0) return std::nullopt;
+  return step;
+}
+
+/// Every step folder, complete or not, newest first.
+std::map<int64_t, fs::path, std::greater<>> step_folders(const fs::path& root) {
+  std::map<int64_t, fs::path, std::greater<>> folders;
+  if (!fs::is_directory(root)) return folders;
+  for (const auto& item : fs::directory_iterator(root))
+    if (const auto step = step_of(item.path().filename().string()); step && item.is_directory())
+      folders.emplace(*step, item.path());
+  return folders;
+}
+
+/// Why a folder is not complete; empty if it is.
+std::string incomplete_because(const fs::path& folder) {
+  try {
+    check_sizes(folder, read_manifest(folder));
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+/// What cannot be removed now is tried again by the next save; the run need not die of it.
+void remove_or_warn(const fs::path& path) {
+  std::error_code failure;
+  fs::remove_all(path, failure);
+  if (failure) spdlog::warn("{} cannot be removed: {}", path.string(), failure.message());
+}
+
+void remove_leftovers(const fs::path& root) {
+  for (const auto& item : fs::directory_iterator(root)) {
+    const std::string name = item.path().filename().string();
+    if (name.starts_with(kTemporaryPrefix) || name.starts_with(kTrashPrefix))
+      remove_or_warn(item.path());
+  }
+}
+
+/// A step folder must never be seen half deleted, hence the rename.
+void discard(const fs::path& folder) {
+  const fs::path trash =
+      folder.parent_path() / fmt::format("{}{}", kTrashPrefix, folder.filename().string());
+  fs::rename(folder, trash);
+  remove_or_warn(trash);
+}
+
+void refuse_or_discard_existing(const fs::path& target) {
+  if (!fs::exists(fs::symlink_status(target))) return;
+  const std::string reason = incomplete_because(target);
+  if (reason.empty()) throw Error("{}: this checkpoint exists already", target.string());
+  spdlog::warn("an incomplete checkpoint is replaced: {}", reason);
+  discard(target);
+}
+
+void point_latest_at(const fs::path& target) {
+  const fs::path root = target.parent_path();
+  const fs::path link = root / fmt::format("{}{}", kTemporaryPrefix, kLatest);
+  fs::remove(link);
+  fs::create_directory_symlink(target.filename(), link);
+  fs::rename(link, root / kLatest);
+  sync_path(root);
+}
+
+void delete_older(const fs::path& root, int64_t keep_last) {
+  int64_t num_complete = 0;
+  for (const auto& [step, folder] : step_folders(root)) {
+    if (!incomplete_because(folder).empty()) continue;  // whatever it is, it is not ours to delete
+    if (++num_complete > keep_last) discard(folder);
+  }
+}
+
+/// Everything up to the moment the checkpoint exists.
+void create(const fs::path& target, int64_t step,
+            const std::function<void(const fs::path&)>& write_content) {
+  const fs::path root = target.parent_path();
+  const fs::path temporary = root / fmt::format("{}{}", kTemporaryPrefix, step_name(step));
+  try {
+    fs::create_directory(temporary);
+    write_content(temporary);
+    write_manifest(temporary, step);
+    sync_tree(temporary);
+    fs::rename(temporary, target);
+  } catch (...) {
+    remove_or_warn(temporary);
+    throw;
+  }
+  sync_path(root);
+}
+
+}  // namespace
+
+void save_checkpoint(const fs::path& root, int64_t step, const CheckpointOptions& options,
+                     const std::function<void(const fs::path& folder)>& write_content) {
+  if (step < 0) throw Error("checkpoint step: expected at least 0, got {}", step);
+  if (options.keep_last < 1)
+    throw InputError("keep_last: expected at least 1, got {}", options.keep_last);
+  const fs::path target = root / step_name(step);
+  try {
+    if (fs::create_directories(root) && root.has_parent_path()) sync_path(root.parent_path());
+    remove_leftovers(root);
+    refuse_or_discard_existing(target);
+    create(target, step, write_content);
+    point_latest_at(target);
+    delete_older(root, options.keep_last);
+  } catch (const fs::filesystem_error& error) {
+    const fs::path& path = error.path2().empty() ? error.path1() : error.path2();
+    throw Error("{}: checkpoint of step {} failed: {}", path.string(), step,
+                error.code().message());
+  }
+}
+
+std::optional<fs::path> find_checkpoint(const fs::path& root) {
+  for (const auto& [step, folder] : step_folders(root)) {
+    const std::string reason = incomplete_because(folder);
+    if (reason.empty()) return folder;
+    spdlog::warn("checkpoint of step {} is passed over: {}", step, reason);
+  }
+  return std::nullopt;
+}
+
+bool has_checkpoints(const fs::path& root) { return !step_folders(root).empty(); }
+
+CheckpointInfo verify_checkpoint(const fs::path& folder) {
+  const Manifest manifest = read_manifest(folder);
+  check_sizes(folder, manifest);
+  check_hashes(folder, manifest);
+  return {manifest.step};
+}
+
+}  // namespace caprl

@@ -1,0 +1,94 @@
+// What the tests of this module share.
+#pragma once
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "caprl/checkpoint/checkpoint.h"
+#include "caprl/core/error.h"
+#include "caprl/core/files.h"
+
+namespace caprl::test {
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    // These tests sync thousands of files: in memory, where there is such a folder.
+    const std::filesystem::path memory = "/dev/shm";
+    const bool in_memory = ::access(memory.c_str(), W_OK) == 0;
+    const std::filesystem::path parent =
+        in_memory ? memory : std::filesystem::temp_directory_path();
+    std::string name = (parent / "caprl_test_XXXXXX").string();
+    path_ = ::mkdtemp(name.data());
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Names in a folder, hidden ones included.
+inline std::set<std::string> names_in(const std::filesystem::path& folder) {
+  std::set<std::string> names;
+  for (const auto& item : std::filesystem::directory_iterator(folder))
+    names.insert(item.path().filename().string());
+  return names;
+}
+
+/// What the tests save at a step: files in two folders, one empty folder, one empty file.
+inline void write_sample(const std::filesystem::path& folder, int64_t step) {
+  std::filesystem::create_directory(folder / "model");
+  std::filesystem::create_directory(folder / "nothing");
+  write_file_atomic(folder / "model/weights", std::string(3000, static_cast<char>('a' + step)));
+  write_file_atomic(folder / "model/empty", "");
+  std::ofstream state(folder / "state");
+  if (!(state << "step " << step).flush())
+    throw Error("{}: {}", (folder / "state").string(), std::strerror(errno));
+}
+
+inline std::string slurp(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream content;
+  content << file.rdbuf();
+  return content.str();
+}
+
+inline void save_sample(const std::filesystem::path& root, int64_t step, int64_t keep_last = 2) {
+  save_checkpoint(root, step, {.keep_last = keep_last},
+                  [&](const std::filesystem::path& folder) { write_sample(folder, step); });
+}
+
+/// The checkpoint is exactly what write_sample wrote at `step`.
+inline void expect_sample(const std::filesystem::path& folder, int64_t step) {
+  SCOPED_TRACE(folder);
+  EXPECT_EQ(verify_checkpoint(folder).step, step);
+  EXPECT_EQ(slurp(folder / "model/weights"), std::string(3000, static_cast<char>('a' + step)));
+  EXPECT_EQ(slurp(folder / "state"), "step " + std::to_string(step));
+  EXPECT_EQ(names_in(folder),
+            (std::set<std::string>{"manifest.json", "model", "nothing", "state"}));
+  EXPECT_EQ(names_in(folder / "model"), (std::set<std::string>{"empty", "weights"}));
+}
+
+/// `call` must throw exactly an `E` whose message holds all `words`.
+template <class E, class Call>
+void expect_error(Call call, std::initializer_list<std::string> words) {
+  try {
+    call();
+    ADD_FAILURE() << "no error; expected one with: " << testing::PrintToString(words);
+  } catch (const Error& error) {
+    EXPECT_EQ(typeid(error), typeid(E)) << error.what();
+    for (const std::string& word : words) EXPECT_THAT(error.what(), testing::HasSubstr(word));
+  }
+}
+
+}  // namespace caprl::test
