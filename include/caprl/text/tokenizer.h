@@ -16,16 +16,23 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  /// Reads DIR/tokenizer.json (and tokenizer_config.json where it adds tokens). InputError names the file and the unsupported
-  /// or missing part.
+  /// Reads DIR/tokenizer.json and the added tokens of DIR/tokenizer_config.json, if there is one.
+  /// InputError names the file and the unsupported or missing part. Supported: byte-level BPE.
   static std::shared_ptr<const Tokenizer> load(const std::filesystem::path& model_dir);
 
-  /// UTF-8 text to ids, no BOS/EOS added. With `parse_special` false the text of added tokens ("<|im_end|>") is ordinary text,
-  /// so user text can never inject them.
+  /// UTF-8 text to ids, no BOS/EOS added; InputError if the text is not valid UTF-8. With
+  /// `parse_special` false the text of added tokens ("<|im_end|>") is ordinary text, so user text
+  /// can never inject them.
   virtual std::vector<int64_t> encode(std::string_view text, bool parse_special) const = 0;
-  /// Ids to UTF-8; bytes that form no code point become U+FFFD, as in Hugging Face.
+  /// Ids to UTF-8; bytes that form no code point become U+FFFD and ids without a token become
+  /// nothing, as in Hugging Face. `skip_special` leaves out added tokens marked special, not the
+  /// other added tokens ("<tool_call>").
   virtual std::string decode(std::span<const int64_t> ids, bool skip_special) const = 0;
+  /// The id of a token as it is spelled in the file (an added token as it is).
   virtual std::optional<int64_t> token_id(std::string_view token) const = 0;
+  /// The first added token whose text occurs in `text`: text from outside that has one is to be
+  /// rejected, since its author and the model would read it differently.
+  virtual std::optional<std::string> find_added_token(std::string_view text) const = 0;
   /// Ids of added tokens (special or not), ascending.
   virtual const std::vector<int64_t>& added_ids() const = 0;
   /// 1 + the highest id. The model's embedding may have more rows.

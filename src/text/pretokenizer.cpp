@@ -1,0 +1,137 @@
+#include "text/pretokenizer.h"
+
+#include <unicode/unistr.h>
+
+namespace caprl {
+namespace {
+
+/// GPT-2's pattern, which ByteLevel stands for with use_regex.
+constexpr std::string_view kByteLevelPattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+/// Of backtracking state; ICU's default of 8 MB is small for texts of many megabytes.
+constexpr int32_t kRegexStackBytes = 256 << 20;
+
+/// A part of the text in UTF-16 units.
+struct Span {
+  int32_t start = 0;
+  int32_t end = 0;
+};
+
+void check(UErrorCode status) {
+  if (U_FAILURE(status))
+    throw Error("splitting text into words failed: ICU {}", u_errorName(status));
+}
+
+/// The matches of `pattern` in each span, and what lies between them.
+std::vector<Span> isolate(const icu::RegexPattern& pattern, const icu::UnicodeString& text,
+                          const std::vector<Span>& spans) {
+  UErrorCode status = U_ZERO_ERROR;
+  const std::unique_ptr<icu::RegexMatcher> matcher(pattern.matcher(text, status));
+  check(status);
+  matcher->setStackLimit(kRegexStackBytes, status);
+  std::vector<Span> pieces;
+  for (const Span& span : spans) {
+    int32_t done = span.start;
+    const auto add = [&](int32_t end) {
+      if (end > done) pieces.push_back({done, end});
+      done = end;
+    };
+    matcher->region(span.start, span.end, status);
+    while (matcher->find(status)) {
+      add(matcher->start(status));
+      add(matcher->end(status));
+    }
+    check(status);
+    add(span.end);
+  }
+  return pieces;
+}
+
+/// UTF-8 bytes of the next `num_units` UTF-16 units of valid text.
+size_t utf8_bytes(std::string_view text, int32_t num_units) {
+  size_t bytes = 0;
+  while (num_units > 0) {
+    const auto lead = static_cast<uint8_t>(text[bytes]);
+    bytes += lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    num_units -= lead < 0xF0 ? 1 : 2;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+Pretokenizer Pretokenizer::from_json(const JsonPlace& config) {
+  Pretokenizer result;
+  std::vector<JsonPlace> stages = {config};
+  if (config.member("type").is_absent() || config.member("type").string() != "Sequence") {
+    result.add_stage(config);
+  } else {
+    stages.clear();
+    const JsonPlace list = config.member("pretokenizers");
+    for (size_t i = 0; i < list.array().size(); ++i) stages.push_back(list.element(i));
+    for (const JsonPlace& stage : stages) result.add_stage(stage);
+  }
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const bool is_last = i + 1 == stages.size();
+    if ((stages[i].member("type").string() == "ByteLevel") != is_last)
+      throw InputError("{}: expected ByteLevel as the last pre-tokenizer and only there",
+                       stages[i].where);
+  }
+  if (stages.empty()) throw InputError("{}: expected ByteLevel, got nothing", config.where);
+  return result;
+}
+
+void Pretokenizer::add_stage(const JsonPlace& config) {
+  const std::string& type = config.member("type").string();
+  if (type == "ByteLevel") {
+    if (config.member("add_prefix_space").boolean_or(true))
+      throw InputError("{}.add_prefix_space: true is not supported", config.where);
+    if (config.member("use_regex").boolean_or(true)) add_pattern(kByteLevelPattern, config.where);
+  } else if (type == "Digits") {
+    const bool individual = config.member("individual_digits").boolean_or(false);
+    add_pattern(individual ? R"(\p{N})" : R"(\p{N}+)", config.where);
+  } else if (type == "Split") {
+    const JsonPlace regex = config.member("pattern").member("Regex");
+    if (regex.is_absent())
+      throw InputError("{}.pattern: expected a \"Regex\", other patterns are not supported",
+                       config.where);
+    if (config.member("behavior").string() != "Isolated")
+      throw InputError("{}.behavior: expected Isolated, \"{}\" is not supported", config.where,
+                       config.member("behavior").string());
+    if (config.member("invert").boolean_or(false))
+      throw InputError("{}.invert: true is not supported", config.where);
+    add_pattern(regex.string(), regex.where);
+  } else {
+    throw InputError("{}.type: pre-tokenizer \"{}\" is not supported", config.where, type);
+  }
+}
+
+void Pretokenizer::add_pattern(std::string_view pattern, const std::string& where) {
+  UErrorCode status = U_ZERO_ERROR;
+  UParseError position;
+  const auto text =
+      icu::UnicodeString::fromUTF8({pattern.data(), static_cast<int>(pattern.size())});
+  std::unique_ptr<const icu::RegexPattern> compiled(
+      icu::RegexPattern::compile(text, 0, position, status));
+  if (U_FAILURE(status)) {
+    throw InputError("{}: not a regular expression of ICU: {} at character {}: {}", where,
+                     u_errorName(status), position.offset, pattern);
+  }
+  patterns_.push_back(std::move(compiled));
+}
+
+void Pretokenizer::split(std::string_view text,
+                         const std::function<void(std::string_view)>& word) const {
+  const auto utf16 = icu::UnicodeString::fromUTF8({text.data(), static_cast<int>(text.size())});
+  std::vector<Span> spans;
+  if (!utf16.isEmpty()) spans.push_back({0, utf16.length()});
+  for (const auto& pattern : patterns_) spans = isolate(*pattern, utf16, spans);
+  for (const Span& span : spans) {
+    const size_t bytes = utf8_bytes(text, span.end - span.start);
+    word(text.substr(0, bytes));
+    text.remove_prefix(bytes);
+  }
+}
+
+}  // namespace caprl

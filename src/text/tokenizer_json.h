@@ -1,0 +1,15 @@
+// tokenizer.json, as Hugging Face tokenizers writes it, to the parts of a BpeTokenizer.
+#pragma once
+#include <filesystem>
+
+#include "text/bpe_tokenizer.h"
+
+namespace caprl {
+
+/// InputError names the file and the part that is missing, contradictory or not supported.
+BpeTokenizerParts read_tokenizer_json(const std::filesystem::path& file);
+
+/// Adds the tokens of tokenizer_config.json's `added_tokens_decoder` that `parts` lacks.
+void add_tokens_of_config(const std::filesystem::path& file, BpeTokenizerParts& parts);
+
+}  // namespace caprl

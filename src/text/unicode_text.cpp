@@ -1,0 +1,61 @@
+#include "text/unicode_text.h"
+
+#include <unicode/bytestream.h>
+#include <unicode/normalizer2.h>
+#include <unicode/utf8.h>
+
+#include "caprl/core/error.h"
+
+namespace caprl {
+namespace {
+
+constexpr size_t kMaxTextBytes = size_t{1} << 30;  // ICU counts in int32
+
+}  // namespace
+
+void check_utf8(std::string_view text) {
+  if (text.size() > kMaxTextBytes)
+    throw InputError("text of {} bytes is beyond the limit of 1 GiB", text.size());
+  const auto length = static_cast<int32_t>(text.size());
+  for (int32_t at = 0; at < length;) {
+    const int32_t start = at;
+    UChar32 code_point = 0;
+    U8_NEXT(text.data(), at, length, code_point);
+    if (code_point < 0) {
+      throw InputError("text is not valid UTF-8: byte 0x{:02x} at offset {}",
+                       static_cast<uint8_t>(text[start]), start);
+    }
+  }
+}
+
+std::string replace_invalid_utf8(std::string_view bytes) {
+  if (bytes.size() > kMaxTextBytes)
+    throw InputError("text of {} bytes is beyond the limit of 1 GiB", bytes.size());
+  std::string text;
+  text.reserve(bytes.size());
+  const auto length = static_cast<int32_t>(bytes.size());
+  for (int32_t at = 0; at < length;) {
+    const int32_t start = at;
+    UChar32 code_point = 0;
+    U8_NEXT(bytes.data(), at, length, code_point);
+    if (code_point < 0)
+      text += "\xEF\xBF\xBD";
+    else
+      text.append(bytes.substr(start, at - start));
+  }
+  return text;
+}
+
+std::string normalize_nfc(std::string_view text) {
+  UErrorCode status = U_ZERO_ERROR;
+  const icu::Normalizer2* nfc = icu::Normalizer2::getNFCInstance(status);
+  const icu::StringPiece piece(text.data(), static_cast<int32_t>(text.size()));
+  std::string normalized;
+  if (U_SUCCESS(status) && nfc->isNormalizedUTF8(piece, status)) return std::string(text);
+  icu::StringByteSink<std::string> sink(&normalized);
+  if (U_SUCCESS(status)) nfc->normalizeUTF8(0, piece, sink, nullptr, status);
+  if (U_FAILURE(status)) throw Error("normalising text failed: ICU {}", u_errorName(status));
+  return normalized;
+}
+
+}  // namespace caprl
