@@ -1,0 +1,28 @@
+// The demonstration's folder of data.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+
+namespace caprl::demo {
+
+struct DatasetSizes {
+  int64_t train_images = 4096;
+  int64_t heldout_images = 256;
+  int64_t captions_per_image = 4;     // vague ones, of the training images
+  int64_t answerer_captions = 16384;  // each with kExamplesPerCaption examples
+  int64_t answerer_test_captions = 512;
+};
+inline constexpr int64_t kExamplesPerCaption = 8;
+
+/// Writes, as a pure function of sizes and seed:
+///   images/{train,heldout}/000000.png, 000001.jpg, …   56 x 56, PNG and JPEG in turn
+///   train.jsonl, heldout.jsonl        rows of the CapRL-QA schema
+///   captioner_sft.jsonl               vague captions; rows of one image are consecutive
+///   answerer_sft.jsonl                text only; kExamplesPerCaption consecutive rows share a
+///   caption answerer_test.jsonl               the same, other captions, no open questions; each
+///   row says whether it is "answerable" truth.jsonl                       {"id", "image",
+///   "caption": the full and true one}; written last
+/// Paths in rows are relative to the folder. Error if something cannot be written.
+void write_datasets(const std::filesystem::path& dir, const DatasetSizes& sizes, uint64_t seed);
+
+}  // namespace caprl::demo
