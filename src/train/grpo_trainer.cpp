@@ -71,6 +71,9 @@ struct GrpoTrainer::Impl {
         sample_captions(learner.model(), prompts, config.rollout.n, sampling(step), groups);
       });
       timed("reward", [&] { score_captions(reward, static_cast<uint64_t>(step), groups); });
+      if (config.reward.shuffle_rewards)
+        shuffle_rewards(static_cast<uint64_t>(config.run.seed), static_cast<uint64_t>(step),
+                        groups);
       compare_within_groups(groups);
       timed("update_actor",
             [&] { update_policy(learner, reference.get(), config, groups, step, metrics); });

@@ -46,8 +46,12 @@ void sample_captions(const Model& policy, const PromptBuilder& prompts, int64_t 
                      const SamplingParams& params, std::vector<CaptionGroup>& groups) {
   std::vector<GenerationRequest> requests;
   requests.reserve(groups.size());
-  for (const CaptionGroup& group : groups)
-    requests.push_back({group.prompt, group.prompt_id, std::vector<std::vector<int64_t>>(n)});
+  for (const CaptionGroup& group : groups) {
+    GenerationRequest& request = requests.emplace_back();
+    request.prompt = group.prompt;
+    request.prompt_id = group.prompt_id;
+    request.suffixes.resize(static_cast<size_t>(n));
+  }
   auto sampled = generate(policy, requests, params);
   for (size_t g = 0; g < groups.size(); ++g) {
     groups[g].captions.resize(n);
@@ -72,6 +76,17 @@ void score_captions(const RewardModel& reward, uint64_t step, std::vector<Captio
   for (size_t g = 0; g < groups.size(); ++g)
     for (size_t i = 0; i < groups[g].captions.size(); ++i)
       groups[g].captions[i].reward = std::move(rewards[g][i]);
+}
+
+void shuffle_rewards(uint64_t seed, uint64_t step, std::vector<CaptionGroup>& groups) {
+  std::vector<Caption*> captions;
+  for (CaptionGroup& group : groups)
+    for (Caption& caption : group.captions) captions.push_back(&caption);
+  const CounterRng rng(seed, RandomPurpose::kRewardShuffle, {step});
+  const auto order = rng.permutation(static_cast<int64_t>(captions.size()), 0);
+  std::vector<CaptionReward> shuffled;
+  for (const int64_t from : order) shuffled.push_back(captions[from]->reward);
+  for (size_t i = 0; i < captions.size(); ++i) captions[i]->reward = std::move(shuffled[i]);
 }
 
 void write_rollouts(const std::filesystem::path& file, int64_t step,

@@ -1,10 +1,12 @@
 #include "train/session.h"
 
+#include <ATen/Parallel.h>
 #include <spdlog/spdlog.h>
 
 #include <nlohmann/json.hpp>
 
 #include "caprl/checkpoint/checkpoint.h"
+#include "caprl/checkpoint/state.h"
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
 
@@ -69,7 +71,7 @@ std::filesystem::path Session::weights_dir(const std::filesystem::path& model_di
 void Session::restore(Learner& learner) const {
   if (!start_.checkpoint) return;
   learner.load_optimizer(*start_.checkpoint);
-  const auto state = nlohmann::json::parse(read_file(*start_.checkpoint / "state.json"));
+  const auto state = load_state(*start_.checkpoint / "state.json");
   learner.set_skipped_in_a_row(state.at("skipped_in_a_row").get<int64_t>());
 }
 
@@ -85,7 +87,7 @@ void Session::save_if_due(int64_t step, const Learner& learner) {
                     learner.save(folder);
                     const nlohmann::json state = {{"step", step},
                                                   {"skipped_in_a_row", learner.skipped_in_a_row()}};
-                    write_file_atomic(folder / "state.json", state.dump(1) + "\n");
+                    save_state(folder / "state.json", state);
                   });
 }
 

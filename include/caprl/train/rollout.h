@@ -32,6 +32,9 @@ void sample_captions(const Model& policy, const class PromptBuilder& prompts, in
 /// Fills rewards from the answerer.
 void score_captions(const RewardModel& reward, uint64_t step, std::vector<CaptionGroup>& groups);
 
+/// The control experiment: permutes the rewards between all captions of the step.
+void shuffle_rewards(uint64_t seed, uint64_t step, std::vector<CaptionGroup>& groups);
+
 /// RUN/rollouts/step_000120.jsonl.zst: one line a caption with its text, log-probabilities,
 /// answers, reward and advantage.
 void write_rollouts(const std::filesystem::path& file, int64_t step,
