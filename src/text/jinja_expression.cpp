@@ -1,84 +1,14 @@
 #include "text/jinja_expression.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include "caprl/core/error.h"
+#include "text/jinja_tokens.h"
 
 namespace caprl {
 namespace {
 
 using nlohmann::json;
-
-struct Token {
-  enum class Kind { kEnd, kName, kString, kNumber, kSign };
-  Kind kind = Kind::kEnd;
-  std::string text;
-};
-
-bool is_name_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
-
-/// Tokens of one expression. A sign is one character, or "==" or "!=".
-class TokenReader {
- public:
-  TokenReader(std::string_view source, const std::string& where) : source_(source), where_(where) {}
-
-  std::vector<Token> run() {
-    std::vector<Token> tokens;
-    while (at_ < source_.size()) {
-      const char c = source_[at_];
-      if (std::isspace(static_cast<unsigned char>(c)))
-        ++at_;
-      else if (c == '\'' || c == '"')
-        tokens.push_back({Token::Kind::kString, read_string()});
-      else if (is_name_char(c))
-        tokens.push_back({std::isdigit(static_cast<unsigned char>(c)) ? Token::Kind::kNumber
-                                                                      : Token::Kind::kName,
-                          read_name()});
-      else
-        tokens.push_back({Token::Kind::kSign, read_sign()});
-    }
-    tokens.push_back({});
-    return tokens;
-  }
-
- private:
-  std::string read_name() {
-    const size_t start = at_;
-    while (at_ < source_.size() && is_name_char(source_[at_])) ++at_;
-    return std::string(source_.substr(start, at_ - start));
-  }
-
-  std::string read_sign() {
-    const std::string_view rest = source_.substr(at_);
-    const size_t length = rest.starts_with("==") || rest.starts_with("!=") ? 2 : 1;
-    at_ += length;
-    return std::string(rest.substr(0, length));
-  }
-
-  std::string read_string() {
-    const char quote = source_[at_++];
-    std::string text;
-    for (; at_ < source_.size() && source_[at_] != quote; ++at_) {
-      if (source_[at_] != '\\') {
-        text += source_[at_];
-        continue;
-      }
-      ++at_;
-      const size_t escape = std::string_view("nt\\'\"").find(source_.substr(at_, 1));
-      if (at_ >= source_.size() || escape == std::string_view::npos)
-        throw InputError("{}: string escape in {} is not supported", where_, source_);
-      text += "\n\t\\'\""[escape];
-    }
-    if (at_ >= source_.size()) throw InputError("{}: string without an end in {}", where_, source_);
-    ++at_;
-    return text;
-  }
-
-  std::string_view source_;
-  const std::string& where_;
-  size_t at_ = 0;
-};
 
 const json kUndefined(json::value_t::discarded);
 
@@ -87,11 +17,11 @@ const json kUndefined(json::value_t::discarded);
 class Evaluator {
  public:
   Evaluator(std::string_view source, JinjaScope& scope, const std::string& where)
-      : source_(source), scope_(scope), where_(where), tokens_(TokenReader(source, where).run()) {}
+      : source_(source), scope_(scope), where_(where), tokens_(read_jinja_tokens(source, where)) {}
 
   json run() {
     json value = read_or();
-    if (peek().kind != Token::Kind::kEnd) fail("\"" + peek().text + "\" is not supported");
+    if (peek().kind != JinjaToken::Kind::kEnd) fail("\"" + peek().text + "\" is not supported");
     return value;
   }
 
@@ -106,19 +36,19 @@ class Evaluator {
     int& depth;
   };
 
-  const Token& peek(size_t ahead = 0) const {
+  const JinjaToken& peek(size_t ahead = 0) const {
     return tokens_[std::min(at_ + ahead, tokens_.size() - 1)];
   }
-  bool is_next(Token::Kind kind, std::string_view text, size_t ahead = 0) const {
+  bool is_next(JinjaToken::Kind kind, std::string_view text, size_t ahead = 0) const {
     return peek(ahead).kind == kind && peek(ahead).text == text;
   }
-  bool accept(Token::Kind kind, std::string_view text) {
+  bool accept(JinjaToken::Kind kind, std::string_view text) {
     if (!is_next(kind, text)) return false;
     ++at_;
     return true;
   }
-  bool accept_word(std::string_view text) { return accept(Token::Kind::kName, text); }
-  bool accept_sign(std::string_view text) { return accept(Token::Kind::kSign, text); }
+  bool accept_word(std::string_view text) { return accept(JinjaToken::Kind::kName, text); }
+  bool accept_sign(std::string_view text) { return accept(JinjaToken::Kind::kSign, text); }
   void expect_sign(std::string_view text) {
     if (!accept_sign(text)) fail("expected \"" + std::string(text) + "\"");
   }
@@ -160,7 +90,8 @@ class Evaluator {
         value = json(!(value == read_sum()));
       } else if (accept_word("in")) {
         value = contains(read_sum(), value);
-      } else if (is_next(Token::Kind::kName, "not") && is_next(Token::Kind::kName, "in", 1)) {
+      } else if (is_next(JinjaToken::Kind::kName, "not") &&
+                 is_next(JinjaToken::Kind::kName, "in", 1)) {
         at_ += 2;
         value = !contains(read_sum(), value);
       } else if (accept_word("is")) {
@@ -220,7 +151,7 @@ class Evaluator {
     json value = read_primary();
     while (true) {
       if (accept_sign(".")) {
-        if (peek().kind != Token::Kind::kName) fail("expected a name after \".\"");
+        if (peek().kind != JinjaToken::Kind::kName) fail("expected a name after \".\"");
         value = item(value, peek().text);
         ++at_;
       } else if (accept_sign("[")) {
@@ -249,26 +180,26 @@ class Evaluator {
   }
 
   json read_primary() {
-    const Token token = peek();
+    const JinjaToken token = peek();
     ++at_;
     switch (token.kind) {
-      case Token::Kind::kString:
+      case JinjaToken::Kind::kString:
         return token.text;
-      case Token::Kind::kNumber:
+      case JinjaToken::Kind::kNumber:
         if (token.text.size() > 9 ||
             token.text.find_first_not_of("0123456789") != std::string::npos)
           fail("number \"" + token.text + "\" is not supported");
         return std::stoll(token.text);
-      case Token::Kind::kName:
+      case JinjaToken::Kind::kName:
         return read_named(token.text);
-      case Token::Kind::kSign:
+      case JinjaToken::Kind::kSign:
         if (token.text == "(") {
           json value = read_or();
           expect_sign(")");
           return value;
         }
         break;
-      case Token::Kind::kEnd:
+      case JinjaToken::Kind::kEnd:
         break;
     }
     fail("expected a value, got \"" + token.text + "\"");
@@ -278,7 +209,7 @@ class Evaluator {
     if (name == "true" || name == "True") return true;
     if (name == "false" || name == "False") return false;
     if (name == "none" || name == "None") return nullptr;
-    if (name == "namespace" && is_next(Token::Kind::kSign, "(")) return read_namespace();
+    if (name == "namespace" && is_next(JinjaToken::Kind::kSign, "(")) return read_namespace();
     const json* variable = scope_.find(name);
     return variable == nullptr ? kUndefined : *variable;
   }
@@ -288,11 +219,11 @@ class Evaluator {
     expect_sign("(");
     while (!accept_sign(")")) {
       const std::string name = peek().text;
-      if (peek().kind != Token::Kind::kName) fail("expected name=value in namespace()");
+      if (peek().kind != JinjaToken::Kind::kName) fail("expected name=value in namespace()");
       ++at_;
       expect_sign("=");
       members[name] = read_or();
-      if (!is_next(Token::Kind::kSign, ")")) expect_sign(",");
+      if (!is_next(JinjaToken::Kind::kSign, ")")) expect_sign(",");
     }
     return members;
   }
@@ -300,7 +231,7 @@ class Evaluator {
   std::string_view source_;
   JinjaScope& scope_;
   const std::string& where_;
-  std::vector<Token> tokens_;
+  std::vector<JinjaToken> tokens_;
   size_t at_ = 0;
   bool live_ = true;
   int depth_ = 0;
