@@ -1,0 +1,199 @@
+#include "sampler.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "caprl/core/error.h"
+#include "fast_math.h"
+
+namespace caprl {
+namespace {
+
+constexpr float kNever = -std::numeric_limits<float>::infinity();
+constexpr int64_t kBlock = 16;  // tokens handled together: four Philox blocks
+constexpr int64_t kLogitsAtATime = 64 * 1024 * 1024;
+constexpr int64_t kLogitsPerTask = 4096;  // less work is not worth a thread
+
+/// ln Σ exp: sums of short runs in single precision, of the runs in double.
+double log_sum_exp(std::span<const float> logits) {
+  constexpr size_t kRun = 1024, kLanes = 8;
+  float highest = kNever;
+  for (const float x : logits) highest = x > highest ? x : highest;
+  double total = 0;
+  for (size_t begin = 0; begin < logits.size(); begin += kRun) {
+    const auto run = logits.subspan(begin, std::min(kRun, logits.size() - begin));
+    std::array<float, kLanes> sums{};
+    size_t i = 0;
+    for (; i + kLanes <= run.size(); i += kLanes)
+      for (size_t lane = 0; lane < kLanes; ++lane) sums[lane] += fast_exp(run[i + lane] - highest);
+    for (; i < run.size(); ++i) sums[0] += fast_exp(run[i] - highest);
+    for (const float sum : sums) total += sum;
+  }
+  return highest + std::log(total);
+}
+
+int64_t arg_max(std::span<const float> logits) {
+  return std::max_element(logits.begin(), logits.end()) - logits.begin();
+}
+
+float noise(const SampleRow& row, int64_t id) {
+  const auto token = static_cast<uint64_t>(id);
+  return gumbel(row.rng.block(row.position, token / 4)[token % 4]);
+}
+
+/// The best score so far. Equal scores go to the lower id, whatever the order of the scan.
+struct Best {
+  float score = kNever;
+  int64_t id = 0;
+  void offer(float other_score, int64_t other_id) {
+    if (other_score > score || (other_score == score && other_id < id))
+      *this = {other_score, other_id};
+  }
+};
+
+std::array<float, kBlock> block_noise(const SampleRow& row, int64_t first_id) {
+  std::array<uint32_t, kBlock> words;
+  for (int64_t i = 0; i < kBlock; i += 4) {
+    const auto four = row.rng.block(row.position, static_cast<uint64_t>(first_id + i) / 4);
+    std::copy(four.begin(), four.end(), words.begin() + i);
+  }
+  std::array<float, kBlock> result;
+  for (int64_t i = 0; i < kBlock; ++i) result[i] = gumbel(words[i]);
+  return result;
+}
+
+/// arg-max of logit + noise over the whole row. Noise is bounded, so blocks that cannot win any
+/// more need none; beginning with the highest logit, these are most blocks of a trained model's
+/// row.
+int64_t gumbel_arg_max(std::span<const float> logits, const SampleRow& row) {
+  const auto size = static_cast<int64_t>(logits.size());
+  Best best;
+  const int64_t likeliest = arg_max(logits);
+  best = {logits[likeliest] + noise(row, likeliest), likeliest};
+  for (int64_t begin = 0; begin < size; begin += kBlock) {
+    const int64_t count = std::min(kBlock, size - begin);
+    const float* block = logits.data() + begin;
+    float highest = kNever;
+    for (int64_t i = 0; i < count; ++i) highest = block[i] > highest ? block[i] : highest;
+    if (highest + kMaxGumbel < best.score) continue;
+    const auto added = block_noise(row, begin);
+    for (int64_t i = 0; i < count; ++i) best.offer(block[i] + added[i], begin + i);
+  }
+  return best.id;
+}
+
+/// The head in the type that its products are made in. As in the loss head, logits of bf16 models
+/// are single precision: rounding a logit of 20 to bf16 is off by 0.06. The CPU's bf16 products
+/// round.
+at::Tensor product_type(const at::Tensor& weight) {
+  return weight.is_cuda() || weight.scalar_type() == at::kDouble ? weight : weight.to(at::kFloat);
+}
+
+}  // namespace
+
+Sampler::Sampler(const SamplingParams& params, const at::Tensor& head_weight)
+    : head_HV_(product_type(head_weight).t()),
+      temperature_(params.temperature > 0 ? static_cast<float>(params.temperature) : 1.0f),
+      greedy_(params.temperature == 0),
+      top_k_(params.top_k),
+      top_p_(params.top_p),
+      banned_(params.banned_ids) {
+  const int64_t vocab_size = head_weight.size(0);
+  if (!(params.temperature >= 0) || params.top_k < 0 || !(params.top_p > 0 && params.top_p <= 1))
+    throw Error(
+        "[sampler] expected temperature ≥ 0, top_k ≥ 0 and top_p in (0, 1], got {}, {} and {}",
+        params.temperature, params.top_k, params.top_p);
+  std::sort(banned_.begin(), banned_.end());
+  banned_.erase(std::unique(banned_.begin(), banned_.end()), banned_.end());
+  if (!banned_.empty() && (banned_.front() < 0 || banned_.back() >= vocab_size))
+    throw Error("[sampler] expected banned ids in [0, {}), got {} to {}", vocab_size,
+                banned_.front(), banned_.back());
+  if (static_cast<int64_t>(banned_.size()) == vocab_size)
+    throw Error("[sampler] all {} tokens of the vocabulary are banned", vocab_size);
+}
+
+/// Ids that top_k and top_p leave, given logits without banned tokens; equal logits rank by id.
+std::vector<int64_t> Sampler::candidates(std::span<const float> logits) const {
+  const auto is_worse = [logits](int64_t a, int64_t b) {
+    return logits[a] < logits[b] || (logits[a] == logits[b] && a > b);
+  };
+  const auto is_better = [&is_worse](int64_t a, int64_t b) { return is_worse(b, a); };
+  std::vector<int64_t> ids;
+  for (size_t id = 0; id < logits.size(); ++id)
+    if (logits[id] > kNever) ids.push_back(static_cast<int64_t>(id));
+  if (top_k_ > 0 && top_k_ < static_cast<int64_t>(ids.size())) {
+    std::nth_element(ids.begin(), ids.begin() + (top_k_ - 1), ids.end(), is_better);
+    ids.resize(static_cast<size_t>(top_k_));
+  }
+  if (top_p_ >= 1) return ids;
+
+  std::make_heap(ids.begin(), ids.end(), is_worse);
+  const double highest = logits[ids.front()];
+  const auto weight = [&](int64_t id) { return std::exp(logits[id] - highest); };
+  double total = 0, kept_weight = 0;
+  for (const int64_t id : ids) total += weight(id);
+  std::vector<int64_t> kept;
+  while (!ids.empty() && (kept.empty() || kept_weight < top_p_ * total)) {
+    std::pop_heap(ids.begin(), ids.end(), is_worse);
+    kept.push_back(ids.back());
+    kept_weight += weight(ids.back());
+    ids.pop_back();
+  }
+  return kept;
+}
+
+SampledToken Sampler::sample_row(std::span<float> logits, const SampleRow& row) const {
+  if (temperature_ != 1.0f)
+    for (float& logit : logits) logit /= temperature_;
+  const double normaliser = log_sum_exp(logits);
+  if (!std::isfinite(normaliser))
+    throw Error("[sampler] logits are not finite: prompt {}, sample {}, token {}", row.prompt_id,
+                row.sample, row.position);
+  for (const int64_t id : banned_) logits[id] = kNever;
+  int64_t chosen;
+  if (greedy_) {
+    chosen = arg_max(logits);
+  } else if (top_k_ > 0 || top_p_ < 1) {
+    Best best;
+    for (const int64_t id : candidates(logits)) best.offer(logits[id] + noise(row, id), id);
+    chosen = best.id;
+  } else {
+    chosen = gumbel_arg_max(logits, row);
+  }
+  return {chosen, static_cast<float>(logits[chosen] - normaliser)};
+}
+
+/// [N, H] → [N, V], float on the CPU, contiguous.
+at::Tensor Sampler::logits(const at::Tensor& hidden) const {
+  const bool widens = head_HV_.is_cuda() && head_HV_.scalar_type() == at::kBFloat16;
+  const at::Tensor logits_NV = widens ? at::mm(hidden, head_HV_, at::kFloat)
+                                      : at::mm(hidden.to(head_HV_.scalar_type()), head_HV_);
+  return logits_NV.to(at::TensorOptions(at::kCPU).dtype(at::kFloat)).contiguous();
+}
+
+std::vector<SampledToken> Sampler::sample(const at::Tensor& hidden,
+                                          std::span<const SampleRow> rows) const {
+  const auto num_rows = static_cast<int64_t>(rows.size());
+  const int64_t vocab_size = head_HV_.size(1);
+  const int64_t at_a_time = std::max<int64_t>(1, kLogitsAtATime / vocab_size);
+  std::vector<SampledToken> tokens(rows.size());
+  for (int64_t begin = 0; begin < num_rows; begin += at_a_time) {
+    const int64_t count = std::min(at_a_time, num_rows - begin);
+    const at::Tensor logits_NV = logits(hidden.narrow(0, begin, count));
+    float* data = logits_NV.data_ptr<float>();
+    const int64_t grain = std::max<int64_t>(1, kLogitsPerTask / vocab_size);
+    at::parallel_for(0, count, grain, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i)
+        tokens[begin + i] =
+            sample_row({data + i * vocab_size, static_cast<size_t>(vocab_size)}, rows[begin + i]);
+    });
+  }
+  return tokens;
+}
+
+}  // namespace caprl

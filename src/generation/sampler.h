@@ -1,0 +1,49 @@
+// From logits to a token: Gumbel-max over counter-based random numbers.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "caprl/core/philox.h"
+#include "caprl/generation/generator.h"
+
+namespace caprl {
+
+/// Whose next token a row of logits is.
+struct SampleRow {
+  CounterRng rng;                      // of (seed, step, prompt, sample)
+  uint64_t position = 0;               // of the token to be sampled; 0 is the first one
+  uint64_t prompt_id = 0, sample = 0;  // for messages
+};
+
+struct SampledToken {
+  int64_t id = 0;
+  float logprob = 0;  // see GeneratedSequence
+};
+
+/// Immutable; thread safe.
+class Sampler {
+ public:
+  /// head_weight [V, H]. Error for parameters out of range and if no token is left to sample.
+  Sampler(const SamplingParams& params, const at::Tensor& head_weight);
+
+  /// hidden [N, H] → one token a row. Logits exist for a bounded number of rows at a time.
+  std::vector<SampledToken> sample(const at::Tensor& hidden, std::span<const SampleRow> rows) const;
+  /// One row; `logits` [V] are overwritten.
+  SampledToken sample_row(std::span<float> logits, const SampleRow& row) const;
+
+ private:
+  at::Tensor logits(const at::Tensor& hidden) const;
+  std::vector<int64_t> candidates(std::span<const float> logits) const;
+
+  at::Tensor head_HV_;
+  float temperature_;  // 1 where sampling is greedy
+  bool greedy_;
+  int64_t top_k_;
+  double top_p_;
+  std::vector<int64_t> banned_;
+};
+
+}  // namespace caprl

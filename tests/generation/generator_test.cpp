@@ -1,0 +1,296 @@
+#include "caprl/generation/generator.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "caprl/core/error.h"
+#include "caprl/ops/policy_loss.h"
+#include "test_models.h"
+
+namespace caprl {
+namespace {
+
+using Results = std::vector<std::vector<GeneratedSequence>>;
+using Suffixes = std::vector<std::vector<int64_t>>;
+
+SamplingParams sampling(int64_t max_new_tokens) {
+  SamplingParams params;
+  params.max_new_tokens = max_new_tokens;
+  params.stop_ids = {1};
+  params.seed = 17;
+  params.step = 4;
+  return params;
+}
+
+/// Prompts of several lengths, with 1 to 6 samples, some of them with suffixes.
+std::vector<GenerationRequest> some_requests() {
+  std::vector<GenerationRequest> requests;
+  for (uint64_t i = 0; i < 5; ++i) {
+    GenerationRequest& request = requests.emplace_back();
+    request.prompt.ids = some_ids(3 + 4 * static_cast<int64_t>(i % 3), i);
+    request.prompt_id = 1000 + i;
+    for (uint64_t s = 0; s < 1 + (i * 3) % 7; ++s)
+      request.suffixes.push_back(some_ids(static_cast<int64_t>((i + s) % 3), 10 * i + s));
+  }
+  return requests;
+}
+
+void expect_same(const std::vector<GeneratedSequence>& a, const std::vector<GeneratedSequence>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t s = 0; s < a.size(); ++s) {
+    EXPECT_EQ(a[s].ids, b[s].ids);
+    EXPECT_EQ(a[s].stopped, b[s].stopped);
+    ASSERT_EQ(a[s].logprobs.size(), b[s].logprobs.size());
+    for (size_t t = 0; t < a[s].logprobs.size(); ++t)
+      EXPECT_NEAR(a[s].logprobs[t], b[s].logprobs[t], 1e-5);
+  }
+}
+
+/// log p of each token at a temperature, by one pass in which nothing is cached.
+std::vector<double> full_logprobs(const Model& model, const GenerationRequest& request,
+                                  size_t sample, const std::vector<int64_t>& ids,
+                                  double temperature) {
+  const at::Tensor logits = full_logits(model, request.prompt, request.suffixes[sample], ids);
+  const at::Tensor logp = (logits.to(at::kDouble) / temperature).log_softmax(1);
+  std::vector<double> result;
+  for (size_t t = 0; t < ids.size(); ++t)
+    result.push_back(logp[static_cast<int64_t>(t)][ids[t]].item<double>());
+  return result;
+}
+
+void expect_full_logprobs(const Model& model, const std::vector<GenerationRequest>& requests,
+                          const Results& results, double temperature, double tolerance) {
+  for (size_t r = 0; r < requests.size(); ++r)
+    for (size_t s = 0; s < results[r].size(); ++s) {
+      const GeneratedSequence& sequence = results[r][s];
+      const auto expected = full_logprobs(model, requests[r], s, sequence.ids, temperature);
+      for (size_t t = 0; t < expected.size(); ++t)
+        EXPECT_NEAR(sequence.logprobs[t], expected[t], tolerance) << r << " " << s << " " << t;
+    }
+}
+
+TEST(Generate, LogprobsAreThoseOfTheFullForwardPass) {
+  const auto model = tiny_model(tiny_text_config());
+  for (const double temperature : {1.0, 0.7}) {
+    SamplingParams params = sampling(30);
+    params.temperature = temperature;
+    const auto requests = some_requests();
+    const Results results = generate(*model, requests, params);
+    ASSERT_EQ(results.size(), requests.size());
+    for (size_t r = 0; r < requests.size(); ++r)
+      ASSERT_EQ(results[r].size(), requests[r].suffixes.size());
+    expect_full_logprobs(*model, requests, results, temperature, 1e-5);
+  }
+}
+
+TEST(Generate, ImagesAreReadOnceForAllSamples) {
+  const auto model = tiny_model(tiny_vision_config());
+  std::vector<GenerationRequest> requests(3);
+  requests[0] = {image_prompt(4, 8, 1), 1, Suffixes(4), std::nullopt};
+  requests[1] = {image_prompt(8, 6, 2), 2, {{3, 4}, {}, {5}}, std::nullopt};
+  requests[2] = {{some_ids(5, 3), {}}, 3, Suffixes(2), std::nullopt};
+  SamplingParams params = sampling(12);
+  params.banned_ids = {56, 57, 58, 59, 60};
+  const Results results = generate(*model, requests, params);
+  expect_full_logprobs(*model, requests, results, 1.0, 2e-5);
+  for (const auto& group : results)
+    for (const auto& sequence : group)
+      for (const int64_t id : sequence.ids) EXPECT_LT(id, 56);
+}
+
+TEST(Generate, Bfloat16LogprobsAgreeWithTheLossHead) {
+  const auto model = tiny_model(tiny_text_config(), at::kBFloat16);
+  const auto requests = some_requests();
+  const Results results = generate(*model, requests, sampling(10));
+  double total = 0;
+  int64_t count = 0;
+  for (size_t r = 0; r < requests.size(); ++r)
+    for (size_t s = 0; s < results[r].size(); ++s) {
+      at::NoGradGuard no_grad;
+      std::vector<int64_t> branch = requests[r].suffixes[s];
+      const auto& ids = results[r][s].ids;
+      branch.insert(branch.end(), ids.begin(), ids.end());
+      const BranchedSequence tree{requests[r].prompt, {branch}};
+      const BranchedBatch batch = pack({&tree, 1}, *model);
+      BranchedAttention attention(batch.layout, at::kCPU);
+      const auto n = static_cast<int64_t>(ids.size());
+      const at::Tensor hidden = model->decode(model->embed(batch), batch.positions, attention)
+                                    .narrow(0, batch.layout.num_tokens - n - 1, n);
+      const at::Tensor expected =
+          ops::token_logprobs(hidden, model->head_weight(), at::tensor(ids, at::kLong), 1.0);
+      total += (at::tensor(results[r][s].logprobs) - expected).abs().sum().item<double>();
+      count += n;
+    }
+  EXPECT_LT(total / static_cast<double>(count), 0.05);
+}
+
+TEST(Generate, GreedyTokensAreTheArgMaxOfTheFullForwardPass) {
+  const auto model = tiny_model(tiny_text_config());
+  const auto requests = some_requests();
+  SamplingParams params = sampling(20);
+  params.temperature = 0;
+  const Results results = generate(*model, requests, params);
+  for (size_t r = 0; r < requests.size(); ++r)
+    for (size_t s = 0; s < results[r].size(); ++s) {
+      const auto& ids = results[r][s].ids;
+      const at::Tensor best =
+          full_logits(*model, requests[r].prompt, requests[r].suffixes[s], ids).argmax(1);
+      for (size_t t = 0; t < ids.size(); ++t)
+        EXPECT_EQ(ids[t], best[static_cast<int64_t>(t)].item<int64_t>());
+    }
+  expect_full_logprobs(*model, requests, results, 1.0, 1e-5);
+}
+
+TEST(Generate, RepeatsExactly) {
+  const auto model = tiny_model(tiny_text_config());
+  const auto requests = some_requests();
+  const Results first = generate(*model, requests, sampling(30));
+  const Results second = generate(*model, requests, sampling(30));
+  for (size_t r = 0; r < requests.size(); ++r)
+    for (size_t s = 0; s < first[r].size(); ++s) {
+      EXPECT_EQ(first[r][s].ids, second[r][s].ids);
+      EXPECT_EQ(first[r][s].logprobs, second[r][s].logprobs);
+    }
+}
+
+TEST(Generate, BatchingAndOrderDoNotChangeTokens) {
+  const auto model = tiny_model(tiny_text_config());
+  auto requests = some_requests();
+  const Results together = generate(*model, requests, sampling(30));
+  for (size_t r = 0; r < requests.size(); ++r)
+    expect_same(generate(*model, {&requests[r], 1}, sampling(30))[0], together[r]);
+
+  std::reverse(requests.begin(), requests.end());
+  const Results reversed = generate(*model, requests, sampling(30));
+  for (size_t r = 0; r < requests.size(); ++r)
+    expect_same(reversed[requests.size() - 1 - r], together[r]);
+
+  std::reverse(requests.begin(), requests.end());
+  for (const int64_t budget : {1, 60, 150, 400}) {
+    SamplingParams params = sampling(30);
+    params.max_batch_tokens = budget;
+    const Results waves = generate(*model, requests, params);
+    for (size_t r = 0; r < requests.size(); ++r) expect_same(waves[r], together[r]);
+  }
+}
+
+TEST(Generate, SharingAPromptEqualsRepeatingIt) {
+  const auto model = tiny_model(tiny_text_config());
+  const auto requests = some_requests();
+  for (const GenerationRequest& request : requests) {
+    const auto shared = generate(*model, {&request, 1}, sampling(25))[0];
+    // The suffix as part of the prompt: nothing is shared between the samples.
+    for (size_t s = 0; s < shared.size(); ++s) {
+      GenerationRequest alone = request;
+      auto& ids = alone.prompt.ids;
+      ids.insert(ids.end(), request.suffixes[s].begin(), request.suffixes[s].end());
+      alone.suffixes.assign(s + 1, {});
+      expect_same({generate(*model, {&alone, 1}, sampling(25))[0][s]}, {shared[s]});
+    }
+  }
+}
+
+TEST(Generate, EveryPartOfTheAddressCounts) {
+  const auto model = tiny_model(tiny_text_config());
+  GenerationRequest request{{some_ids(4, 1), {}}, 5, Suffixes(2), std::nullopt};
+  SamplingParams params = sampling(20);
+  params.stop_ids = {};
+  std::set<std::vector<int64_t>> seen;
+  const auto add = [&] {
+    const Results results = generate(*model, {&request, 1}, params);
+    for (const auto& sequence : results[0]) seen.insert(sequence.ids);
+    return seen.size();
+  };
+  EXPECT_EQ(add(), 2u);
+  EXPECT_EQ(add(), 2u);
+  request.prompt_id = 6;
+  EXPECT_EQ(add(), 4u);
+  params.step = 5;
+  EXPECT_EQ(add(), 6u);
+  params.seed = 18;
+  EXPECT_EQ(add(), 8u);
+  params.purpose = RandomPurpose::kAnswerSampling;
+  EXPECT_EQ(add(), 10u);
+  request.parent_sample = 0;
+  EXPECT_EQ(add(), 12u);
+  request.parent_sample = 1;
+  EXPECT_EQ(add(), 14u);
+}
+
+TEST(Generate, StopsAfterAStopTokenAndKeepsIt) {
+  const auto model = tiny_model(tiny_text_config());
+  const auto requests = some_requests();
+  SamplingParams params = sampling(30);
+  params.stop_ids = {};
+  const Results endless = generate(*model, requests, params);
+  params.stop_ids = {7, 8, 20, 33};
+  const Results results = generate(*model, requests, params);
+  int64_t num_stopped = 0, num_limited = 0;
+  for (size_t r = 0; r < requests.size(); ++r)
+    for (size_t s = 0; s < results[r].size(); ++s) {
+      const auto& ids = endless[r][s].ids;
+      EXPECT_EQ(ids.size(), 30u);
+      EXPECT_FALSE(endless[r][s].stopped);
+      auto end = std::find_first_of(ids.begin(), ids.end(), params.stop_ids.begin(),
+                                    params.stop_ids.end());
+      const bool stops = end != ids.end();
+      if (stops) ++end;
+      EXPECT_EQ(results[r][s].ids, std::vector<int64_t>(ids.begin(), end));
+      EXPECT_EQ(results[r][s].logprobs.size(), results[r][s].ids.size());
+      EXPECT_EQ(results[r][s].stopped, stops);
+      ++(stops ? num_stopped : num_limited);
+    }
+  EXPECT_GT(num_stopped, 3);
+  EXPECT_GT(num_limited, 0);
+}
+
+TEST(Generate, AStopTokenAtTheLimitCountsAsStopped) {
+  const auto model = tiny_model(tiny_text_config());
+  const GenerationRequest request{{some_ids(4, 1), {}}, 5, Suffixes(1), std::nullopt};
+  SamplingParams params = sampling(1);
+  const int64_t only = generate(*model, {&request, 1}, params)[0][0].ids.at(0);
+  EXPECT_FALSE(generate(*model, {&request, 1}, params)[0][0].stopped);
+  params.stop_ids = {only};
+  const auto stopped = generate(*model, {&request, 1}, params)[0][0];
+  EXPECT_TRUE(stopped.stopped);
+  EXPECT_EQ(stopped.ids, std::vector<int64_t>{only});
+}
+
+TEST(Generate, NothingToDoIsNoError) {
+  const auto model = tiny_model(tiny_text_config());
+  EXPECT_TRUE(generate(*model, {}, sampling(5)).empty());
+  std::vector<GenerationRequest> requests(2);
+  requests[0] = {{some_ids(4, 1), {}}, 5, {}, std::nullopt};
+  requests[1] = {{some_ids(4, 2), {}}, 6, Suffixes(1), std::nullopt};
+  const Results results = generate(*model, requests, sampling(5));
+  EXPECT_TRUE(results[0].empty());
+  EXPECT_FALSE(results[1][0].ids.empty());
+}
+
+TEST(Generate, FaultsAreErrors) {
+  const auto model = tiny_model(tiny_text_config());
+  const auto error_of = [&](const GenerationRequest& request, const SamplingParams& params) {
+    try {
+      generate(*model, {&request, 1}, params);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("none");
+  };
+  const GenerationRequest good{{some_ids(4, 1), {}}, 5, Suffixes(1), std::nullopt};
+  using testing::HasSubstr;
+  EXPECT_THAT(error_of(good, sampling(0)), HasSubstr("expected max_new_tokens ≥ 1, got 0"));
+  EXPECT_THAT(error_of({{}, 5, Suffixes(1), std::nullopt}, sampling(1)),
+              HasSubstr("prompt 5 has no tokens"));
+  at::NoGradGuard no_grad;
+  model->parameters().get("model.norm.weight").fill_(std::numeric_limits<float>::quiet_NaN());
+  EXPECT_THAT(error_of(good, sampling(1)),
+              HasSubstr("logits are not finite: prompt 5, sample 0, token 0"));
+}
+
+}  // namespace
+}  // namespace caprl
