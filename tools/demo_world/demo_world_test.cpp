@@ -3,11 +3,9 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
-#include <cmath>
 #include <fstream>
 #include <map>
 #include <set>
-#include <sstream>
 
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
@@ -17,6 +15,7 @@
 #include "datasets.h"
 #include "examples.h"
 #include "facts.h"
+#include "look_up.h"
 #include "pictures.h"
 
 namespace caprl::demo {
@@ -46,13 +45,6 @@ class DemoWorld : public testing::Test {
   inline static std::filesystem::path folder_;
   inline static std::shared_ptr<const Tokenizer> tokenizer_;
 };
-
-std::vector<std::string> split(const std::string& text) {
-  std::istringstream stream(text);
-  std::vector<std::string> words;
-  for (std::string word; stream >> word;) words.push_back(word);
-  return words;
-}
 
 /// Hashes of all files by relative path.
 std::map<std::string, std::string> contents(const std::filesystem::path& dir) {
@@ -137,27 +129,6 @@ TEST_F(DemoWorld, EveryWordIsOneToken) {
   }
 }
 
-/// Answers by a caption, from the rows' texts alone and not by the code under test.
-std::string look_up(const std::string& caption, const std::string& question) {
-  static const std::map<std::string, std::set<std::string>> kWords = {
-      {"color", {"red", "green", "blue", "yellow", "white", "cyan", "nothing"}},
-      {"shape", {"circle", "square", "triangle", "cross", "nothing"}},
-      {"objects", {"one", "two", "three", "four", "five"}}};
-  const auto asked = split(question);  // how many objects ? | what color is topleft ?
-  const auto words = split(caption);
-  const bool is_count = asked[0] == "how";
-  const auto& values = kWords.at(is_count ? "objects" : asked[1]);
-  const std::string subject = is_count ? "objects" : asked[3];
-  for (size_t i = 0; i < words.size(); ++i) {
-    if (words[i] != subject) continue;
-    if (is_count) return i > 0 && values.contains(words[i - 1]) ? words[i - 1] : "unknown";
-    for (++i; i < words.size() && words[i] != "."; ++i)
-      if (values.contains(words[i])) return words[i];
-    return "unknown";
-  }
-  return "unknown";
-}
-
 TEST_F(DemoWorld, QuestionsAreTrueOfTheScenes) {
   std::map<std::string, std::string> truth;
   for (const auto& row : lines("truth.jsonl")) truth[row["id"]] = row["caption"];
@@ -231,107 +202,6 @@ TEST_F(DemoWorld, AnswererRowsFollowTheirCaptions) {
       EXPECT_EQ(row["answerable"], expected != "F" && expected != "unknown") << prompt;
     }
     EXPECT_EQ(open > 0, std::string(file) == "answerer_sft.jsonl");
-  }
-}
-
-TEST(AnswererExamples, SharesAreAsStated) {
-  int64_t open = 0, answerable = 0, offered = 0, total = 0;
-  std::map<std::string, int64_t> letters;
-  for (int64_t i = 0; i < 2000; ++i) {
-    Draws draws(5, Split::kAnswererTraining, i);
-    for (const AnswererExample& example : draw_answerer_examples(8, 0.25, draws)) {
-      ++total;
-      open += example.is_open;
-      answerable += example.is_answerable;
-      if (example.is_open) continue;
-      ++offered;
-      ++letters[example.response];
-    }
-  }
-  EXPECT_NEAR(static_cast<double>(open) / total, 0.25, 0.02);
-  EXPECT_NEAR(static_cast<double>(answerable) / total, 0.70, 0.03);
-  EXPECT_EQ(letters.size(), 6u);
-  for (const char* letter : {"A", "B", "C"})
-    EXPECT_NEAR(static_cast<double>(letters[letter]) / offered,
-                0.7 * (1 / 3. + 1 / 4. + 1 / 5.) / 3, 0.02);
-}
-
-/// Share of an image's questions that a caption answers right.
-double reward(const Caption& caption, const std::vector<Question>& questions) {
-  double right = 0;
-  for (const Question& question : questions)
-    right += look_up(caption.text(), question.text) == question.choices[question.answer];
-  return right / static_cast<double>(questions.size());
-}
-
-TEST(Incentives, TruthPaysAndInventionCosts) {
-  double vague = 0, full = 0, silent = 0, invented = 0;
-  FactCount vague_facts;
-  constexpr int64_t kImages = 3000;
-  for (int64_t i = 0; i < kImages; ++i) {
-    Draws draws(9, Split::kTrainScenes, i);
-    const Scene scene = draw_scene(draws);
-    const auto questions = draw_questions(scene, draws);
-    const Caption guess = vague_caption(scene, Vagueness{}, draws);
-    Caption without = full_caption(scene), filled = full_caption(scene);
-    std::erase_if(without.places, [](const PlaceStatement& s) { return s.is_empty; });
-    for (PlaceStatement& statement : filled.places)
-      if (statement.is_empty) statement = {statement.place, false, 0, 0};
-    vague += reward(guess, questions) / kImages;
-    full += reward(full_caption(scene), questions) / kImages;
-    silent += reward(without, questions) / kImages;
-    invented += reward(filled, questions) / kImages;
-    vague_facts.add(count_facts(guess, scene));
-  }
-  EXPECT_NEAR(full, 1.0, 1e-9);
-  EXPECT_GT(vague, 0.30);
-  EXPECT_LT(vague, 0.50);
-  EXPECT_LT(silent, 0.92);             // leaving empty places out is not enough
-  EXPECT_DOUBLE_EQ(invented, silent);  // inventing gains nothing over silence
-  EXPECT_NEAR(vague_facts.share(), 0.9, 0.01);
-  std::printf("mean reward: vague %.3f, full %.3f, without empty places %.3f\n", vague, full,
-              silent);
-}
-
-TEST(Captions, TextsParseBackToThemselves) {
-  for (int64_t i = 0; i < 500; ++i) {
-    Draws draws(1, Split::kVagueCaptions, i);
-    const Scene scene = draw_scene(draws);
-    for (const Caption& caption : {full_caption(scene), vague_caption(scene, Vagueness{}, draws)}) {
-      const Caption parsed = parse_caption(caption.text());
-      EXPECT_EQ(parsed.text(), caption.text());
-      EXPECT_EQ(parsed.num_malformed, 0);
-    }
-  }
-}
-
-TEST(Facts, HandCheckedTable) {
-  Scene scene;  // a red circle, nothing, nothing, a blue square
-  scene.places[0] = Object{0, 0};
-  scene.places[3] = Object{2, 1};
-  struct Row {
-    const char* caption;
-    int64_t facts, right, malformed;
-  };
-  for (const Row& row : {
-           Row{"two objects . topleft red circle . topright nothing . bottomleft nothing . "
-               "bottomright blue square .",
-               7, 7, 0},
-           Row{"some objects . topleft thing .", 1, 1, 0},
-           Row{"some objects . topright thing .", 1, 0, 0},
-           Row{"three objects . topleft nothing .", 2, 0, 0},
-           Row{"topleft red square . topleft circle .", 3, 2, 0},
-           Row{"topright green cross .", 2, 0, 0},
-           Row{"topleft red", 1, 1, 0},
-           Row{"topleft circle red . topleft red red .", 2, 0, 2},
-           Row{"two objects . two objects . hello . topleft .", 4, 1, 3},
-           Row{"", 0, 0, 0},
-           Row{". . .", 0, 0, 0},
-       }) {
-    const FactCount count = count_facts(parse_caption(row.caption), scene);
-    EXPECT_EQ(count.num_facts, row.facts) << row.caption;
-    EXPECT_EQ(count.num_true, row.right) << row.caption;
-    EXPECT_EQ(count.num_malformed, row.malformed) << row.caption;
   }
 }
 

@@ -16,14 +16,17 @@ struct RgbImage {
   std::vector<uint8_t> pixels;  // [height, width, 3]
 };
 
-/// JPEG, PNG or WebP (by content) to RGB as Pillow's convert("RGB") does: alpha dropped, grey and palette expanded, CMYK
-/// converted, 16-bit reduced, EXIF orientation applied, the first frame of an animation. `name` is for messages.
-/// InputError for anything unreadable, truncated, empty, or above `max_pixels`.
-RgbImage decode_image(std::span<const std::byte> bytes, std::string_view name, int64_t max_pixels = 178'956'970);
+/// JPEG, PNG or WebP (by content) to RGB as Pillow's convert("RGB") does: alpha dropped, grey and
+/// palette expanded, CMYK converted, 16-bit reduced, EXIF orientation applied, the first frame of
+/// an animation. `name` is for messages. InputError for anything unreadable, truncated, empty, or
+/// above `max_pixels`.
+RgbImage decode_image(std::span<const std::byte> bytes, std::string_view name,
+                      int64_t max_pixels = 178'956'970);
 RgbImage load_image(const std::filesystem::path& path);
 
-/// Bicubic resize equal to Pillow 13's, bit for bit (two 22-bit fixed-point passes, 8-bit between them). Earlier versions
-/// always resize rows first; Pillow 13 and this function start with the columns where the height shrinks by much more.
+/// Bicubic resize equal to Pillow 13's, bit for bit (two 22-bit fixed-point passes, 8-bit between
+/// them). Earlier versions always resize rows first; Pillow 13 and this function start with the
+/// columns where the height shrinks by much more.
 RgbImage resize_bicubic(const RgbImage& image, int64_t width, int64_t height);
 
 /// preprocessor_config.json of the Qwen2-VL kind.
@@ -36,16 +39,17 @@ struct PatchConfig {
   float mean[3] = {0.48145466f, 0.4578275f, 0.40821073f};
   float std[3] = {0.26862954f, 0.26130258f, 0.27577711f};
 
-  /// Reads DIR/preprocessor_config.json, or the image processor's part of processor_config.json where there is one.
-  /// InputError names file and key for another kind of processor, ill-typed values and switched-off steps.
+  /// Reads DIR/preprocessor_config.json, or the image processor's part of processor_config.json
+  /// where there is one. InputError names file and key for another kind of processor, ill-typed
+  /// values and switched-off steps.
   static PatchConfig load(const std::filesystem::path& model_dir);
 };
 
 struct ImageSize {
   int64_t width, height;
 };
-/// Qwen's smart_resize: multiples of patch_size·merge_size within [min_pixels, max_pixels]; rounds half to even.
-/// InputError if the aspect ratio is above 200.
+/// Qwen's smart_resize: multiples of patch_size·merge_size within [min_pixels, max_pixels]; rounds
+/// half to even. InputError if the aspect ratio is above 200.
 ImageSize smart_resize(int64_t width, int64_t height, const PatchConfig& config);
 
 /// One image as rows of flattened patches in merge-block order: (t, h/m, w/m, m, m) × (C, T, p, p).
@@ -57,8 +61,8 @@ struct ImagePatches {
   int64_t rows() const { return grid_t * grid_h * grid_w; }
   int64_t tokens(int64_t merge_size) const { return rows() / (merge_size * merge_size); }
 };
-/// Resized by smart_resize and resize_bicubic, then (value / 255 − mean) / std: the same floats as transformers' NumPy
-/// processor gives. A still image is repeated temporal_patch_size times.
+/// Resized by smart_resize and resize_bicubic, then (value / 255 − mean) / std: the same floats as
+/// transformers' NumPy processor gives. A still image is repeated temporal_patch_size times.
 ImagePatches make_patches(const RgbImage& image, const PatchConfig& config);
 
 }  // namespace caprl
