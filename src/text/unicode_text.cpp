@@ -2,7 +2,10 @@
 
 #include <unicode/bytestream.h>
 #include <unicode/normalizer2.h>
+#include <unicode/uniset.h>
 #include <unicode/utf8.h>
+
+#include <algorithm>
 
 #include "caprl/core/error.h"
 
@@ -10,6 +13,24 @@ namespace caprl {
 namespace {
 
 constexpr size_t kMaxTextBytes = size_t{1} << 30;  // ICU counts in int32
+
+void check(UErrorCode status) {
+  if (U_FAILURE(status)) throw Error("normalising text failed: ICU {}", u_errorName(status));
+}
+
+/// Leaves characters younger than Unicode 9 alone, as the tables of Hugging Face tokenizers do.
+const icu::Normalizer2& nfc_of_unicode_9() {
+  static const icu::FilteredNormalizer2 instance = [] {
+    UErrorCode status = U_ZERO_ERROR;
+    const icu::Normalizer2* nfc = icu::Normalizer2::getNFCInstance(status);
+    check(status);
+    static icu::UnicodeSet known(u"[:age=9.0:]", status);
+    check(status);
+    known.freeze();
+    return icu::FilteredNormalizer2(*nfc, known);
+  }();
+  return instance;
+}
 
 }  // namespace
 
@@ -47,14 +68,15 @@ std::string replace_invalid_utf8(std::string_view bytes) {
 }
 
 std::string normalize_nfc(std::string_view text) {
+  const bool is_below_u0300 = std::none_of(
+      text.begin(), text.end(), [](char byte) { return static_cast<uint8_t>(byte) >= 0xCC; });
+  if (is_below_u0300) return std::string(text);  // always in form C
   UErrorCode status = U_ZERO_ERROR;
-  const icu::Normalizer2* nfc = icu::Normalizer2::getNFCInstance(status);
-  const icu::StringPiece piece(text.data(), static_cast<int32_t>(text.size()));
   std::string normalized;
-  if (U_SUCCESS(status) && nfc->isNormalizedUTF8(piece, status)) return std::string(text);
   icu::StringByteSink<std::string> sink(&normalized);
-  if (U_SUCCESS(status)) nfc->normalizeUTF8(0, piece, sink, nullptr, status);
-  if (U_FAILURE(status)) throw Error("normalising text failed: ICU {}", u_errorName(status));
+  nfc_of_unicode_9().normalizeUTF8(0, {text.data(), static_cast<int32_t>(text.size())}, sink,
+                                   nullptr, status);
+  check(status);
   return normalized;
 }
 

@@ -12,7 +12,8 @@ void check_utf8(std::string_view text);
 /// as Rust's from_utf8_lossy does it).
 std::string replace_invalid_utf8(std::string_view bytes);
 
-/// Normalisation form C of valid UTF-8.
+/// Normalisation form C of valid UTF-8, with the characters of Unicode 9 (as Hugging Face's NFC has
+/// it).
 std::string normalize_nfc(std::string_view text);
 
 }  // namespace caprl

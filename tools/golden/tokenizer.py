@@ -35,7 +35,8 @@ WORDS = {
     "japanese": ["赤い円です", "カタカナ", "がぎぐ", "か\u3099き\u3099", "ｶﾀｶﾅ"],
     "korean": ["빨간 원", "\u1112\u1161\u11ab\u1100\u1173\u11af", "각"],
     "emoji": ["😀", "👩‍👩‍👧‍👦", "🇩🇪", "👍🏽", "❤️", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "1️⃣"],
-    "combining": ["e\u0301", "\u0301", "a\u0323\u0307", "q\u0307\u0323", "\u212b", "\u0344", "Z\u0351\u0489algo"],
+    "combining": ["e\u0301", "\u0301", "a\u0323\u0307", "q\u0307\u0323", "\u212b", "\u0344", "Z\u0351\u0489algo",
+                  "a\u1ac3\u0338\u0301", "\u08d3\u0338", "\U00011935\U00011930"],
     "numbers": ["12345", "3.14159", "1,000,000", "½", "Ⅻ", "²³", "٣", "0x1F", "1e-9", "২৪"],
     "space": [" ", "  ", "\t", "\n", "\r\n", "\n\n\n", "\u00a0", "\u3000", "\u2028", "\v", "\f", "\x85", "\u200b", "   \n  "],
     "signs": ["!", "?!...", "—", "«»", "(a)", "[b]{c}", "A) ", "@#$%^&*", "\\n", "'", "\"", "''s", "€£¥", "∑∫≠", "•", "\ufeff",
@@ -198,7 +199,7 @@ def main():
     train_small(out / "small")
     small = json.loads((out / "small" / "tokenizer.json").read_text())
     write(out / "small_golden.json", golden(small, strings, 1))
-    some = strings[::5]
+    some = strings[::5] + ["12 the", "x12y 1 12", "e  the .\n12", "there's a  1"]
     write(out / "variants_golden.json", {
         "strings": some,
         "variants": [{"name": name, "patch": patch, "ids": golden(merge_patch(small, patch), some, 2)["ids"]}
