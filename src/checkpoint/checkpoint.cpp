@@ -89,7 +89,6 @@ void point_latest_at(const fs::path& target) {
   fs::remove(link);
   fs::create_directory_symlink(target.filename(), link);
   fs::rename(link, root / kLatest);
-  sync_path(root);
 }
 
 void delete_older(const fs::path& root, int64_t keep_last) {
@@ -115,7 +114,6 @@ void create(const fs::path& target, int64_t step,
     remove_or_warn(temporary);
     throw;
   }
-  sync_path(root);
 }
 
 }  // namespace
@@ -132,6 +130,7 @@ void save_checkpoint(const fs::path& root, int64_t step, const CheckpointOptions
     refuse_or_discard_existing(target);
     create(target, step, write_content);
     point_latest_at(target);
+    sync_path(root);  // the new one is safe before any other goes
     delete_older(root, options.keep_last);
   } catch (const fs::filesystem_error& error) {
     const fs::path& path = error.path2().empty() ? error.path1() : error.path2();

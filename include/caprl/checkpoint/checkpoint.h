@@ -27,7 +27,7 @@ struct CheckpointInfo {
 /// removed first, so one process at a time may save to a root. An incomplete folder of this step
 /// (files were taken away by hand) is replaced, a complete one is an Error. Error naming the path
 /// that the file system refused, and exceptions of write_content: nothing of the new checkpoint is
-/// left unless it is whole already and only `latest` failed; older ones are untouched.
+/// left unless it is whole already and only `latest` or its sync failed; older ones are untouched.
 void save_checkpoint(const std::filesystem::path& root, int64_t step,
                      const CheckpointOptions& options,
                      const std::function<void(const std::filesystem::path& folder)>& write_content);
