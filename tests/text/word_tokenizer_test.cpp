@@ -58,7 +58,7 @@ TEST(WordTokenizer, OtherTextSurvives) {
 /// (tools/golden/word_tokenizer.py) hold for it. To renew them, copy what this test leaves in the
 /// directory that it names.
 TEST(WordTokenizer, WritesTheCommittedFiles) {
-  const auto dir = std::filesystem::path(CAPRL_BIN_DIR) / "test_text_words";
+  const auto dir = std::filesystem::path(CAPRL_BIN_DIR).parent_path() / "test_text_words";
   write_word_tokenizer(dir, committed_spec());
   for (const char* file : {"tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt",
                            "chat_template.jinja"})
