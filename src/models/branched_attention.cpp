@@ -15,75 +15,86 @@ bool is_chain(const BranchedLayout::Tree& tree) {
   return std::count_if(lengths.begin(), lengths.end(), [](int64_t n) { return n > 0; }) <= 1;
 }
 
-constexpr int64_t kPrefix = -1, kPadding = -2;
-
-/// Branch of each place of a tree padded to `longest`.
-std::vector<int64_t> branch_of_places(const BranchedLayout::Tree& tree, int64_t longest) {
-  std::vector<int64_t> branches(tree.prefix, kPrefix);
-  for (size_t b = 0; b < tree.branch_lengths.size(); ++b)
-    branches.insert(branches.end(), tree.branch_lengths[b], static_cast<int64_t>(b));
-  branches.resize(longest, kPadding);
-  return branches;
+/// Packed indices of `count` tokens from `begin`, padded to `padded` places by repeating the first;
+/// nothing reads what comes of padding.
+void append_padded(int64_t begin, int64_t count, int64_t padded, std::vector<int64_t>& indices) {
+  for (int64_t i = 0; i < padded; ++i) indices.push_back(begin + (i < count ? i : 0));
 }
 
-/// k or v [T, Hkv, L, D] with each head repeated for its group of query heads.
+at::Tensor on_device(const std::vector<int64_t>& values, at::Device device) {
+  return at::tensor(values, at::kLong).to(device);
+}
+
+/// Rows `indices` of packed [N, H, D] as segments [S, H, length, D].
+at::Tensor segments(const at::Tensor& packed, const at::Tensor& indices, int64_t length) {
+  const at::Tensor rows = packed.index_select(0, indices);
+  return rows.view({-1, length, packed.size(1), packed.size(2)}).transpose(1, 2);
+}
+
+at::Tensor rows_of(const at::Tensor& segments) {
+  return segments.transpose(1, 2).reshape({-1, segments.size(1), segments.size(3)});
+}
+
+/// k or v [N, Hkv, D] with each head repeated for its group of query heads.
 at::Tensor repeat_heads(const at::Tensor& x, int64_t num_heads) {
   const int64_t repeat = num_heads / x.size(1);
   if (repeat == 1) return x;
   return x.unsqueeze(2)
-      .expand({x.size(0), x.size(1), repeat, x.size(2), x.size(3)})
-      .reshape({x.size(0), num_heads, x.size(2), x.size(3)});
+      .expand({x.size(0), x.size(1), repeat, x.size(2)})
+      .reshape({x.size(0), num_heads, x.size(2)});
 }
 
 }  // namespace
 
 BranchedAttention::BranchedAttention(const BranchedLayout& layout, at::Device device)
-    : num_trees_(static_cast<int64_t>(layout.trees.size())),
-      longest_(0),
-      num_tokens_(layout.num_tokens) {
-  bool chains = true, equal = true;
+    : num_tokens_(layout.num_tokens) {
+  const bool chains = std::all_of(layout.trees.begin(), layout.trees.end(), is_chain);
   for (const auto& tree : layout.trees) {
-    longest_ = std::max(longest_, tree.size());
-    chains = chains && is_chain(tree);
-    equal = equal && tree.size() == layout.trees[0].size();
+    longest_trunk_ = std::max(longest_trunk_, chains ? tree.size() : tree.prefix);
+    for (const int64_t length : tree.branch_lengths)
+      longest_branch_ = std::max(longest_branch_, length);
   }
-  if (!equal) {
-    // Padding repeats the tree's first token; nothing reads what comes of it.
-    std::vector<int64_t> gather, scatter;
-    for (int64_t t = 0; t < num_trees_; ++t) {
-      const auto& tree = layout.trees[t];
-      for (int64_t place = 0; place < longest_; ++place) {
-        const bool real = place < tree.size();
-        gather.push_back(tree.begin + (real ? place : 0));
-        if (real) scatter.push_back(t * longest_ + place);
-      }
+  // Packed token → row of all trunks' and then all branches' outputs.
+  std::vector<int64_t> order(num_tokens_), trunks;
+  for (size_t t = 0; t < layout.trees.size(); ++t) {
+    const auto& tree = layout.trees[t];
+    const int64_t length = chains ? tree.size() : tree.prefix;
+    append_padded(tree.begin, length, longest_trunk_, trunks);
+    for (int64_t i = 0; i < length; ++i)
+      order[tree.begin + i] = static_cast<int64_t>(t) * longest_trunk_ + i;
+  }
+  if (!chains) add_branches(layout, static_cast<int64_t>(trunks.size()), order, device);
+  trunks_ = on_device(trunks, device);
+  order_ = on_device(order, device);
+}
+
+void BranchedAttention::add_branches(const BranchedLayout& layout, int64_t first_row,
+                                     std::vector<int64_t>& order, at::Device device) {
+  std::vector<int64_t> queries, keys, prefix_lengths;
+  for (const auto& tree : layout.trees) {
+    int64_t begin = tree.begin + tree.prefix;
+    for (const int64_t length : tree.branch_lengths) {
+      if (length == 0) continue;
+      const int64_t row = first_row + static_cast<int64_t>(queries.size());
+      for (int64_t i = 0; i < length; ++i) order[begin + i] = row + i;
+      append_padded(begin, length, longest_branch_, queries);
+      append_padded(tree.begin, tree.prefix, longest_trunk_, keys);
+      append_padded(begin, length, longest_branch_, keys);
+      prefix_lengths.push_back(tree.prefix);
+      begin += length;
     }
-    gather_ = at::tensor(gather, at::kLong).to(device);
-    scatter_ = at::tensor(scatter, at::kLong).to(device);
   }
-  // Padding comes after every real token, so causality alone hides it.
-  if (chains) return;
-  std::vector<int64_t> branches;
-  for (const auto& tree : layout.trees) {
-    const auto of_tree = branch_of_places(tree, longest_);
-    branches.insert(branches.end(), of_tree.begin(), of_tree.end());
-  }
-  const at::Tensor branch = at::tensor(branches, at::kLong).view({num_trees_, longest_}).to(device);
-  const at::Tensor query = branch.unsqueeze(2), key = branch.unsqueeze(1);
-  const at::Tensor place = at::arange(longest_, at::TensorOptions(device).dtype(at::kLong));
-  const at::Tensor causal = place.unsqueeze(0) <= place.unsqueeze(1);
-  mask_ = (key == query).logical_or_(key == kPrefix).logical_and_(causal).unsqueeze(1);
-}
-
-at::Tensor BranchedAttention::pad(const at::Tensor& packed) const {
-  const at::Tensor padded = gather_.defined() ? packed.index_select(0, gather_) : packed;
-  return padded.view({num_trees_, longest_, packed.size(1), packed.size(2)}).transpose(1, 2);
-}
-
-at::Tensor BranchedAttention::unpad(const at::Tensor& padded) const {
-  const at::Tensor rows =
-      padded.transpose(1, 2).reshape({num_trees_ * longest_, padded.size(1), padded.size(3)});
-  return scatter_.defined() ? rows.index_select(0, scatter_) : rows;
+  branch_queries_ = on_device(queries, device);
+  branch_keys_ = on_device(keys, device);
+  // Of its keys a branch's token sees the whole prefix, then causally its own branch.
+  const auto integers = at::TensorOptions(device).dtype(at::kLong);
+  const at::Tensor prefix = at::arange(longest_trunk_, integers).view({1, 1, -1}) <
+                            on_device(prefix_lengths, device).view({-1, 1, 1});
+  const at::Tensor place = at::arange(longest_branch_, integers);
+  const at::Tensor own = place.unsqueeze(0) <= place.unsqueeze(1);
+  const auto count = static_cast<int64_t>(prefix_lengths.size());
+  mask_ = at::cat({prefix.expand({count, longest_branch_, -1}), own.expand({count, -1, -1})}, 2)
+              .unsqueeze(1);
 }
 
 const at::Tensor& BranchedAttention::additive_mask(at::ScalarType dtype) {
@@ -98,12 +109,19 @@ at::Tensor BranchedAttention::attend(int64_t /*layer*/, const at::Tensor& q, con
                                      const at::Tensor& v) {
   if (q.size(0) != num_tokens_)
     throw Error("[attention] expected {} tokens, got {}", num_tokens_, q.size(0));
-  const int64_t heads = q.size(1);
-  const at::Tensor keys = repeat_heads(pad(k), heads), values = repeat_heads(pad(v), heads);
-  if (!mask_.defined())
-    return unpad(at::scaled_dot_product_attention(pad(q), keys, values, {}, 0.0, true));
-  return unpad(
-      at::scaled_dot_product_attention(pad(q), keys, values, additive_mask(q.scalar_type())));
+  const at::Tensor keys = repeat_heads(k, q.size(1)), values = repeat_heads(v, q.size(1));
+  // Padding comes after every real token, so causality alone hides it.
+  at::Tensor rows = rows_of(at::scaled_dot_product_attention(
+      segments(q, trunks_, longest_trunk_), segments(keys, trunks_, longest_trunk_),
+      segments(values, trunks_, longest_trunk_), {}, 0.0, true));
+  if (mask_.defined()) {
+    const int64_t length = longest_trunk_ + longest_branch_;
+    const at::Tensor branches = at::scaled_dot_product_attention(
+        segments(q, branch_queries_, longest_branch_), segments(keys, branch_keys_, length),
+        segments(values, branch_keys_, length), additive_mask(q.scalar_type()));
+    rows = at::cat({rows, rows_of(branches)});
+  }
+  return rows.index_select(0, order_);
 }
 
 }  // namespace caprl

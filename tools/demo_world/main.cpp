@@ -6,6 +6,7 @@
 #include "caprl/core/error.h"
 #include "datasets.h"
 #include "facts.h"
+#include "model_dirs.h"
 #include "words.h"
 
 namespace {
@@ -45,6 +46,13 @@ int run(int argc, char** argv) {
   facts->add_option("--captions", captions, "lines {\"id\", \"caption\"}")->required();
   facts->add_option("--truth", truth, "truth.jsonl of the data")->required();
 
+  std::filesystem::path model_out;
+  uint64_t model_seed = 1;
+  CLI::App* models =
+      app.add_subcommand("models", "write the untrained models, captioner/ and answerer/");
+  models->add_option("--out", model_out, "folder to write to")->required();
+  models->add_option("--seed", model_seed, "of the random weights")->capture_default_str();
+
   CLI::App* words = app.add_subcommand("words", "the closed vocabulary, one word a line");
   try {
     app.parse(argc, argv);
@@ -61,6 +69,10 @@ int run(int argc, char** argv) {
                                            {"malformed", count.num_malformed},
                                            {"share", count.share()}};
     std::printf("%s\n", result.dump().c_str());
+  }
+  if (models->parsed()) {
+    demo::write_captioner(model_out / "captioner", model_seed);
+    demo::write_answerer(model_out / "answerer", model_seed);
   }
   if (words->parsed())
     for (const std::string& word : demo::all_words()) std::printf("%s\n", word.c_str());

@@ -54,8 +54,8 @@ struct BranchedBatch {
 BranchedBatch pack(std::span<const BranchedSequence> trees, const Model& model);
 
 /// Every prefix token attends causally to its prefix; every branch token to the whole prefix and
-/// causally to its own branch. Reference path of every device: scaled dot product attention under a
-/// block mask. Differentiable. One object serves all layers of a forward pass; not thread safe.
+/// causally to its own branch. Reference path of every device: scaled dot product attention of
+/// the prefixes, and of the branches under a mask; blocks that nobody attends to are not computed. Differentiable. One object serves all layers of a forward pass; not thread safe.
 class BranchedAttention : public Attention {
  public:
   BranchedAttention(const BranchedLayout& layout, at::Device device);
@@ -63,16 +63,17 @@ class BranchedAttention : public Attention {
                     const at::Tensor& v) override;
 
  private:
-  at::Tensor pad(const at::Tensor& packed) const;    // [N, H, D] → [trees, H, longest, D]
-  at::Tensor unpad(const at::Tensor& padded) const;  // and back
+  void add_branches(const BranchedLayout& layout, int64_t first_row, std::vector<int64_t>& order,
+                    at::Device device);
   const at::Tensor& additive_mask(at::ScalarType dtype);
 
-  int64_t num_trees_, longest_, num_tokens_;
-  at::Tensor gather_;   // [trees · longest] packed index of each padded place; undefined: trees of
-                        // one length
-  at::Tensor scatter_;  // [N] padded place of each packed token; as gather_
-  at::Tensor
-      mask_;  // [trees, 1, longest, longest] bool, true = may attend; undefined: plain causal
+  int64_t num_tokens_, longest_trunk_ = 0, longest_branch_ = 0;
+  at::Tensor trunks_;          // [trees · longest_trunk] packed indices of the prefixes, padded
+  at::Tensor branch_queries_;  // [branches · longest_branch]
+  at::Tensor branch_keys_;     // [branches · (longest_trunk + longest_branch)]: prefix, then branch
+  at::Tensor order_;           // [N] row of each packed token in the trunks' and branches' outputs
+  at::Tensor mask_;  // [branches, 1, longest_branch, longest_trunk + longest_branch] bool, true = may
+                     // attend; undefined: every tree is one chain, a trunk of its own
   at::Tensor additive_mask_;  // mask_ as 0 and −∞ in the dtype of the queries seen last
 };
 
