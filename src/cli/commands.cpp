@@ -1,0 +1,14 @@
+#include "cli/commands.h"
+
+namespace caprl {
+
+void add_commands(CLI::App& app) {
+  add_train_command(app);
+  add_sft_command(app);
+  add_score_command(app);
+  add_export_command(app);
+  add_init_command(app);
+  add_tokenize_command(app);
+}
+
+}  // namespace caprl

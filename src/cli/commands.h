@@ -1,0 +1,18 @@
+// One file per command; each has a function that adds the subcommand, its options, and a callback
+// that runs it.
+#pragma once
+#include <CLI/CLI.hpp>
+
+namespace caprl {
+
+void add_export_command(CLI::App& app);
+void add_init_command(CLI::App& app);
+void add_score_command(CLI::App& app);
+void add_sft_command(CLI::App& app);
+void add_tokenize_command(CLI::App& app);
+void add_train_command(CLI::App& app);
+
+/// Every command, in the order in which the help names them.
+void add_commands(CLI::App& app);
+
+}  // namespace caprl
