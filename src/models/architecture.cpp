@@ -44,6 +44,7 @@ void Architecture::set_vocab_size(int64_t size) {
   traits.vocab_size = size;
   for (ParameterSpec& spec : specs)
     if (spec.name == kEmbeddingName || spec.name == kHeadName) spec.shape[0] = size;
+  std::erase_if(traits.vision_token_ids, [&](int64_t id) { return id >= size; });
 }
 
 Architecture describe_architecture(const nlohmann::json& config, const std::string& where) {

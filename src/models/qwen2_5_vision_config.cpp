@@ -31,7 +31,7 @@ void check(const ConfigReader& vision, const Qwen25VisionConfig& config) {
 Qwen25VisionConfig read_qwen2_5_vision_config(const ConfigReader& vision) {
   Qwen25VisionConfig config;
   config.depth = vision.positive_or("depth", 32, kMaxLayers);
-  config.hidden_size = vision.positive_or("hidden_size", 1280, kMaxWidth);
+  config.hidden_size = vision.positive("hidden_size", kMaxWidth);
   config.intermediate_size = vision.positive_or("intermediate_size", 3420, kMaxWidth);
   config.num_heads = vision.positive_or("num_heads", 16, kMaxWidth);
   config.in_channels = vision.positive_or("in_channels", vision.positive_or("in_chans", 3, 64), 64);

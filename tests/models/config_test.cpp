@@ -204,6 +204,8 @@ INSTANTIATE_TEST_SUITE_P(
     Vision, ConfigFault,
     testing::Values(
         Fault{R"({"vision_config": null})", "vision_config is missing"},
+        Fault{R"({"vision_config": {"hidden_size": null}})",
+              "vision_config.hidden_size is missing; expected an integer from 1 to 16777216"},
         Fault{R"({"vision_config": {"out_hidden_size": null}})",
               "vision_config.out_hidden_size is missing; expected an integer from 1 to 16777216"},
         Fault{R"({"vision_config": {"out_hidden_size": 3584}})",

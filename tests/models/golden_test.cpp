@@ -1,6 +1,8 @@
 // Against transformers: tests/data/models is made by tools/golden/models.py.
 #include <torch/csrc/autograd/autograd.h>
 
+#include <thread>
+
 #include "model_files.h"
 
 namespace caprl::test {
@@ -127,6 +129,30 @@ TEST(GoldenGradients, FrozenPartsHaveNone) {
     EXPECT_EQ(model->parameters().get(spec.name).grad().defined(), trained) << spec.name;
     EXPECT_EQ(model->parameters().is_trainable(spec.name), trained) << spec.name;
   }
+}
+
+TEST(GoldenFeatures, FromSeveralThreadsAndAfterManyImageSizes) {
+  const auto model = Model::load(model_dir("qwen2_5_vl_hub"), {.dtype = at::kDouble});
+  const BranchedBatch batch =
+      pack(std::vector<BranchedSequence>{{golden_prompt("several_images"), {}}}, *model);
+  const at::Tensor want = model->embed(batch);
+  const auto embed_many_sizes = [&](int64_t columns) {
+    for (int64_t rows = 1; rows <= 50; ++rows) {
+      ImagePatches image;
+      image.grid_t = 1, image.grid_h = 2 * rows, image.grid_w = 2 * columns, image.columns = 96;
+      image.values.assign(static_cast<size_t>(image.rows() * image.columns), 0.5f);
+      Prompt prompt{std::vector<int64_t>(static_cast<size_t>(rows * columns), 91),
+                    {std::make_shared<const ImagePatches>(std::move(image))}};
+      model->embed(pack(std::vector<BranchedSequence>{{std::move(prompt), {}}}, *model));
+      if (rows % 10 == 0) {
+        EXPECT_LT(max_difference(model->embed(batch), want), 1e-12);
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int64_t columns = 1; columns <= 4; ++columns)
+    threads.emplace_back(embed_many_sizes, columns);
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST(GoldenBatch, PromptsPackedTogetherAreAsAlone) {
