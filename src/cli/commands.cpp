@@ -9,6 +9,7 @@ void add_commands(CLI::App& app) {
   add_export_command(app);
   add_init_command(app);
   add_tokenize_command(app);
+  add_config_command(app);
 }
 
 }  // namespace caprl

@@ -3,10 +3,12 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "answers.h"
 #include "caprl/core/error.h"
 #include "datasets.h"
 #include "facts.h"
 #include "model_dirs.h"
+#include "summary.h"
 #include "words.h"
 
 namespace {
@@ -53,6 +55,18 @@ int run(int argc, char** argv) {
   models->add_option("--out", model_out, "folder to write to")->required();
   models->add_option("--seed", model_seed, "of the random weights")->capture_default_str();
 
+  std::filesystem::path expected, given;
+  CLI::App* answers = app.add_subcommand(
+      "answers", "share of an answerer's right answers and abstentions, as JSON");
+  answers->add_option("--expected", expected, "answerer_test.jsonl of the data")->required();
+  answers->add_option("--given", given, "output of caprl score --greedy")->required();
+
+  std::filesystem::path run_dir, run_truth;
+  CLI::App* summary =
+      app.add_subcommand("summary", "a run's held-out reward and facts before and after, as JSON");
+  summary->add_option("--run", run_dir, "run folder")->required();
+  summary->add_option("--truth", run_truth, "truth.jsonl of the data")->required();
+
   CLI::App* words = app.add_subcommand("words", "the closed vocabulary, one word a line");
   try {
     app.parse(argc, argv);
@@ -74,6 +88,19 @@ int run(int argc, char** argv) {
     demo::write_captioner(model_out / "captioner", model_seed);
     demo::write_answerer(model_out / "answerer", model_seed);
   }
+  if (answers->parsed()) {
+    const demo::AnswerCount count = demo::count_answers(expected, given);
+    const auto share = [](int64_t part, int64_t whole) {
+      return whole ? static_cast<double>(part) / static_cast<double>(whole) : 0.0;
+    };
+    const nlohmann::ordered_json result = {
+        {"answerable", count.num_answerable},
+        {"right", share(count.num_right, count.num_answerable)},
+        {"unanswerable", count.num_unanswerable},
+        {"abstained", share(count.num_abstained, count.num_unanswerable)}};
+    std::printf("%s\n", result.dump().c_str());
+  }
+  if (summary->parsed()) std::printf("%s\n", demo::summarize(run_dir, run_truth).dump().c_str());
   if (words->parsed())
     for (const std::string& word : demo::all_words()) std::printf("%s\n", word.c_str());
   return 0;

@@ -1,0 +1,25 @@
+#include <iostream>
+
+#include "caprl/train/config.h"
+#include "cli/commands.h"
+
+namespace caprl {
+
+void add_config_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("config", "About configuration files");
+  command->require_subcommand(1);
+  CLI::App* docs = command->add_subcommand("docs", "Every key as Markdown: docs/CONFIG.md");
+  docs->callback([] {
+    const GrpoConfig train;
+    const SftConfig sft;
+    std::cout << "# Configuration\n\n"
+                 "Written by `caprl config docs`. A config is a YAML file; `--set key.path=value` overrides single keys. An\n"
+                 "unknown, duplicate or ill-typed key is an error that names file, line and column. The resolved config is\n"
+                 "saved as `config.yaml` in the run folder.\n\n"
+                 "# `caprl train`\n\n"
+              << config_to_markdown(train) << "\n# `caprl sft`\n\n"
+              << config_to_markdown(sft);
+  });
+}
+
+}  // namespace caprl
