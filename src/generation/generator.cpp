@@ -15,7 +15,7 @@ void check(std::span<const GenerationRequest> requests, const SamplingParams& pa
   if (params.max_new_tokens < 1)
     throw Error("[generate] expected max_new_tokens ≥ 1, got {}", params.max_new_tokens);
   for (const GenerationRequest& request : requests)
-    if (request.prompt.ids.empty())
+    if (request.prompt.ids.empty() && !request.suffixes.empty())
       throw Error("[generate] prompt {} has no tokens", request.prompt_id);
 }
 

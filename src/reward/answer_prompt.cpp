@@ -1,6 +1,9 @@
+#include "answer_prompt.h"
+
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 
-#include "answerer.h"
 #include "caprl/core/error.h"
 
 namespace caprl {
@@ -8,24 +11,31 @@ namespace {
 
 constexpr std::string_view kCaption = "{caption}", kQuestion = "{question}";
 
-/// The published prompt's meaning: the caption alone counts, and not being able to answer is an
+/// What the published prompt says: the caption alone counts, and not being able to answer is an
 /// answer.
 constexpr std::string_view kBuiltInPrompt =
-    R"(You see the description of an image between two markers, but not the image. Answer the multiple-choice question after it
-using nothing but what the description says. Do not use outside knowledge and do not guess: if the description does not say it,
-choose the option that says so, if there is one. Reply with the letter of one option.
+    R"(Below is the description of an image, between two markers, and a multiple-choice question.
+You cannot see the image. Answer from what the description says and from nothing else.
+Knowledge of the world and guesses do not count, however likely they are.
+If the description does not say it, choose the option that says so.
+Reply with the letter of one option.
 
-Example 1
-[description begins] A brown dog sleeps on a red sofa next to a window. [description ends]
-What colour is the sofa?
+First example
+[description begins]
+A brown dog sleeps on a red sofa next to a window.
+[description ends]
+What is the color of the sofa?
 A) blue
 B) green
 C) red
 D) grey
+E) Can not answer based on the caption
 The answer is C
 
-Example 2
-[description begins] Two children play football in a park. [description ends]
+Second example
+[description begins]
+Two children play football in a park.
+[description ends]
 What is written on the ball?
 A) a number
 B) a name
@@ -34,8 +44,10 @@ D) a date
 E) Can not answer based on the caption
 The answer is E
 
-Now the description and the question that count.
-[description begins] {caption} [description ends]
+Now it is your turn
+[description begins]
+{caption}
+[description ends]
 {question})";
 
 void require_placeholder(std::string_view text, std::string_view placeholder) {
@@ -61,50 +73,70 @@ std::string fill_in(std::string_view text, std::string_view caption, std::string
   return filled;
 }
 
+/// Tokens that all prompts begin with, at least one of each left over. Found in the ids, so that it
+/// is exact however the tokenizer merges what meets at the border.
+int64_t shared_length(const std::vector<std::vector<int64_t>>& prompts) {
+  const auto& first = prompts.front();
+  auto shared = static_cast<int64_t>(first.size());
+  for (const auto& prompt : prompts) {
+    shared = std::min(shared, static_cast<int64_t>(prompt.size()) - 1);
+    shared =
+        std::mismatch(first.begin(), first.begin() + shared, prompt.begin()).first - first.begin();
+  }
+  return shared;
+}
+
 }  // namespace
 
 AnswerPrompt::AnswerPrompt(const AnswererConfig& config, std::shared_ptr<const Tokenizer> tokenizer,
-                           std::shared_ptr<const ChatFormat> chat)
+                           std::shared_ptr<const ChatFormat> chat, int64_t max_tokens)
     : system_prompt_(config.system_prompt),
       template_(config.prompt.empty() ? std::string(kBuiltInPrompt) : config.prompt),
       assistant_prefix_(config.assistant_prefix),
       tokenizer_(std::move(tokenizer)),
-      chat_(std::move(chat)) {
+      chat_(std::move(chat)),
+      max_tokens_(max_tokens) {
   require_placeholder(template_, kCaption);
   require_placeholder(template_, kQuestion);
 }
 
-BranchedSequence AnswerPrompt::build(const Inquiry& inquiry) const {
-  std::vector<std::vector<int64_t>> prompts;
-  for (const AskedQuestion& question : inquiry.questions) {
-    std::vector<ChatMessage> messages;
-    if (!system_prompt_.empty())
-      messages.push_back({"system", {{ChatPart::Kind::kText, system_prompt_}}});
-    messages.push_back(
-        {"user", {{ChatPart::Kind::kText, fill_in(template_, inquiry.caption, question.text)}}});
-    prompts.push_back(chat_->render(messages, true, assistant_prefix_));
-  }
-  size_t shared = prompts.front().size() - 1;
-  for (const auto& prompt : prompts) {
-    shared = std::min(shared, prompt.size() - 1);
-    shared = static_cast<size_t>(std::mismatch(prompt.begin(),
-                                               prompt.begin() + static_cast<int64_t>(shared),
-                                               prompts.front().begin())
-                                     .first -
-                                 prompt.begin());
-  }
-  BranchedSequence sequence;
-  const auto at = static_cast<int64_t>(shared);
-  sequence.prefix.ids.assign(prompts.front().begin(), prompts.front().begin() + at);
-  for (const auto& prompt : prompts)
-    sequence.branches.emplace_back(prompt.begin() + at, prompt.end());
-  return sequence;
+std::vector<int64_t> AnswerPrompt::ids(const std::string& caption,
+                                       const AskedQuestion& question) const {
+  std::vector<ChatMessage> messages;
+  if (!system_prompt_.empty())
+    messages.push_back({"system", {{ChatPart::Kind::kText, system_prompt_}}});
+  messages.push_back(
+      {"user", {{ChatPart::Kind::kText, fill_in(template_, caption, question.text)}}});
+  return chat_->render(messages, true, assistant_prefix_);
 }
 
-char first_letter(std::string_view text) {
-  const auto found =
-      std::find_if(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'I'; });
-  return found == text.end() ? '\0' : *found;
+RenderedInquiry AnswerPrompt::render(const Inquiry& inquiry) const {
+  RenderedInquiry rendered;
+  std::vector<std::vector<int64_t>> prompts;
+  for (size_t i = 0; i < inquiry.questions.size(); ++i) {
+    std::vector<int64_t> prompt = ids(inquiry.caption, inquiry.questions[i]);
+    if (static_cast<int64_t>(prompt.size()) > max_tokens_) continue;
+    prompts.push_back(std::move(prompt));
+    rendered.questions.push_back(i);
+  }
+  if (prompts.empty()) return rendered;
+  const int64_t shared = shared_length(prompts);
+  const auto& first = prompts.front();
+  rendered.sequence.prefix.ids.assign(first.begin(), first.begin() + shared);
+  rendered.num_tokens = shared;
+  for (const auto& prompt : prompts) {
+    rendered.sequence.branches.emplace_back(prompt.begin() + shared, prompt.end());
+    rendered.num_tokens += static_cast<int64_t>(prompt.size()) - shared;
+  }
+  return rendered;
+}
+
+std::vector<RenderedInquiry> AnswerPrompt::render(std::span<const Inquiry> inquiries) const {
+  std::vector<RenderedInquiry> rendered(inquiries.size());
+  at::parallel_for(0, static_cast<int64_t>(inquiries.size()), 4, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) rendered[i] = render(inquiries[i]);
+  });
+  return rendered;
 }
 
 }  // namespace caprl

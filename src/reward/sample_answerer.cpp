@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "answerer.h"
 #include "caprl/generation/generator.h"
 
@@ -19,36 +21,46 @@ class SampleAnswerer : public Answerer {
 
   std::vector<std::vector<Answer>> answer(std::span<const Inquiry> inquiries,
                                           uint64_t step) const override {
+    const auto rendered = prompt_.render(inquiries);
     std::vector<GenerationRequest> requests;
-    for (const Inquiry& inquiry : inquiries) {
-      BranchedSequence sequence = prompt_.build(inquiry);
+    for (size_t i = 0; i < inquiries.size(); ++i) {
       GenerationRequest& request = requests.emplace_back();
-      request.prompt = std::move(sequence.prefix);
-      request.prompt_id = inquiry.prompt_id;
-      request.parent_sample = inquiry.sample;
-      request.suffixes = std::move(sequence.branches);
+      request.prompt = rendered[i].sequence.prefix;
+      request.prompt_id = inquiries[i].prompt_id;
+      request.parent_sample = inquiries[i].sample;
+      request.suffixes = rendered[i].sequence.branches;
     }
     SamplingParams params = params_;
     params.step = step;
+    const auto sampled = generate(model_, requests, params);
+
     std::vector<std::vector<Answer>> answers;
-    for (const auto& sequences : generate(model_, requests, params)) {
-      auto& mine = answers.emplace_back();
-      for (const GeneratedSequence& sequence : sequences) {
-        Answer& answer = mine.emplace_back();
-        answer.output = prompt_.tokenizer().decode(sequence.ids, true);
-        answer.given = first_letter(answer.output);
-      }
+    for (size_t i = 0; i < inquiries.size(); ++i) {
+      auto& mine = answers.emplace_back(inquiries[i].questions.size());
+      for (size_t branch = 0; branch < sampled[i].size(); ++branch)
+        mine[rendered[i].questions[branch]] = read(sampled[i][branch]);
     }
     return answers;
   }
 
  private:
+  Answer read(const GeneratedSequence& sequence) const {
+    const std::string output = prompt_.tokenizer().decode(sequence.ids, true);
+    return {true, output, first_letter(output), 0};
+  }
+
   const Model& model_;
   AnswerPrompt prompt_;
   SamplingParams params_;
 };
 
 }  // namespace
+
+char first_letter(std::string_view text) {
+  const auto found =
+      std::find_if(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'I'; });
+  return found == text.end() ? '\0' : *found;
+}
 
 std::unique_ptr<Answerer> make_sample_answerer(const Model& model, AnswerPrompt prompt,
                                                const AnswererConfig& config, uint64_t seed) {

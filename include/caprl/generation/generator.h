@@ -28,7 +28,7 @@ struct SamplingParams {
 
 /// One prompt and the continuations wanted of it. All samples share the prompt's keys and values.
 struct GenerationRequest {
-  Prompt prompt;  // not empty
+  Prompt prompt;  // not empty, unless there are no samples
   uint64_t prompt_id = 0;
   /// Tokens to read after the prompt before sampling, one entry a sample; its size is the number of
   /// samples. Entries may be empty.

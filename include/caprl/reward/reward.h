@@ -1,5 +1,5 @@
-// The caption reward: how many of the image's questions a frozen text-only LLM answers right from the caption alone
-// (CapRL, arXiv 2509.22647, section 3; released server's defaults).
+// The caption reward: how many of the image's questions a frozen text-only LLM answers right from
+// the caption alone (CapRL, arXiv 2509.22647, section 3; released server's defaults).
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -19,7 +19,7 @@ enum class AnswerMode { kSample, kLetterLogits };
 enum class QuestionDraw { kWithReplacement, kAll };
 
 struct AnswererConfig {
-  std::string model;      // Hugging Face directory of a text LLM
+  std::string model;  // Hugging Face directory of a text LLM
   std::string dtype = "float32";
   AnswerMode mode = AnswerMode::kSample;
   double temperature = 0.6;
@@ -27,7 +27,7 @@ struct AnswererConfig {
   int64_t max_new_tokens = 10;
   int64_t micro_tokens = 16384;  // tokens packed into one forward pass
   std::string system_prompt;     // empty: the chat template's default
-  std::string prompt;            // with {caption} and {question}; empty: the built-in caption-answering prompt
+  std::string prompt;            // with {caption} and {question}; empty: the built-in one
   std::string assistant_prefix = "The answer is";
   void fields(ConfigVisitor& v);
 };
@@ -39,27 +39,27 @@ struct RewardConfig {
   bool shuffle_choices = false;     // permute and relabel the options of every draw
   bool same_draws_in_group = true;  // all captions of a group get the same questions and orders
   std::string abstain_choice;       // text of an appended option; empty: none
-  std::string abstain_label;        // its letter; empty: the next letter
+  std::string abstain_label;        // its letter; empty, or taken by a choice: the next letter
   double scale = 2.0;               // reward = scale · right / asked
-  bool shuffle_rewards = false;     // control experiment: permute rewards between all captions of a step
+  bool shuffle_rewards = false;     // control: the trainer permutes rewards within each step
   void fields(ConfigVisitor& v);
 };
 
 /// One question put to the answerer and what came back.
 struct AnswerRecord {
   AskedQuestion asked;
-  std::string output;     // generated text, or the chosen letter in kLetterLogits
-  char given = 0;         // 0: no letter found
-  bool valid = true;      // false: no answer could be obtained; left out of the reward
+  std::string output;  // generated text, or the chosen letter in kLetterLogits
+  char given = 0;      // 0: no letter found
+  bool valid = true;   // false: the prompt exceeds the answerer's context; left out of the reward
   double right_probability = 0;  // kLetterLogits: probability of the right letter among the options
   bool right() const { return valid && given == asked.right; }
 };
 
 struct CaptionReward {
   int64_t num_right = 0;
-  int64_t num_asked = 0;             // valid answers only
+  int64_t num_asked = 0;  // valid answers only
   std::vector<AnswerRecord> answers;
-  std::optional<double> value;       // scale · num_right / num_asked; absent without a valid answer
+  std::optional<double> value;  // scale · num_right / num_asked; absent without a valid answer
 };
 
 struct GroupToScore {
@@ -70,11 +70,15 @@ struct GroupToScore {
 
 class RewardModel {
  public:
-  /// Loads the answerer. InputError for a bad directory or a prompt without its placeholders.
+  /// Loads the answerer. InputError for a bad directory, dtype, or abstain label, for a prompt
+  /// without its placeholders, and in kLetterLogits for a tokenizer without tokens for the letters.
   RewardModel(RewardConfig config, uint64_t seed, at::Device device);
   ~RewardModel();
-  /// [groups][captions]. A pure function of (weights, seed, step, prompt ids, captions).
-  std::vector<std::vector<CaptionReward>> score(std::span<const GroupToScore> groups, uint64_t step) const;
+  /// [groups][captions]. A pure function of (weights, seed, step, prompt ids, captions); how
+  /// captions are batched changes logits by rounding at most. An empty caption is asked about like
+  /// any other. Error for a group without questions and for logits that are not finite.
+  std::vector<std::vector<CaptionReward>> score(std::span<const GroupToScore> groups,
+                                                uint64_t step) const;
 
  private:
   struct Impl;

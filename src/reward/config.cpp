@@ -1,0 +1,41 @@
+#include "caprl/reward/reward.h"
+
+namespace caprl {
+
+void AnswererConfig::fields(ConfigVisitor& v) {
+  v.field("model", model, "Hugging Face directory of the text LLM");
+  v.field("dtype", dtype, "float32 or bfloat16");
+  v.choice(
+      "mode", mode, {{"sample", AnswerMode::kSample}, {"letter_logits", AnswerMode::kLetterLogits}},
+      "sample: generate an answer, as published; letter_logits: compare the letters' probabilities "
+      "in one forward pass");
+  v.field("temperature", temperature, "of mode sample; 0: greedy", Range{0, 100});
+  v.field("top_p", top_p, "of mode sample", Range{1e-6, 1});
+  v.field("max_new_tokens", max_new_tokens, "of mode sample", Range{1, 1e6});
+  v.field("micro_tokens", micro_tokens, "tokens packed into one forward pass of mode letter_logits",
+          Range{1, 1e9});
+  v.field("system_prompt", system_prompt, "empty: the chat template's default");
+  v.field("prompt", prompt, "text with {caption} and {question}; empty: the built-in prompt");
+  v.field("assistant_prefix", assistant_prefix, "what the answerer's turn begins with");
+}
+
+void RewardConfig::fields(ConfigVisitor& v) {
+  v.section("answerer", answerer, "the frozen text LLM");
+  v.choice("draw", draw,
+           {{"with_replacement", QuestionDraw::kWithReplacement}, {"all", QuestionDraw::kAll}},
+           "with_replacement: qa_num random questions per caption; all: each question once");
+  v.field("qa_num", qa_num, "questions per caption with with_replacement", Range{1, 10000});
+  v.field("shuffle_choices", shuffle_choices,
+          "permute and relabel the options of every question asked");
+  v.field("same_draws_in_group", same_draws_in_group,
+          "all captions of an image get the same questions and orders");
+  v.field("abstain_choice", abstain_choice,
+          "text of an option that is appended and never right; empty: none");
+  v.field("abstain_label", abstain_label,
+          "its letter, from A to I; empty, or taken by one of the choices: the next one");
+  v.field("scale", scale, "reward = scale · right answers / questions asked", Range{0, 1e6});
+  v.field("shuffle_rewards", shuffle_rewards,
+          "control experiment: training rewards are permuted between all captions of a step");
+}
+
+}  // namespace caprl
