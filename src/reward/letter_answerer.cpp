@@ -18,8 +18,9 @@ class LetterTokens {
       begins_.push_back(ids_.size());
       for (const std::string& text : {name, " " + name}) {
         const auto ids = tokenizer.encode(text, false);
+        if (ids.size() != 1) continue;
         const bool is_new = ids_.size() == begins_.back() || ids_.back() != ids.front();
-        if (ids.size() == 1 && is_new) ids_.push_back(ids.front());
+        if (is_new) ids_.push_back(ids.front());
       }
       if (ids_.size() == begins_.back())
         throw InputError(

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "caprl/core/error.h"
 #include "caprl/core/files.h"
 #include "caprl/io/safetensors.h"
 #include "caprl/models/model.h"
