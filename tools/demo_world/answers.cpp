@@ -5,6 +5,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/io/jsonl.h"
+#include "words.h"
 
 namespace caprl::demo {
 
@@ -21,8 +22,9 @@ AnswerCount count_answers(const std::filesystem::path& expected,
     if (found == answers.end())
       throw InputError("{}:{}: {} has no answer with this id", expected.string(), line->number,
                        given.string());
-    const bool right = found->second == line->value.at("response").get<std::string>();
-    const bool answerable = line->value.at("answerable").get<bool>();
+    const std::string response = line->value.at("response").get<std::string>();
+    const bool right = found->second == response;
+    const bool answerable = response != kAbstainLabel;
     (answerable ? count.num_answerable : count.num_unanswerable) += 1;
     (answerable ? count.num_right : count.num_abstained) += right;
   }

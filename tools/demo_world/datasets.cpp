@@ -126,7 +126,7 @@ void write_captioner_rows(const std::filesystem::path& dir, const ImageSet& set,
 }
 
 void write_answerer_rows(const std::filesystem::path& path, Split split, int64_t num_captions,
-                         double open_share, uint64_t seed) {
+                         double open_share, uint64_t seed, bool with_responses = true) {
   OutputFile rows(path);
   for (int64_t i = 0; i < num_captions; ++i) {
     Draws draws(seed, split, i);
@@ -134,10 +134,9 @@ void write_answerer_rows(const std::filesystem::path& path, Split split, int64_t
     for (const AnswererExample& example :
          draw_answerer_examples(kExamplesPerCaption, open_share, draws)) {
       const json content = json::array({{{"type", "text"}, {"text", example.prompt}}});
-      rows.line({{"id", fmt::format("{:06}-{}", i, place++)},
-                 {"messages", user_turn(content)},
-                 {"response", example.response},
-                 {"answerable", example.is_answerable}});
+      json row = {{"id", fmt::format("{:06}-{}", i, place++)}, {"messages", user_turn(content)}};
+      if (with_responses) row["response"] = example.response;
+      rows.line(row);
     }
   }
   rows.close();
@@ -160,6 +159,8 @@ void write_datasets(const std::filesystem::path& dir, const DatasetSizes& sizes,
                       kOpenShare, seed);
   write_answerer_rows(dir / "answerer_test.jsonl", Split::kAnswererTest,
                       sizes.answerer_test_captions, 0, seed);
+  write_answerer_rows(dir / "answerer_test_questions.jsonl", Split::kAnswererTest,
+                      sizes.answerer_test_captions, 0, seed, false);
   truth.close();
   std::filesystem::rename(unfinished, dir / "truth.jsonl");
 }

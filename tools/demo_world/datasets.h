@@ -15,13 +15,13 @@ struct DatasetSizes {
 inline constexpr int64_t kExamplesPerCaption = 8;
 
 /// Writes, as a pure function of sizes and seed:
-///   images/{train,heldout}/000000.png, 000001.jpg, …   56 x 56, PNG and JPEG in turn
-///   train.jsonl, heldout.jsonl        rows of the CapRL-QA schema
-///   captioner_sft.jsonl               vague captions; rows of one image are consecutive
-///   answerer_sft.jsonl                text only; kExamplesPerCaption consecutive rows share a
-///   caption answerer_test.jsonl               the same, other captions, no open questions; each
-///   row says whether it is "answerable" truth.jsonl                       {"id", "image",
-///   "caption": the full and true one}; written last
+///   images/{train,heldout}/000000.png, 000001.jpg, …: 56 x 56, PNG and JPEG in turn
+///   train.jsonl, heldout.jsonl: rows of the CapRL-QA schema
+///   captioner_sft.jsonl: vague captions; rows of one image are consecutive
+///   answerer_sft.jsonl: text only; kExamplesPerCaption consecutive rows share a caption
+///   answerer_test.jsonl: the same, other captions, no open questions;
+///   answerer_test_questions.jsonl has its rows without the responses
+///   truth.jsonl: {"id", "image", "caption": the full and true one}; written last
 /// Paths in rows are relative to the folder. Error if something cannot be written.
 void write_datasets(const std::filesystem::path& dir, const DatasetSizes& sizes, uint64_t seed);
 
