@@ -4,88 +4,18 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
 #include "caprl/core/error.h"
-#include "fast_math.h"
+#include "row_math.h"
 
 namespace caprl {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
-constexpr int64_t kBlock = 16;  // tokens handled together: four Philox blocks
 constexpr int64_t kLogitsAtATime = 64 * 1024 * 1024;
 constexpr int64_t kLogitsPerTask = 4096;  // less work is not worth a thread
-
-/// ln Σ exp: sums of short runs in single precision, of the runs in double.
-double log_sum_exp(std::span<const float> logits) {
-  constexpr size_t kRun = 1024, kLanes = 8;
-  float highest = kNever;
-  for (const float x : logits) highest = x > highest ? x : highest;
-  double total = 0;
-  for (size_t begin = 0; begin < logits.size(); begin += kRun) {
-    const auto run = logits.subspan(begin, std::min(kRun, logits.size() - begin));
-    std::array<float, kLanes> sums{};
-    size_t i = 0;
-    for (; i + kLanes <= run.size(); i += kLanes)
-      for (size_t lane = 0; lane < kLanes; ++lane) sums[lane] += fast_exp(run[i + lane] - highest);
-    for (; i < run.size(); ++i) sums[0] += fast_exp(run[i] - highest);
-    for (const float sum : sums) total += sum;
-  }
-  return highest + std::log(total);
-}
-
-int64_t arg_max(std::span<const float> logits) {
-  return std::max_element(logits.begin(), logits.end()) - logits.begin();
-}
-
-float noise(const SampleRow& row, int64_t id) {
-  const auto token = static_cast<uint64_t>(id);
-  return gumbel(row.rng.block(row.position, token / 4)[token % 4]);
-}
-
-/// The best score so far. Equal scores go to the lower id, whatever the order of the scan.
-struct Best {
-  float score = kNever;
-  int64_t id = 0;
-  void offer(float other_score, int64_t other_id) {
-    if (other_score > score || (other_score == score && other_id < id))
-      *this = {other_score, other_id};
-  }
-};
-
-std::array<float, kBlock> block_noise(const SampleRow& row, int64_t first_id) {
-  std::array<uint32_t, kBlock> words;
-  for (int64_t i = 0; i < kBlock; i += 4) {
-    const auto four = row.rng.block(row.position, static_cast<uint64_t>(first_id + i) / 4);
-    std::copy(four.begin(), four.end(), words.begin() + i);
-  }
-  std::array<float, kBlock> result;
-  for (int64_t i = 0; i < kBlock; ++i) result[i] = gumbel(words[i]);
-  return result;
-}
-
-/// arg-max of logit + noise over the whole row. Noise is bounded, so blocks that cannot win any
-/// more need none; beginning with the highest logit, these are most blocks of a trained model's
-/// row.
-int64_t gumbel_arg_max(std::span<const float> logits, const SampleRow& row) {
-  const auto size = static_cast<int64_t>(logits.size());
-  Best best;
-  const int64_t likeliest = arg_max(logits);
-  best = {logits[likeliest] + noise(row, likeliest), likeliest};
-  for (int64_t begin = 0; begin < size; begin += kBlock) {
-    const int64_t count = std::min(kBlock, size - begin);
-    const float* block = logits.data() + begin;
-    float highest = kNever;
-    for (int64_t i = 0; i < count; ++i) highest = block[i] > highest ? block[i] : highest;
-    if (highest + kMaxGumbel < best.score) continue;
-    const auto added = block_noise(row, begin);
-    for (int64_t i = 0; i < count; ++i) best.offer(block[i] + added[i], begin + i);
-  }
-  return best.id;
-}
 
 /// The head in the type that its products are made in. As in the loss head, logits of bf16 models
 /// are single precision: rounding a logit of 20 to bf16 is off by 0.06. The CPU's bf16 products
@@ -159,11 +89,9 @@ SampledToken Sampler::sample_row(std::span<float> logits, const SampleRow& row) 
   if (greedy_) {
     chosen = arg_max(logits);
   } else if (top_k_ > 0 || top_p_ < 1) {
-    Best best;
-    for (const int64_t id : candidates(logits)) best.offer(logits[id] + noise(row, id), id);
-    chosen = best.id;
+    chosen = gumbel_arg_max(logits, candidates(logits), row.rng, row.position);
   } else {
-    chosen = gumbel_arg_max(logits, row);
+    chosen = gumbel_arg_max(logits, row.rng, row.position);
   }
   return {chosen, static_cast<float>(logits[chosen] - normaliser)};
 }
