@@ -86,7 +86,12 @@ void shuffle_rewards(uint64_t seed, uint64_t step, std::vector<CaptionGroup>& gr
   const auto order = rng.permutation(static_cast<int64_t>(captions.size()), 0);
   std::vector<CaptionReward> shuffled;
   for (const int64_t from : order) shuffled.push_back(captions[from]->reward);
-  for (size_t i = 0; i < captions.size(); ++i) captions[i]->reward = std::move(shuffled[i]);
+  for (size_t i = 0; i < captions.size(); ++i) {
+    CaptionReward& reward = captions[i]->reward;  // its answers stay those of its caption
+    reward.num_right = shuffled[i].num_right;
+    reward.num_asked = shuffled[i].num_asked;
+    reward.value = shuffled[i].value;
+  }
 }
 
 void write_rollouts(const std::filesystem::path& file, int64_t step,
