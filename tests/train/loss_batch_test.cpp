@@ -1,0 +1,113 @@
+#include "caprl/train/loss_batch.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "caprl/models/presets.h"
+#include "caprl/ops/policy_loss.h"
+
+namespace caprl {
+namespace {
+
+std::unique_ptr<Model> double_model() {
+  ModelOptions options;
+  options.dtype = at::kDouble;
+  options.train = TrainedParts::kAll;
+  nlohmann::json config = preset_config("qwen2_5_tiny");
+  config["initializer_range"] = 0.2;
+  return Model::random(config, 3, options);
+}
+
+/// Three prompts with branches of different lengths, an empty one and one left out of the loss
+/// among them.
+std::vector<ScoredSequence> sequences() {
+  std::vector<ScoredSequence> all(3);
+  all[0].sequence = {{{5, 6, 7}, {}}, {{11, 12}, {}, {13, 14, 15, 16}}};
+  all[0].branches = {{0, 0.1, 0.5}, {0, 0.1, 1.0}, {1, 0.2, -1.5}};
+  all[1].sequence = {{{8}, {}}, {{21, 22, 23}}};
+  all[1].branches = {{0, 0.3, 2.0}};
+  all[2].sequence = {{{9, 10, 9, 10, 9}, {}}, {{31}, {32, 33}}};
+  all[2].branches = {{0, 0.0, 7.0}, {0, 0.4, -0.25}};
+  return all;
+}
+
+/// Gradient of the policy loss over all trainable weights, and the loss.
+std::pair<double, at::Tensor> loss_and_gradient(Model& model, std::span<const ScoredSequence> all,
+                                                int64_t micro_tokens) {
+  std::vector<at::Tensor> weights;
+  for (const auto& slice : model.parameters().trainable_slices()) {
+    weights.push_back(model.parameters().get(slice.name));
+    weights.back().mutable_grad() = at::zeros_like(weights.back());
+  }
+  double loss = 0;
+  for (const auto micro : split_by_tokens(all, micro_tokens)) {
+    const LossBatch batch = make_loss_batch(micro, model);
+    const auto result =
+        ops::policy_loss(hidden_rows(model, batch), model.head_weight(),
+                         {batch.targets, batch.advantages, batch.weights, {}, {}}, {});
+    result.loss.backward();
+    loss += result.loss.item<double>();
+  }
+  std::vector<at::Tensor> gradients;
+  for (at::Tensor& weight : weights) {
+    gradients.push_back(weight.grad().flatten());
+    weight.mutable_grad().reset();
+  }
+  return {loss, at::cat(gradients)};
+}
+
+TEST(LossBatch, RowsPredictTheScoredTokens) {
+  const auto model = double_model();
+  const auto all = sequences();
+  const LossBatch batch = make_loss_batch(all, *model);
+  // Packed: 5 6 7 | 11 12 | | 13 14 15 16   8 | 21 22 23   9 10 9 10 9 | 31 | 32 33
+  const std::vector<int64_t> rows = {2, 3, 5, 6, 7, 9, 10, 11, 17, 17, 19};
+  const std::vector<int64_t> targets = {11, 12, 14, 15, 16, 21, 22, 23, 31, 32, 33};
+  EXPECT_TRUE(at::equal(batch.rows, at::tensor(rows)));
+  EXPECT_TRUE(at::equal(batch.targets, at::tensor(targets)));
+  EXPECT_DOUBLE_EQ(batch.weights.sum().item<double>(), 2 * 0.1 + 3 * 0.2 + 3 * 0.3 + 2 * 0.4);
+}
+
+TEST(LossBatch, MicrobatchesChangeGradientsByRoundingOnly) {
+  const auto model = double_model();
+  const auto all = sequences();
+  const auto [loss, gradient] = loss_and_gradient(*model, all, 1000);
+  EXPECT_GT(gradient.abs().max().item<double>(), 1e-3);
+  for (const int64_t micro_tokens : {1, 9, 14}) {
+    const auto [other_loss, other] = loss_and_gradient(*model, all, micro_tokens);
+    EXPECT_NEAR(other_loss, loss, 1e-12);
+    EXPECT_LT((other - gradient).abs().max().item<double>(), 1e-10);
+  }
+}
+
+TEST(LossBatch, GroupsHaveTheGradientsOfUnrolledSequences) {
+  const auto model = double_model();
+  const auto all = sequences();
+  std::vector<ScoredSequence> unrolled;
+  for (const ScoredSequence& group : all)
+    for (size_t b = 0; b < group.branches.size(); ++b)
+      unrolled.push_back(
+          {{group.sequence.prefix, {group.sequence.branches[b]}}, {group.branches[b]}});
+  const auto [loss, gradient] = loss_and_gradient(*model, all, 1000);
+  const auto [other_loss, other] = loss_and_gradient(*model, unrolled, 1000);
+  EXPECT_NEAR(other_loss, loss, 1e-12);
+  EXPECT_LT((other - gradient).abs().max().item<double>(), 1e-10);
+}
+
+TEST(SplitByTokens, NeverCutsASequenceAndKeepsTheOrder) {
+  const auto all = sequences();  // 9, 4 and 8 tokens
+  const auto sizes = [&](int64_t micro_tokens) {
+    std::vector<size_t> result;
+    for (const auto part : split_by_tokens(all, micro_tokens)) result.push_back(part.size());
+    return result;
+  };
+  EXPECT_EQ(sizes(1), (std::vector<size_t>{1, 1, 1}));
+  EXPECT_EQ(sizes(13), (std::vector<size_t>{2, 1}));
+  EXPECT_EQ(sizes(12), (std::vector<size_t>{1, 2}));
+  EXPECT_EQ(sizes(21), (std::vector<size_t>{3}));
+  EXPECT_TRUE(split_by_tokens(std::span<const ScoredSequence>(), 5).empty());
+}
+
+}  // namespace
+}  // namespace caprl
