@@ -30,16 +30,24 @@ struct TokenLoss {
   bool clipped;  // a clip decided the policy term
 };
 
-/// exp's argument stays within ±this, so that a token that one model finds impossible cannot
-/// overflow the loss. The derivative is 0 beyond the bound.
-template <class Real>
-CAPRL_HOST_DEVICE inline constexpr Real exponent_bound() {
-  return Real(20);
-}
-
 template <class Real>
 CAPRL_HOST_DEVICE inline Real clamp(Real x, Real low, Real high) {
   return x < low ? low : (x > high ? high : x);
+}
+
+/// exp(x) with x held within ±20, so that a token that one model finds impossible cannot overflow
+/// the loss (as verl does). Beyond the bound it is a constant; NaN stays NaN.
+template <class Real>
+struct BoundedExp {
+  Real x, value;
+  bool constant;
+};
+
+template <class Real>
+CAPRL_HOST_DEVICE inline BoundedExp<Real> bounded_exp(Real x) {
+  const Real bound = 20;
+  const Real bounded = clamp(x, -bound, bound);
+  return {bounded, exp(bounded), x < -bound || x > bound};
 }
 
 /// Estimators of KL(policy ‖ reference) from a token sampled from the policy (J. Schulman,
@@ -52,15 +60,14 @@ CAPRL_HOST_DEVICE inline void add_kl(Real logp, Real reference, const PolicyTerm
   Real derivative = 0;
   if (terms.kl == Kl::kK1) {
     out.kl = -x;
-    derivative = 1;
+    derivative = 1 + 0 * x;  // NaN stays NaN
   } else if (terms.kl == Kl::kK2) {
     out.kl = x * x / 2;
     derivative = -x;
   } else if (terms.kl == Kl::kK3) {
-    const Real bounded = clamp(x, -exponent_bound<Real>(), exponent_bound<Real>());
-    const Real e = exp(bounded);
-    out.kl = e - 1 - bounded;
-    derivative = bounded == x ? 1 - e : Real(0);
+    const BoundedExp<Real> e = bounded_exp(x);
+    out.kl = e.value - 1 - e.x;
+    derivative = e.constant ? Real(0) : 1 - e.value;
   }
   out.loss += terms.kl_coef * out.kl;
   out.d_logp += terms.kl_coef * derivative;
@@ -74,13 +81,12 @@ CAPRL_HOST_DEVICE inline TokenLoss<Real> policy_token_loss(Real logp, Real old_l
                                                            Real advantage,
                                                            const PolicyTerms<Real>& terms) {
   TokenLoss<Real> out{};
-  const Real difference = logp - old_logp;
-  const Real bounded = clamp(difference, -exponent_bound<Real>(), exponent_bound<Real>());
-  out.ratio = exp(bounded);
+  const BoundedExp<Real> ratio = bounded_exp(logp - old_logp);
+  out.ratio = ratio.value;
   const Real plain = -advantage * out.ratio;
   const Real clipped = -advantage * clamp(out.ratio, 1 - terms.clip_low, 1 + terms.clip_high);
   out.loss = plain;
-  out.d_logp = bounded == difference ? plain : Real(0);
+  out.d_logp = ratio.constant ? Real(0) : plain;
   if (clipped > plain) {
     out.loss = clipped;
     out.d_logp = 0;

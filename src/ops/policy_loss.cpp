@@ -2,6 +2,7 @@
 
 #include "caprl/core/error.h"
 #include "kernels/policy_math.h"
+#include "ops/policy_loss_checks.h"
 
 namespace caprl::ops {
 namespace {
@@ -9,28 +10,6 @@ namespace {
 /// Statistics and losses are fp32, of double models fp64.
 at::ScalarType real_type(const at::Tensor& hidden) {
   return hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-}
-
-void check(const at::Tensor& hidden, const at::Tensor& head_weight, const at::Tensor& targets,
-           double temperature, int64_t chunk_tokens) {
-  if (hidden.dim() != 2 || head_weight.dim() != 2 || hidden.size(1) != head_weight.size(1))
-    throw Error("[policy_loss] expected hidden [N, H] and head weight [V, H], got {} and {}",
-                c10::str(hidden.sizes()), c10::str(head_weight.sizes()));
-  if (targets.dim() != 1 || targets.size(0) != hidden.size(0) || targets.scalar_type() != at::kLong)
-    throw Error("[policy_loss] expected {} int64 targets, got {}", hidden.size(0),
-                c10::str(targets.sizes()));
-  if (hidden.scalar_type() != head_weight.scalar_type())
-    throw Error("[policy_loss] expected hidden and head weight of one dtype, got {} and {}",
-                c10::toString(hidden.scalar_type()), c10::toString(head_weight.scalar_type()));
-  if (temperature <= 0)
-    throw Error("[policy_loss] expected a temperature above 0, got {}", temperature);
-  if (chunk_tokens < 1)
-    throw Error("[policy_loss] expected chunks of at least 1 token, got {}", chunk_tokens);
-  if (targets.numel() == 0) return;
-  const auto [low, high] = at::aminmax(targets);
-  if (low.item<int64_t>() < 0 || high.item<int64_t>() >= head_weight.size(0))
-    throw Error("[policy_loss] expected targets from 0 to {}, got {} to {}",
-                head_weight.size(0) - 1, low.item<int64_t>(), high.item<int64_t>());
 }
 
 /// The products of the head. bf16 models multiply with fp32 results: rounding a logit of 20 to bf16
@@ -64,15 +43,19 @@ class Head {
 struct Rows {
   at::Tensor log_probs;  // [C, V]
   at::Tensor logprobs;   // [C] of the targets
+  at::Tensor probs;      // [C, V]
   at::Tensor entropy;    // [C]
 };
 
-Rows normalise(at::Tensor logits, const at::Tensor& targets, double temperature) {
+Rows normalise(at::Tensor logits, const at::Tensor& targets, double temperature,
+               bool with_entropy = true) {
   if (temperature != 1.0) logits.div_(temperature);
   Rows rows;
   rows.log_probs = at::log_softmax(logits, 1);
   rows.logprobs = rows.log_probs.gather(1, targets.unsqueeze(1)).squeeze(1);
-  rows.entropy = (rows.log_probs.exp() * rows.log_probs).sum(1).neg();
+  if (!with_entropy) return rows;
+  rows.probs = at::exp_out(logits, rows.log_probs);  // in the place of the logits
+  rows.entropy = (rows.probs * rows.log_probs).sum(1).neg();
   return rows;
 }
 
@@ -128,7 +111,8 @@ struct Gradients {
   at::Tensor hidden, weight;
 };
 
-/// Hands gradients that are known already to autograd.
+/// Hands gradients that are known already to autograd, once and without keeping a reference, so
+/// that it may add other gradients of a tied head in place.
 struct Precomputed : torch::autograd::Function<Precomputed> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden,
                             const at::Tensor& weight, const at::Tensor& loss,
@@ -140,11 +124,17 @@ struct Precomputed : torch::autograd::Function<Precomputed> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list upstream) {
     const double factor = upstream[0].item<double>();
-    const auto scaled = [&](const char* name) {
-      const at::Tensor gradient = context->saved_data[name].toTensor();
-      return !gradient.defined() || factor == 1.0 ? gradient : gradient * factor;
+    const auto hand_on = [&](const char* name) {
+      const auto found = context->saved_data.find(name);
+      if (found == context->saved_data.end())
+        throw Error("[policy_loss] backward has run already; it can run once");
+      at::Tensor gradient = std::move(found->second).toTensor();
+      context->saved_data.erase(found);
+      if (gradient.defined() && factor != 1.0) gradient.mul_(factor);
+      return gradient;
     };
-    return {scaled("hidden"), scaled("weight"), {}, {}};
+    at::Tensor hidden = hand_on("hidden"), weight = hand_on("weight");
+    return {std::move(hidden), std::move(weight), {}, {}};
   }
 };
 
@@ -168,7 +158,7 @@ class ChunkedLoss {
     const PolicyLossInput part = slice(input, begin, end);
     Rows rows = normalise(head_.logits(hidden), part.targets, options_.temperature);
     TokenTerms terms = token_terms(rows.logprobs, part, options_);
-    const at::Tensor bonus = part.weights.to(rows.entropy.scalar_type()) * options_.entropy_coeff;
+    const at::Tensor bonus = part.weights.to(rows.entropy.options()) * options_.entropy_coeff;
     if (options_.entropy_coeff != 0)
       terms.loss = terms.loss - at::where(bonus == 0, 0.0, bonus * rows.entropy);
     logprobs.push_back(rows.logprobs);
@@ -198,12 +188,11 @@ class ChunkedLoss {
     if (active.numel() == 0) return;
     const bool all = active.numel() == d_logp.numel();
     const auto pick = [&](const at::Tensor& t) { return all ? t : t.index_select(0, active); };
-    const at::Tensor c = pick(d_logp).unsqueeze(1), log_probs = pick(rows.log_probs);
-    at::Tensor d_logits = log_probs.exp();  // c (δ − p) + bonus · p (log p + H)
+    const at::Tensor c = pick(d_logp).unsqueeze(1);
+    at::Tensor d_logits = pick(rows.probs);  // becomes c (δ − p) + bonus · p (log p + H)
     if (options_.entropy_coeff != 0) {
-      const at::Tensor inner =
-          (log_probs + pick(rows.entropy).unsqueeze(1)) * pick(bonus).unsqueeze(1);
-      d_logits.mul_(inner - c);
+      const at::Tensor inner = pick(rows.log_probs) + pick(rows.entropy).unsqueeze(1);
+      d_logits.mul_(inner.mul_(pick(bonus).unsqueeze(1)).sub_(c));
     } else {
       d_logits.mul_(-c);
     }
@@ -228,9 +217,8 @@ at::Tensor joined(const std::vector<at::Tensor>& parts, const at::TensorOptions&
 
 PolicyLossResult policy_loss(const at::Tensor& hidden, const at::Tensor& head_weight,
                              const PolicyLossInput& input, const PolicyLossOptions& options) {
-  check(hidden, head_weight, input.targets, options.temperature, options.chunk_tokens);
-  if (options.kl != KlEstimator::kNone && !input.reference_logprobs.defined())
-    throw Error("[policy_loss] expected reference log-probabilities with a KL estimator, got none");
+  check_rows(hidden, head_weight, input.targets, options.temperature, options.chunk_tokens);
+  check_terms(input, options);
   ChunkedLoss chunks(hidden, head_weight, options);
   {
     at::NoGradGuard no_grad;
@@ -269,16 +257,16 @@ at::Tensor cross_entropy_loss(const at::Tensor& hidden, const at::Tensor& head_w
 at::Tensor token_logprobs(const at::Tensor& hidden, const at::Tensor& head_weight,
                           const at::Tensor& targets, double temperature, int64_t chunk_tokens,
                           at::Tensor* entropy) {
-  check(hidden, head_weight, targets, temperature, chunk_tokens);
+  check_rows(hidden, head_weight, targets, temperature, chunk_tokens);
   at::NoGradGuard no_grad;
   const Head head(head_weight, real_type(hidden));
   std::vector<at::Tensor> logprobs, entropies;
   for (int64_t begin = 0; begin < hidden.size(0); begin += chunk_tokens) {
     const int64_t end = std::min(begin + chunk_tokens, hidden.size(0));
     const Rows rows = normalise(head.logits(hidden.slice(0, begin, end)),
-                                targets.slice(0, begin, end), temperature);
+                                targets.slice(0, begin, end), temperature, entropy != nullptr);
     logprobs.push_back(rows.logprobs);
-    entropies.push_back(rows.entropy);
+    if (entropy) entropies.push_back(rows.entropy);
   }
   const auto real = hidden.options().dtype(real_type(hidden)).requires_grad(false);
   if (entropy) *entropy = joined(entropies, real);

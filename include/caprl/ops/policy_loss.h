@@ -9,27 +9,28 @@ namespace caprl::ops {
 enum class KlEstimator { kNone, kK1, kK2, kK3 };
 
 struct PolicyLossOptions {
-  double temperature = 1.0;          // logits are divided by it
-  double clip_ratio_low = 0.2;       // ratio clipped to [1 − low, 1 + high]
+  double temperature = 1.0;     // logits are divided by it
+  double clip_ratio_low = 0.2;  // ratio clipped to [1 − low, 1 + high]
   double clip_ratio_high = 0.2;
-  double clip_ratio_c = 3.0;         // dual clip for negative advantages; 0: off
+  double clip_ratio_c = 3.0;  // dual clip for negative advantages, above 1; 0: off
   KlEstimator kl = KlEstimator::kNone;
   double kl_coef = 0.0;
-  double entropy_coeff = 0.0;        // loss −= entropy_coeff · entropy
-  int64_t chunk_tokens = 1024;       // rows of logits that exist at a time
+  double entropy_coeff = 0.0;   // loss −= entropy_coeff · entropy
+  int64_t chunk_tokens = 1024;  // rows of logits that exist at a time
 };
 
 /// One row per scored token. Undefined optional tensors mean "not used".
 struct PolicyLossInput {
-  at::Tensor targets;             // [N] int64
-  at::Tensor advantages;          // [N] float
-  at::Tensor weights;             // [N] float: mask and normaliser of the WHOLE step, so that losses of microbatches add up
-  at::Tensor old_logprobs;        // [N] float; undefined: strictly on-policy, the ratio is exactly 1
+  at::Tensor targets;       // [N] int64
+  at::Tensor advantages;    // [N] float
+  at::Tensor weights;       // [N] float: mask and normaliser of the WHOLE step, so that losses of
+                            // microbatches add up
+  at::Tensor old_logprobs;  // [N] float; undefined: strictly on-policy, the ratio is exactly 1
   at::Tensor reference_logprobs;  // [N] float; needed with a KL estimator
 };
 
 struct PolicyLossResult {
-  at::Tensor loss;      // scalar, differentiable in hidden and head weight: Σ weights · token loss
+  at::Tensor loss;  // scalar, differentiable in hidden and head weight: Σ weights · token loss
   at::Tensor logprobs;  // [N], no gradient, as are all below
   at::Tensor entropy;   // [N] of the temperature-scaled distribution
   at::Tensor ratio;     // [N]
@@ -37,8 +38,17 @@ struct PolicyLossResult {
   at::Tensor kl;        // [N], zeros without an estimator
 };
 
-/// hidden [N, H], head_weight [V, H] of one dtype (float, double, bfloat16; statistics in fp32, fp64 for double). Gradients
-/// are computed in the forward pass, three products in all; the result's backward only hands them on (scaled).
+/// The loss of a token is max(−A·r, −A·clip(r)), at most −A·clip_ratio_c for A < 0, with r = p /
+/// p_old, plus kl_coef · KL, minus entropy_coeff · entropy. Exponents of r and of k3 are held
+/// within ±20, beyond which the gradient is 0 (kernels/policy_math.h has the formulas). A row of
+/// zero weight adds exactly nothing, whatever its other inputs hold; a NaN anywhere else reaches
+/// the gradients.
+///
+/// hidden [N, H], head_weight [V, H] of one dtype: float, double, bfloat16. Logits and statistics
+/// are fp32 (fp64 for double): products of bf16 are not rounded to bf16, and the head's gradient is
+/// summed in fp32 before it gets the head's dtype. Gradients are computed in the forward pass,
+/// three products in all, without the rows that have none; backward only hands them on (scaled) and
+/// runs once. Error for shapes, dtypes, targets and options outside this contract.
 PolicyLossResult policy_loss(const at::Tensor& hidden, const at::Tensor& head_weight,
                              const PolicyLossInput& input, const PolicyLossOptions& options);
 
@@ -47,9 +57,10 @@ at::Tensor cross_entropy_loss(const at::Tensor& hidden, const at::Tensor& head_w
                               const at::Tensor& targets, const at::Tensor& weights,
                               int64_t chunk_tokens, at::Tensor* logprobs = nullptr);
 
-/// Forward only: log-probability of each target at a temperature, [N] float (double for double input).
+/// Forward only: log-probability of each target at a temperature, [N] float (double for double
+/// input).
 at::Tensor token_logprobs(const at::Tensor& hidden, const at::Tensor& head_weight,
-                          const at::Tensor& targets, double temperature, int64_t chunk_tokens = 1024,
-                          at::Tensor* entropy = nullptr);
+                          const at::Tensor& targets, double temperature,
+                          int64_t chunk_tokens = 1024, at::Tensor* entropy = nullptr);
 
 }  // namespace caprl::ops
