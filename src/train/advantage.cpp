@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "caprl/core/error.h"
@@ -19,7 +20,7 @@ void AlgorithmConfig::fields(ConfigVisitor& v) {
   v.field("clip_ratio_high", clip_ratio_high, "the ratio is clipped above 1 plus this",
           Range{0, 1e9});
   v.field("clip_ratio_c", clip_ratio_c,
-          "dual clip: bound of the ratio for negative advantages; 0: off", Range{0, 1e9});
+          "dual clip: bound of the ratio for negative advantages, above 1; 0: off", Range{0, 1e9});
   v.field("use_kl_loss", use_kl_loss, "add a KL term against the reference model to the loss");
   v.choice(
       "kl_loss_type", kl_loss_type,
@@ -30,24 +31,42 @@ void AlgorithmConfig::fields(ConfigVisitor& v) {
   v.choice("loss_agg_mode", loss_agg_mode,
            {{"token-mean", LossAggregation::kTokenMean},
             {"seq-mean-token-mean", LossAggregation::kSeqMeanTokenMean},
+            {"seq-mean-token-sum", LossAggregation::kSeqMeanTokenSum},
             {"seq-mean-token-sum-norm", LossAggregation::kSeqMeanTokenSumNorm}},
            "how token losses become one number, over the whole update");
   v.field("loss_scale_factor", loss_scale_factor,
           "constant divisor of seq-mean-token-sum-norm; 0: rollout.response_length", Range{0, 1e9});
 }
 
+void AlgorithmConfig::validate() const {
+  if (clip_ratio_c != 0 && clip_ratio_c <= 1)
+    throw InputError("config: 'algorithm.clip_ratio_c': expected 0 (off) or more than 1, got {}",
+                     clip_ratio_c);
+}
+
+bool nothing_to_compare(const std::vector<std::optional<double>>& rewards) {
+  // Different rewards differ by 1 / (questions)² of the largest at least, equal ones by an ulp at
+  // most.
+  constexpr double kRounding = 1e-12;
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  int64_t count = 0;
+  for (const auto& reward : rewards) {
+    if (!reward) continue;
+    low = std::min(low, *reward);
+    high = std::max(high, *reward);
+    ++count;
+  }
+  return count < 2 || high - low <= kRounding * std::max(std::abs(low), std::abs(high));
+}
+
 std::vector<double> group_advantages(const std::vector<std::optional<double>>& rewards,
                                      const AlgorithmConfig& config) {
   std::vector<double> advantages(rewards.size(), 0.0);
+  if (nothing_to_compare(rewards)) return advantages;
   std::vector<double> values;
   for (const auto& reward : rewards)
     if (reward) values.push_back(*reward);
   const auto count = static_cast<double>(values.size());
-  // Equal rewards are compared as numbers: each is the same quotient of integers, so no rounding
-  // can part them.
-  const auto [low, high] = std::minmax_element(values.begin(), values.end());
-  if (values.size() < 2 || *low == *high) return advantages;
-
   const double sum = std::accumulate(values.begin(), values.end(), 0.0);
   const double mean = sum / count;
   double squares = 0;
@@ -88,6 +107,9 @@ std::vector<double> aggregation_weights(const std::vector<int64_t>& lengths, Los
         break;
       case LossAggregation::kSeqMeanTokenMean:
         weights[i] = 1 / (sequences * static_cast<double>(lengths[i]));
+        break;
+      case LossAggregation::kSeqMeanTokenSum:
+        weights[i] = 1 / sequences;
         break;
       case LossAggregation::kSeqMeanTokenSumNorm:
         weights[i] = 1 / (sequences * static_cast<double>(loss_scale_factor));

@@ -114,6 +114,8 @@ void GrpoConfig::validate() const {
     throw InputError(
         "config: 'train.ppo_mini_batches' ({}) must not exceed 'data.train_batch_size' ({})",
         train.ppo_mini_batches, data.train_batch_size);
+  algorithm.validate();
+  optimizer.validate();
   parse_dtype(policy.dtype, "policy.dtype");
   parse_dtype(reference.dtype, "reference.dtype");
   parse_dtype(reward.answerer.dtype, "reward.answerer.dtype");
@@ -143,6 +145,7 @@ void SftConfig::validate() const {
   require(run.dir, "run.dir");
   require(policy.model, "policy.model");
   if (data.train_files.empty()) throw InputError("config: 'data.train_files' must name a file");
+  optimizer.validate();
   parse_dtype(policy.dtype, "policy.dtype");
 }
 

@@ -50,6 +50,9 @@ LossBatch make_loss_batch(std::span<const ScoredSequence> sequences, const Model
     for (size_t b = 0; b < tree.branches.size(); ++b) {
       const auto& ids = tree.branches[b];
       const ScoredBranch& branch = scored.branches[b];
+      if (branch.first < 0 || branch.first > static_cast<int64_t>(ids.size()))
+        throw Error("[make_loss_batch] expected scored tokens to begin from 0 to {}, got {}",
+                    ids.size(), branch.first);
       for (auto t = branch.first; t < static_cast<int64_t>(ids.size()); ++t) {
         rows.push_back(t == 0 ? last_of_prefix : place + t - 1);
         targets.push_back(ids[t]);

@@ -1,11 +1,15 @@
 #include "caprl/train/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "caprl/core/error.h"
 
 namespace caprl {
 namespace {
+
+/// Numbers worked on at a time, which bounds the temporaries.
+constexpr int64_t kBlock = int64_t{1} << 24;
 
 /// Moves a bf16 gradient into its place of the fp32 buffer as soon as a backward pass has it.
 struct AddToBuffer : torch::autograd::PostAccumulateGradHook {
@@ -38,10 +42,14 @@ void OptimizerConfig::fields(ConfigVisitor& v) {
           Range{0, 1});
 }
 
+void OptimizerConfig::validate() const {
+  if (betas.size() != 2)
+    throw InputError("config: 'optimizer.betas': expected 2 numbers, got {}", betas.size());
+}
+
 AdamW::AdamW(Parameters& parameters, OptimizerConfig config)
     : parameters_(parameters), config_(std::move(config)) {
-  if (config_.betas.size() != 2)
-    throw InputError("config: 'optimizer.betas': expected 2 numbers, got {}", config_.betas.size());
+  config_.validate();
   const at::Tensor weights = parameters.trainable_buffer();
   const auto dtype = weights.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const auto options = weights.options().dtype(dtype).requires_grad(false);
@@ -51,11 +59,14 @@ AdamW::AdamW(Parameters& parameters, OptimizerConfig config)
   step_ = at::zeros({1}, at::kLong);
   if (weights.scalar_type() != dtype) master_ = weights.detach().to(dtype);
   for (const auto& slice : parameters.trainable_slices()) {
-    if (parameters.get(slice.name).dim() < 2) continue;
-    if (!decayed_.empty() && decayed_.back().first + decayed_.back().second == slice.offset)
-      decayed_.back().second += slice.size;
-    else
-      decayed_.emplace_back(slice.offset, slice.size);
+    const bool decayed = parameters.get(slice.name).dim() >= 2;
+    if (!runs_.empty() && runs_.back().decayed == decayed &&
+        runs_.back().size + slice.size <= kBlock) {
+      runs_.back().size += slice.size;
+      continue;
+    }
+    for (int64_t done = 0; done < slice.size; done += kBlock)
+      runs_.push_back({slice.offset + done, std::min(kBlock, slice.size - done), decayed});
   }
   attach_gradients();
 }
@@ -84,26 +95,40 @@ void AdamW::attach_gradients() {
 void AdamW::zero_grad() { gradient_.zero_(); }
 
 double AdamW::grad_norm() const {
-  return std::sqrt(gradient_.square().sum(at::kDouble).item<double>());
+  at::Tensor sum = at::zeros({}, gradient_.options().dtype(at::kDouble));
+  for (int64_t begin = 0; begin < gradient_.numel(); begin += kBlock) {
+    const int64_t size = std::min(kBlock, gradient_.numel() - begin);
+    sum += gradient_.narrow(0, begin, size).to(at::kDouble).square().sum();
+  }
+  return std::sqrt(sum.item<double>());
 }
 
 void AdamW::step(double lr, double grad_norm) {
+  if (!std::isfinite(grad_norm))
+    throw Error("[AdamW] expected a finite gradient norm, got {}", grad_norm);
   at::NoGradGuard no_grad;
   if (config_.clip_grad > 0 && grad_norm > config_.clip_grad)
     gradient_.mul_(config_.clip_grad / (grad_norm + 1e-6));
   step_.add_(1);
+  for (const Run& run : runs_) update(run, lr);
+}
+
+void AdamW::update(const Run& run, double lr) {
+  const auto part = [&](const at::Tensor& t) { return t.detach().narrow(0, run.offset, run.size); };
+  const at::Tensor stored = part(parameters_.trainable_buffer()), gradient = part(gradient_);
+  at::Tensor weights = master_.defined() ? part(master_) : stored;
+  at::Tensor exp_avg = part(exp_avg_), exp_avg_sq = part(exp_avg_sq_);
   const auto count = static_cast<double>(step_.item<int64_t>());
   const double beta1 = config_.betas[0], beta2 = config_.betas[1];
-  at::Tensor weights = master_.defined() ? master_ : parameters_.trainable_buffer().detach();
-  for (const auto& [offset, size] : decayed_)
-    weights.narrow(0, offset, size).mul_(1 - lr * config_.weight_decay);
-  exp_avg_.lerp_(gradient_, 1 - beta1);
-  exp_avg_sq_.mul_(beta2).addcmul_(gradient_, gradient_, 1 - beta2);
   const double correction1 = 1 - std::pow(beta1, count);
   const double correction2 = std::sqrt(1 - std::pow(beta2, count));
-  const at::Tensor denominator = exp_avg_sq_.sqrt().div_(correction2).add_(config_.eps);
-  weights.addcdiv_(exp_avg_, denominator, -lr / correction1);
-  if (master_.defined()) parameters_.trainable_buffer().detach().copy_(master_);
+
+  if (run.decayed) weights.mul_(1 - lr * config_.weight_decay);
+  exp_avg.lerp_(gradient, 1 - beta1);
+  exp_avg_sq.mul_(beta2).addcmul_(gradient, gradient, 1 - beta2);
+  const at::Tensor denominator = exp_avg_sq.sqrt().div_(correction2).add_(config_.eps);
+  weights.addcdiv_(exp_avg, denominator, -lr / correction1);
+  if (master_.defined()) stored.copy_(master_.narrow(0, run.offset, run.size));
 }
 
 NamedTensors AdamW::state() const {
@@ -113,18 +138,22 @@ NamedTensors AdamW::state() const {
 }
 
 void AdamW::load_state(const NamedTensors& state) {
-  at::NoGradGuard no_grad;
-  for (auto& [name, target] : this->state()) {
+  const NamedTensors own = this->state();
+  std::vector<at::Tensor> loaded;
+  for (const auto& [name, target] : own) {
     const auto found = std::find_if(state.begin(), state.end(), [&name = name](const auto& entry) {
       return entry.first == name;
     });
     if (found == state.end()) throw InputError("optimizer state: tensor '{}' is missing", name);
-    if (found->second.sizes() != target.sizes() ||
-        found->second.scalar_type() != target.scalar_type())
-      throw InputError("optimizer state: tensor '{}': expected {} values, got {}", name,
-                       target.numel(), found->second.numel());
-    target.copy_(found->second);
+    const at::Tensor& source = found->second;
+    if (source.sizes() != target.sizes() || source.scalar_type() != target.scalar_type())
+      throw InputError("optimizer state: tensor '{}': expected {} values of {}, got {} of {}", name,
+                       target.numel(), c10::toString(target.scalar_type()), source.numel(),
+                       c10::toString(source.scalar_type()));
+    loaded.push_back(source);
   }
+  at::NoGradGuard no_grad;
+  for (size_t i = 0; i < own.size(); ++i) at::Tensor(own[i].second).copy_(loaded[i]);
 }
 
 }  // namespace caprl

@@ -1,16 +1,16 @@
 #include "train/step_metrics.h"
 
 #include <algorithm>
-#include <set>
+
+#include "caprl/train/advantage.h"
 
 namespace caprl {
 namespace {
 
 bool all_rewards_equal(const CaptionGroup& group) {
-  std::set<double> values;
-  for (const Caption& caption : group.captions)
-    if (caption.reward.value) values.insert(*caption.reward.value);
-  return values.size() < 2;
+  std::vector<std::optional<double>> rewards;
+  for (const Caption& caption : group.captions) rewards.push_back(caption.reward.value);
+  return nothing_to_compare(rewards);
 }
 
 }  // namespace

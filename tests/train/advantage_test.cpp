@@ -55,6 +55,47 @@ TEST(Advantage, UnanimousGroupsAreExactlyZeroForEveryFraction) {
         }
 }
 
+TEST(Advantage, EqualFractionsOfDifferentNumbersOfQuestionsAreUnanimous) {
+  // 1 of 3, 3 of 9 and 5 of 15 right at a scale of 0.7: they differ in their last bit.
+  const Rewards rewards = {0.7 * 1 / 3, 0.7 * 3 / 9, 0.7 * 5 / 15};
+  ASSERT_NE(rewards[0], rewards[1]);
+  EXPECT_TRUE(nothing_to_compare(rewards));
+  for (const auto estimator :
+       {AdvantageEstimator::kGrpo, AdvantageEstimator::kRloo, AdvantageEstimator::kDrGrpo})
+    for (const double advantage : group_advantages(rewards, with(estimator)))
+      EXPECT_EQ(advantage, 0.0);
+}
+
+TEST(Advantage, SmallestRealDifferenceCounts) {
+  // 999 and 1000 of 1000 right.
+  EXPECT_FALSE(nothing_to_compare({{0.999, 1.0}}));
+  const auto advantages = group_advantages({0.999, 1.0}, with(AdvantageEstimator::kRloo));
+  EXPECT_NEAR(advantages[0], -0.001, 1e-15);
+  EXPECT_NEAR(advantages[1], 0.001, 1e-15);
+}
+
+TEST(Advantage, RlooIsDrGrpoTimesTheGroupOverTheOthers) {
+  const Rewards rewards = {0.25, 0.5, 1.0, 0.0, 0.75};
+  const auto rloo = group_advantages(rewards, with(AdvantageEstimator::kRloo));
+  const auto centred = group_advantages(rewards, with(AdvantageEstimator::kDrGrpo));
+  for (size_t i = 0; i < rewards.size(); ++i) EXPECT_NEAR(rloo[i], centred[i] * 5 / 4, 1e-15);
+}
+
+TEST(AlgorithmConfig, DualClipBelowOneIsRefused) {
+  AlgorithmConfig config;
+  config.validate();
+  config.clip_ratio_c = 0;
+  config.validate();
+  config.clip_ratio_c = 0.5;
+  try {
+    config.validate();
+    ADD_FAILURE();
+  } catch (const InputError& error) {
+    EXPECT_STREQ(error.what(),
+                 "config: 'algorithm.clip_ratio_c': expected 0 (off) or more than 1, got 0.5");
+  }
+}
+
 TEST(Advantage, InvalidCaptionsTakeNoPart) {
   const Rewards rewards = {1.0, std::nullopt, 0.0};
   const auto advantages = group_advantages(rewards, with(AdvantageEstimator::kDrGrpo));
@@ -80,6 +121,19 @@ TEST(AggregationWeights, SequenceMeansWeighSequencesEqually) {
   const auto weights = aggregation_weights({3, 0, 5}, LossAggregation::kSeqMeanTokenMean, 0);
   EXPECT_DOUBLE_EQ(weights[0] * 3, 0.5);
   EXPECT_DOUBLE_EQ(weights[2] * 5, 0.5);
+}
+
+TEST(AggregationWeights, TokenSumsAreAveragedOverSequences) {
+  const auto weights = aggregation_weights({3, 0, 5}, LossAggregation::kSeqMeanTokenSum, 0);
+  EXPECT_DOUBLE_EQ(weights[0], 0.5);
+  EXPECT_EQ(weights[1], 0.0);
+  EXPECT_DOUBLE_EQ(weights[2], 0.5);
+}
+
+TEST(AggregationWeights, NothingScoredHasNoWeights) {
+  for (const auto mode : {LossAggregation::kTokenMean, LossAggregation::kSeqMeanTokenMean,
+                          LossAggregation::kSeqMeanTokenSum, LossAggregation::kSeqMeanTokenSumNorm})
+    EXPECT_EQ(aggregation_weights({0, 0}, mode, 7), (std::vector<double>{0, 0}));
 }
 
 TEST(AggregationWeights, ConstantDivisorDoesNotDependOnLengths) {

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "../models/model_files.h"
+#include "caprl/core/error.h"
 #include "caprl/models/presets.h"
 #include "caprl/ops/policy_loss.h"
 
@@ -67,6 +69,55 @@ TEST(LossBatch, RowsPredictTheScoredTokens) {
   EXPECT_TRUE(at::equal(batch.rows, at::tensor(rows)));
   EXPECT_TRUE(at::equal(batch.targets, at::tensor(targets)));
   EXPECT_DOUBLE_EQ(batch.weights.sum().item<double>(), 2 * 0.1 + 3 * 0.2 + 3 * 0.3 + 2 * 0.4);
+}
+
+TEST(LossBatch, RowsHaveTheLogProbabilitiesOfPlainSequences) {
+  const auto model = Model::load(test::model_dir("qwen2_5_vl_hub"), {.dtype = at::kDouble});
+  std::vector<ScoredSequence> all(3);
+  all[0].sequence = {test::golden_prompt("several_images"), {{11, 12}, {}, {13, 14, 15, 16}}};
+  all[0].branches = {{0}, {0}, {2}};
+  all[1].sequence = {test::golden_prompt("text"), {{21, 22, 23}, {24}}};
+  all[1].branches = {{3}, {0}};
+  all[2].sequence = {test::golden_prompt("one_image"), {{31}, {32, 33}}};
+  all[2].branches = {{0}, {0}};
+  at::NoGradGuard no_grad;
+  const LossBatch batch = make_loss_batch(all, *model);
+  const at::Tensor got =
+      ops::token_logprobs(hidden_rows(*model, batch), model->head_weight(), batch.targets, 1.0, 3);
+  std::vector<double> want;
+  for (const ScoredSequence& scored : all)
+    for (size_t b = 0; b < scored.branches.size(); ++b) {
+      const auto& branch = scored.sequence.branches[b];
+      BranchedSequence plain{scored.sequence.prefix, {}};
+      plain.prefix.ids.insert(plain.prefix.ids.end(), branch.begin(), branch.end());
+      const at::Tensor log_probs = at::log_softmax(
+          test::logits_of(*model, pack(std::vector<BranchedSequence>{plain}, *model)), 1);
+      const auto begin = static_cast<int64_t>(scored.sequence.prefix.ids.size());
+      for (auto t = scored.branches[b].first; t < static_cast<int64_t>(branch.size()); ++t)
+        want.push_back(log_probs[begin + t - 1][branch[t]].item<double>());
+    }
+  ASSERT_EQ(got.numel(), 2 + 2 + 1 + 1 + 2);
+  EXPECT_LT(test::max_difference(got, at::tensor(want, at::kDouble)), 1e-10);
+}
+
+TEST(LossBatch, EmptyCaptionsAloneChangeNothing) {
+  const auto model = double_model();
+  std::vector<ScoredSequence> empty(1);
+  empty[0].sequence = {{{5, 6, 7}, {}}, {{}, {}}};
+  empty[0].branches = {{0, 0.5, 1.0}, {0, 0.5, -1.0}};
+  const auto [loss, gradient] = loss_and_gradient(*model, empty, 100);
+  EXPECT_EQ(loss, 0.0);
+  EXPECT_TRUE(gradient.eq(0).all().item<bool>());
+}
+
+TEST(LossBatch, RefusesBranchesThatDoNotFit) {
+  const auto model = double_model();
+  auto all = sequences();
+  all[1].branches[0].first = 4;  // of 3 tokens
+  EXPECT_THROW(make_loss_batch(all, *model), Error);
+  all = sequences();
+  all[1].branches.clear();
+  EXPECT_THROW(make_loss_batch(all, *model), Error);
 }
 
 TEST(LossBatch, MicrobatchesChangeGradientsByRoundingOnly) {

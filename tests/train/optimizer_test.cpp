@@ -3,8 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
 
 #include "caprl/core/error.h"
+#include "caprl/io/json.h"
+#include "caprl/models/model.h"
+#include "caprl/models/presets.h"
 
 namespace caprl {
 namespace {
@@ -64,6 +69,81 @@ TEST(AdamW, MatchesTheFormulaInDouble) {
   EXPECT_TRUE(parameters.frozen_buffer().eq(7).all().item<bool>());
 }
 
+/// Weights, moments and norms of torch.optim.AdamW (tools/golden/optimizer.py).
+TEST(AdamW, MatchesTorch) {
+  const auto golden = read_json(std::filesystem::path(CAPRL_TEST_FILES) / "train" / "adamw.json");
+  for (const auto& [name, dtype, tolerance] :
+       {std::tuple{"float32", at::kFloat, 1e-6}, {"float64", at::kDouble, 1e-15}}) {
+    Parameters parameters({{"matrix", golden["matrix"]}, {"vector", golden["vector"]}}, dtype,
+                          at::kCPU, [](const std::string&) { return true; });
+    const auto numbers = [&](const nlohmann::json& list) {
+      return at::tensor(list.get<std::vector<double>>(), at::kDouble).to(dtype);
+    };
+    const at::Tensor weights = parameters.trainable_buffer().detach();
+    weights.copy_(numbers(golden[name]["initial"]));
+    OptimizerConfig config;
+    config.betas = golden["settings"]["betas"].get<std::vector<double>>();
+    config.eps = golden["settings"]["eps"];
+    config.weight_decay = golden["settings"]["weight_decay"];
+    config.clip_grad = golden["settings"]["clip_grad"];
+    AdamW optimizer(parameters, config);
+    for (const auto& step : golden[name]["steps"]) {
+      at::Tensor(optimizer.gradient()).copy_(numbers(step["gradient"]));
+      const double norm = optimizer.grad_norm(), expected = step["grad_norm"];
+      EXPECT_NEAR(norm, expected, tolerance * (1 + expected));
+      optimizer.step(step["lr"], norm);
+      EXPECT_LT((weights - numbers(step["weights"])).abs().max().item<double>(), tolerance);
+    }
+  }
+}
+
+/// A tied text model, and the sum of all its logits' squares as a loss.
+struct TinyModel {
+  std::unique_ptr<Model> model;
+  explicit TinyModel(at::ScalarType dtype)
+      : model(Model::random(preset_config("qwen2_5_tiny"), 5,
+                            {.dtype = dtype, .train = TrainedParts::kAll})) {}
+  at::Tensor loss() const {
+    const BranchedSequence tree{{{3, 4, 5}, {}}, {{6, 7}, {8}}};
+    const BranchedBatch batch = pack(std::span(&tree, 1), *model);
+    BranchedAttention attention(batch.layout, at::kCPU);
+    return at::linear(model->decode(model->embed(batch), batch.positions, attention),
+                      model->head_weight())
+        .square()
+        .sum();
+  }
+};
+
+TEST(AdamW, GradientIsTheModelsAndStaysWhereItIs) {
+  for (const auto dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
+    const TinyModel tiny(dtype);
+    const auto& slices = tiny.model->parameters().trainable_slices();
+    std::vector<at::Tensor> weights, flat;
+    for (const auto& slice : slices) weights.push_back(tiny.model->parameters().get(slice.name));
+    for (const at::Tensor& gradient : torch::autograd::grad({tiny.loss()}, weights))
+      flat.push_back(gradient.flatten());
+    const at::Tensor once = at::cat(flat);
+
+    AdamW optimizer(tiny.model->parameters(), plain());
+    const at::Tensor& gradient = optimizer.gradient();
+    EXPECT_EQ(gradient.scalar_type(), dtype == at::kDouble ? at::kDouble : at::kFloat);
+    for (const int passes : {1, 2}) {
+      tiny.loss().backward();
+      EXPECT_TRUE(at::equal(gradient, once.to(gradient.scalar_type()) * passes));
+      for (const auto& slice : slices) {
+        const at::Tensor& grad = tiny.model->parameters().get(slice.name).grad();
+        if (dtype == at::kBFloat16)
+          EXPECT_FALSE(grad.defined()) << slice.name;
+        else
+          EXPECT_EQ(static_cast<const char*>(grad.const_data_ptr()),
+                    static_cast<const char*>(gradient.const_data_ptr()) +
+                        slice.offset * gradient.element_size())
+              << slice.name;
+      }
+    }
+  }
+}
+
 TEST(AdamW, GradientsAccumulateInPlaceOverBackwardPasses) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     Parameters parameters = make_parameters(dtype);
@@ -114,6 +194,75 @@ TEST(AdamW, NormOfANonFiniteGradientIsNotFinite) {
   AdamW optimizer(parameters, plain());
   optimizer.gradient()[3].fill_(std::nan(""));
   EXPECT_FALSE(std::isfinite(optimizer.grad_norm()));
+}
+
+TEST(AdamW, NormOfHugeFiniteGradientsIsFinite) {
+  Parameters parameters = make_parameters(at::kFloat);
+  AdamW optimizer(parameters, plain());
+  at::Tensor(optimizer.gradient()).fill_(1e30);  // its square overflows float
+  EXPECT_NEAR(optimizer.grad_norm(), 3e30, 1e24);
+}
+
+TEST(AdamW, RefusesANonFiniteStepAndChangesNothing) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    Parameters parameters = make_parameters(dtype);
+    AdamW optimizer(parameters, plain());
+    backward(parameters);
+    optimizer.step(0.01, optimizer.grad_norm());
+    std::vector<at::Tensor> before = {parameters.trainable_buffer().clone()};
+    for (const auto& [name, tensor] : optimizer.state()) before.push_back(tensor.clone());
+    optimizer.gradient()[3].fill_(std::numeric_limits<float>::infinity());
+    EXPECT_THROW(optimizer.step(0.01, optimizer.grad_norm()), Error);
+    std::vector<at::Tensor> after = {parameters.trainable_buffer()};
+    for (const auto& [name, tensor] : optimizer.state()) after.push_back(tensor);
+    for (size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(at::equal(before[i], after[i])) << i;
+  }
+}
+
+TEST(AdamW, LargeTensorsAreUpdatedToTheLastNumber) {
+  const int64_t size = (int64_t{1} << 24) + 5;
+  Parameters parameters({{"small", {3}}, {"large", {size, 1}}}, at::kFloat, at::kCPU,
+                        [](const std::string&) { return true; });
+  const at::Tensor weights = parameters.trainable_buffer().detach();
+  weights.fill_(1);
+  AdamW optimizer(parameters, plain());
+  at::Tensor(optimizer.gradient()).fill_(0.5);
+  EXPECT_NEAR(optimizer.grad_norm(), 0.5 * std::sqrt(static_cast<double>(size + 3)), 1e-6);
+  optimizer.step(0.01, optimizer.grad_norm());
+  // The first step is lr · sign of the gradient; matrices decay by lr · 0.1 first.
+  EXPECT_TRUE(weights.narrow(0, 0, 3).sub(0.99).abs().max().item<double>() < 1e-6);
+  EXPECT_TRUE(weights.narrow(0, 3, size).sub(0.989).abs().max().item<double>() < 1e-6);
+}
+
+TEST(AdamW, RefusesOtherStateAndSettings) {
+  Parameters parameters = make_parameters(at::kFloat);
+  AdamW optimizer(parameters, plain());
+  const auto refusal = [](auto action) -> std::string {
+    try {
+      action();
+    } catch (const InputError& error) {
+      return error.what();
+    }
+    return "(accepted)";
+  };
+  NamedTensors state = optimizer.state();
+  state[0].second = at::zeros({8});
+  EXPECT_EQ(refusal([&] { optimizer.load_state(state); }),
+            "optimizer state: tensor 'exp_avg': expected 9 values of Float, got 8 of Float");
+  state[0].second = at::full({9}, 1.0, at::kDouble);
+  EXPECT_EQ(refusal([&] { optimizer.load_state(state); }),
+            "optimizer state: tensor 'exp_avg': expected 9 values of Float, got 9 of Double");
+  state[0].second = at::ones({9});
+  state.back().second = at::ones({2}, at::kLong);  // the first ones fit
+  EXPECT_NE(refusal([&] { optimizer.load_state(state); }), "(accepted)");
+  EXPECT_TRUE(optimizer.state()[0].second.eq(0).all().item<bool>());
+  state.erase(state.begin());
+  EXPECT_EQ(refusal([&] { optimizer.load_state(state); }),
+            "optimizer state: tensor 'exp_avg' is missing");
+  OptimizerConfig config;
+  config.betas = {0.9};
+  EXPECT_EQ(refusal([&] { config.validate(); }),
+            "config: 'optimizer.betas': expected 2 numbers, got 1");
 }
 
 TEST(AdamW, RestoredStateContinuesBitForBit) {

@@ -11,7 +11,12 @@
 namespace caprl {
 
 enum class AdvantageEstimator { kGrpo, kRloo, kDrGrpo };
-enum class LossAggregation { kTokenMean, kSeqMeanTokenMean, kSeqMeanTokenSumNorm };
+enum class LossAggregation {
+  kTokenMean,
+  kSeqMeanTokenMean,
+  kSeqMeanTokenSum,
+  kSeqMeanTokenSumNorm
+};
 
 /// Section `algorithm`.
 struct AlgorithmConfig {
@@ -27,12 +32,17 @@ struct AlgorithmConfig {
   LossAggregation loss_agg_mode = LossAggregation::kTokenMean;
   int64_t loss_scale_factor = 0;
   void fields(ConfigVisitor& v);
+  void validate() const;  // InputError
 };
+
+/// True if the rewards that are there, absent ones aside, give nothing to compare: fewer than two,
+/// or all the same but for the rounding of their quotients (1 of 3 and 2 of 6 right).
+bool nothing_to_compare(const std::vector<std::optional<double>>& rewards);
 
 /// grpo: (R − mean) / (std + adv_eps), std with n − 1 (DeepSeekMath, arXiv 2402.03300; verl and
 /// TRL). rloo: R − mean of the others (arXiv 2402.14740).  dr_grpo: R − mean (arXiv 2503.20783). An
-/// absent reward (no valid answer) takes no part and gets 0, as does a group with fewer than two
-/// rewards; a group of equal rewards gets exactly 0.
+/// absent reward (no valid answer) takes no part and gets 0; a group with nothing to compare gets
+/// exactly 0.
 std::vector<double> group_advantages(const std::vector<std::optional<double>>& rewards,
                                      const AlgorithmConfig& config);
 
@@ -40,6 +50,7 @@ std::vector<double> group_advantages(const std::vector<std::optional<double>>& r
 /// of each sequence; 0 for those left out): the loss is Σ over sequences of weight · Σ token
 /// losses. One denominator for the whole update.
 ///   token-mean: 1 / Σ lengths;  seq-mean-token-mean: 1 / (sequences · length);
+///   seq-mean-token-sum: 1 / sequences;
 ///   seq-mean-token-sum-norm: 1 / (sequences · loss_scale_factor) (Dr. GRPO's constant divisor)
 std::vector<double> aggregation_weights(const std::vector<int64_t>& lengths, LossAggregation mode,
                                         int64_t loss_scale_factor);

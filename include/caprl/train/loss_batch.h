@@ -43,7 +43,7 @@ struct LossBatch {
 std::vector<std::span<const ScoredSequence>> split_by_tokens(
     std::span<const ScoredSequence> sequences, int64_t micro_tokens);
 
-/// On the model's device.
+/// On the model's device. Error if branches and what is scored of them do not fit together.
 LossBatch make_loss_batch(std::span<const ScoredSequence> sequences, const Model& model);
 
 /// Final hidden states of the rows, [M, H]. Differentiable under grad mode.

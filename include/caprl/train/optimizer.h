@@ -27,6 +27,7 @@ struct OptimizerConfig {
   double min_lr_ratio = 0.0;
   double wsd_stable_ratio = 0.6;
   void fields(ConfigVisitor& v);
+  void validate() const;  // InputError
 };
 
 /// Decoupled weight decay (arXiv 1711.05101), torch.optim.AdamW's formula. Weight decay touches
@@ -43,23 +44,32 @@ class AdamW {
 
   void zero_grad();
   const at::Tensor& gradient() const { return gradient_; }  // [num_trainable]
-  /// Euclidean norm of the whole gradient; not finite if any entry is not.
+  /// Euclidean norm of the whole gradient, summed in double: finite exactly if every entry is.
   double grad_norm() const;
-  /// One update with the gradient scaled so that its norm is at most clip_grad (0: no clipping).
+  /// One update with the gradient scaled so that its norm is at most clip_grad (0: no clipping), as
+  /// torch.nn.utils.clip_grad_norm_ does. Error, and nothing changes, if the norm is not finite.
   void step(double lr, double grad_norm);
 
   /// exp_avg, exp_avg_sq, step, and master for bf16 weights: everything that a resumed run needs,
   /// aliasing the live state.
   NamedTensors state() const;
-  /// Bit-exact counterpart of state(). InputError for missing names or other shapes.
+  /// Bit-exact counterpart of state(). InputError for missing names, other shapes or dtypes;
+  /// nothing has changed then.
   void load_state(const NamedTensors& state);
 
  private:
+  /// Weights that lie together and are treated alike.
+  struct Run {
+    int64_t offset, size;
+    bool decayed;
+  };
+
   void attach_gradients();
+  void update(const Run& run, double lr);
   Parameters& parameters_;
   OptimizerConfig config_;
   at::Tensor gradient_, master_, exp_avg_, exp_avg_sq_, step_;
-  std::vector<std::pair<int64_t, int64_t>> decayed_;  // offset and size of runs of matrices
+  std::vector<Run> runs_;  // all trainable weights, in order
 };
 
 }  // namespace caprl
