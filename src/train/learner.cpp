@@ -1,8 +1,10 @@
 #include "caprl/train/learner.h"
 
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <cmath>
+#include <span>
 
 #include "caprl/core/error.h"
 #include "caprl/io/safetensors.h"
@@ -15,6 +17,14 @@ constexpr const char* kOptimizerFile = "optimizer.safetensors";
 /// The training weights themselves, for when model/ holds them in another dtype.
 constexpr const char* kWeights = "weights";
 
+std::string name_samples(const std::vector<std::string>& samples) {
+  constexpr size_t kNamed = 8;
+  const auto named = std::span(samples).first(std::min(samples.size(), kNamed));
+  std::string text = fmt::format("samples {}", fmt::join(named, ", "));
+  if (samples.size() > kNamed) text += fmt::format(" and {} more", samples.size() - kNamed);
+  return text;
+}
+
 }  // namespace
 
 Learner::Learner(std::filesystem::path model_dir, const std::filesystem::path& weights_dir,
@@ -26,21 +36,23 @@ Learner::Learner(std::filesystem::path model_dir, const std::filesystem::path& w
 
 void Learner::begin() { optimizer_->zero_grad(); }
 
-UpdateResult Learner::finish(int64_t step, int64_t total_steps, int64_t max_skipped) {
+UpdateResult Learner::finish(int64_t step, int64_t total_steps, int64_t max_skipped,
+                             const std::vector<std::string>& samples) {
   UpdateResult result;
   result.grad_norm = optimizer_->grad_norm();
   result.lr = learning_rate(config_, step, total_steps);
   result.skipped = !std::isfinite(result.grad_norm);
   skipped_in_a_row_ = result.skipped ? skipped_in_a_row_ + 1 : 0;
   if (result.skipped)
-    spdlog::error("step {}: the gradient is not finite; the update is skipped", step);
+    spdlog::error("step {}: the gradient is not finite; the update is skipped ({})", step,
+                  name_samples(samples));
   else
     optimizer_->step(result.lr, result.grad_norm);
   if (skipped_in_a_row_ >= max_skipped)
     throw Error(
         "step {}: {} updates in a row had a gradient that is not finite; giving up "
-        "(train.max_skipped_steps)",
-        step, skipped_in_a_row_);
+        "(train.max_skipped_steps); the last was of {}",
+        step, skipped_in_a_row_, name_samples(samples));
   return result;
 }
 

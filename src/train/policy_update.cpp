@@ -81,6 +81,7 @@ ops::PolicyLossOptions loss_options(const GrpoConfig& config) {
 struct Totals {
   double loss = 0, weight = 0, entropy = 0, kl = 0, ppo_kl = 0, clipped = 0, tokens = 0;
   Summary probs_diff;
+  std::vector<std::string> not_finite;  // ids of the images whose loss is not
 
   void add(const ops::PolicyLossResult& result, const LossBatch& batch, const at::Tensor& old) {
     const at::Tensor used = batch.weights > 0;
@@ -103,6 +104,12 @@ struct Totals {
                    difference.numel());
   }
 };
+
+std::vector<std::string> ids(std::span<const CaptionGroup> groups) {
+  std::vector<std::string> ids;
+  for (const CaptionGroup& group : groups) ids.push_back(group.row->id);
+  return ids;
+}
 
 struct MiniBatch {
   std::span<const CaptionGroup> groups;
@@ -130,7 +137,7 @@ void accumulate(Learner& learner, const MiniBatch& mini, const GrpoConfig& confi
                 Totals& totals) {
   const at::Tensor sampled = first ? rollout_logprobs(mini.groups) : at::Tensor();
   int64_t row = 0;
-  size_t index = 0;
+  size_t index = 0, first_group = 0;
   for (const auto micro : split_by_tokens(mini.sequences, config.train.micro_tokens)) {
     const LossBatch batch = make_loss_batch(micro, learner.model());
     ops::PolicyLossInput input{batch.targets, batch.advantages, batch.weights, {}, {}};
@@ -141,6 +148,10 @@ void accumulate(Learner& learner, const MiniBatch& mini, const GrpoConfig& confi
                          loss_options(config));
     result.loss.backward();
     totals.add(result, batch, input.old_logprobs);
+    if (!std::isfinite(result.loss.item<double>()))
+      for (size_t i = 0; i < micro.size(); ++i)
+        totals.not_finite.push_back(mini.groups[first_group + i].row->id);
+    first_group += micro.size();
     if (first) {
       const int64_t rows = batch.rows.numel();
       totals.compare_with_rollout(result.logprobs, sampled.narrow(0, row, rows));
@@ -181,7 +192,9 @@ void update_policy(Learner& learner, const Model* reference, const GrpoConfig& c
     for (const MiniBatch& batch : batches) {
       learner.begin();
       accumulate(learner, batch, config, updates == 0, totals);
-      update = learner.finish(step, config.train.total_steps, config.train.max_skipped_steps);
+      update = learner.finish(step, config.train.total_steps, config.train.max_skipped_steps,
+                              totals.not_finite.empty() ? ids(batch.groups) : totals.not_finite);
+      totals.not_finite.clear();
       ++updates;
     }
   }

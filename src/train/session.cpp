@@ -13,6 +13,17 @@
 namespace caprl {
 namespace {
 
+/// Steps after `checkpoint` must not exist already: they could not be saved again.
+void refuse_newer_steps(const RunFolder& folder, const std::filesystem::path& checkpoint) {
+  const auto newest = find_checkpoint(folder.checkpoints());
+  std::error_code error;
+  if (!newest || std::filesystem::equivalent(*newest, checkpoint, error)) return;
+  throw InputError(
+      "--resume {}: {} already has checkpoints up to {}; continue from that one, take it away, or "
+      "choose another run.dir",
+      checkpoint.string(), folder.dir().string(), newest->filename().string());
+}
+
 StartPoint find_start(const RunFolder& folder, const std::string& resume) {
   std::optional<std::filesystem::path> checkpoint;
   if (resume == "never") {
@@ -31,6 +42,7 @@ StartPoint find_start(const RunFolder& folder, const std::string& resume) {
   }
   if (!checkpoint) return {};
   const CheckpointInfo info = verify_checkpoint(*checkpoint);
+  if (resume != "auto") refuse_newer_steps(folder, *checkpoint);
   return {info.step, checkpoint};
 }
 

@@ -99,14 +99,22 @@ struct SftTrainer::Impl {
       micro_loss.backward();
       loss += micro_loss.item<double>();
     }
-    const UpdateResult update =
-        learner.finish(step, config.train.total_steps, config.train.max_skipped_steps);
+    const UpdateResult update = learner.finish(step, config.train.total_steps,
+                                               config.train.max_skipped_steps, samples(step));
     metrics["train/loss"] = loss;
     metrics["train/grad_norm"] = update.grad_norm;
     metrics["train/lr"] = update.lr;
     metrics["train/skipped_updates"] = update.skipped;
     metrics["training/epoch"] = order.epochs(step);
     return metrics;
+  }
+
+  /// Ids of the first rows of the step's groups.
+  std::vector<std::string> samples(int64_t step) const {
+    std::vector<std::string> ids;
+    for (const auto& [index, place] : order.step(step))
+      ids.push_back(rows.rows[static_cast<size_t>(index * config.data.rows_per_group)].id);
+    return ids;
   }
 
   std::vector<ScoredSequence> load_sequences(int64_t step, Metrics& metrics) {

@@ -29,9 +29,10 @@ class Learner {
   const Model& model() const { return *model_; }
 
   void begin();
-  /// `step` ≥ 1 of `total_steps` decides the learning rate. `max_skipped` non-finite updates in a
-  /// row are an Error.
-  UpdateResult finish(int64_t step, int64_t total_steps, int64_t max_skipped);
+  /// `step` ≥ 1 of `total_steps` decides the learning rate. An update that is not finite is skipped
+  /// and logged with `samples`, what it was made of; `max_skipped` of them in a row are an Error.
+  UpdateResult finish(int64_t step, int64_t total_steps, int64_t max_skipped,
+                      const std::vector<std::string>& samples);
 
   /// Writes model/ (a Hugging Face directory) and optimizer.safetensors.
   void save(const std::filesystem::path& folder) const;
