@@ -1,0 +1,55 @@
+"""Takes turns between caprl and its peer, round by round, and prints rows of {what, caprl, peer, ratio, target, holds}.
+
+    python compare.py [--json] --what TEXT --unit TEXT --amount NUMBER --target NUMBER [--rounds N] -- CAPRL COMMAND -- PEER COMMAND
+
+Both commands answer every line on stdin with the seconds of one round of the same work, `amount` units of it. The ratio is the
+median over rounds of (peer's seconds / caprl's seconds): above 1, caprl is faster.
+"""
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+
+
+class Program:
+    def __init__(self, command: list[str]):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def round(self) -> float:
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"compare: {self.process.args[0]} ended with {self.process.wait()}")
+        return float(answer)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--what", required=True)
+    parser.add_argument("--unit", required=True)
+    parser.add_argument("--amount", type=float, required=True)
+    parser.add_argument("--target", type=float, required=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    own = sys.argv[1:]
+    first = own.index("--")
+    second = own.index("--", first + 1)
+    options = parser.parse_args(own[:first])
+    caprl, peer = Program(own[first + 1:second]), Program(own[second + 1:])
+    caprl.round(), peer.round()  # warm
+    times = [(caprl.round(), peer.round()) for _ in range(options.rounds)]
+    ratio = statistics.median(p / c for c, p in times)
+    rate = lambda side: options.amount / statistics.median(t[side] for t in times)
+    row = {"what": options.what, "unit": options.unit, "caprl": round(rate(0), 2), "peer": round(rate(1), 2),
+           "ratio": round(ratio, 2), "target": options.target, "holds": ratio >= options.target}
+    if options.json:
+        print(json.dumps(row))
+    else:
+        print(f"{row['what']}: caprl {row['caprl']} {row['unit']}, peer {row['peer']} {row['unit']}, "
+              f"ratio {row['ratio']} (target {row['target']}: {'holds' if row['holds'] else 'missed'})")
+
+
+if __name__ == "__main__":
+    main()
