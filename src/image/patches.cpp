@@ -58,24 +58,24 @@ ImagePatches make_patches(const RgbImage& image, const PatchConfig& config) {
   const auto table = normalisation_table(config);
   const int64_t p = config.patch_size, m = config.merge_size, t = config.temporal_patch_size;
   ImagePatches patches{1, size.height / p, size.width / p, 3 * t * p * p, {}};
-  patches.values.resize(patches.rows() * patches.columns);
+  patches.values.reserve(patches.rows() * patches.columns);  // appended to: each byte written once
 
-  float* to =
-      patches.values.data();  // walks rows in merge-block order, columns (channel, time, y, x)
-  const auto write_patch = [&](int64_t top, int64_t left) {
+  std::vector<float> plane(p * p);
+  const auto append_patch = [&](int64_t top, int64_t left) {  // columns (channel, time, y, x)
     for (int c = 0; c < 3; ++c) {
       for (int64_t y = 0; y < p; ++y) {
         const uint8_t* from = &resized.pixels[3 * ((top + y) * size.width + left) + c];
-        for (int64_t x = 0; x < p; ++x) to[y * p + x] = table[c][from[3 * x]];
+        for (int64_t x = 0; x < p; ++x) plane[y * p + x] = table[c][from[3 * x]];
       }
-      for (int64_t repeat = 1; repeat < t; ++repeat) std::copy_n(to, p * p, to + repeat * p * p);
-      to += t * p * p;
+      for (int64_t repeat = 0; repeat < t; ++repeat)
+        patches.values.insert(patches.values.end(), plane.begin(), plane.end());
     }
   };
+  // Rows in merge-block order.
   for (int64_t block_y = 0; block_y < patches.grid_h; block_y += m)
     for (int64_t block_x = 0; block_x < patches.grid_w; block_x += m)
       for (int64_t y = block_y; y < block_y + m; ++y)
-        for (int64_t x = block_x; x < block_x + m; ++x) write_patch(y * p, x * p);
+        for (int64_t x = block_x; x < block_x + m; ++x) append_patch(y * p, x * p);
   return patches;
 }
 
