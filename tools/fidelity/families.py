@@ -1,0 +1,69 @@
+"""Tiny models of every family that caprl knows, for models.py."""
+import json
+import pathlib
+from dataclasses import dataclass, field
+
+import torch
+import transformers
+
+VOCAB, WORDS = 96, 80
+IDS = {"vision_start_token_id": 88, "vision_end_token_id": 89, "vision_token_id": 90, "image_token_id": 91, "video_token_id": 92}
+TEXT = {"vocab_size": VOCAB, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "eos_token_id": 93, "bos_token_id": 94,
+        "pad_token_id": 93}
+
+
+@dataclass
+class Family:
+    name: str
+    model_class: str
+    config_class: str
+    options: dict
+    image_ids: bool = False
+    preprocessor: dict = field(default_factory=dict)
+    renames: dict = field(default_factory=dict)  # prefix in memory → prefix on disk
+    num_words: int = WORDS
+
+    def config(self):
+        return getattr(transformers, self.config_class)(**self.options)
+
+    def save(self, model, folder: pathlib.Path) -> None:
+        model.save_pretrained(folder)
+        if self.preprocessor:
+            (folder / "preprocessor_config.json").write_text(json.dumps(self.preprocessor))
+
+    def image_processor(self, folder: pathlib.Path):
+        return transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
+
+    def image_tokens(self, inputs) -> list[list[int]]:
+        merged = self.preprocessor["merge_size"] ** 2
+        return [[IDS["vision_start_token_id"]] + [IDS["image_token_id"]] * (int(grid.prod()) // merged) + [IDS["vision_end_token_id"]]
+                for grid in inputs["image_grid_thw"]]
+
+    def model_inputs(self, ids: torch.Tensor, inputs: dict) -> dict:
+        if not inputs:
+            return {}
+        return {"pixel_values": inputs["pixel_values"], "image_grid_thw": inputs["image_grid_thw"],
+                "mm_token_type_ids": (ids == IDS["image_token_id"]).int()}
+
+    def stored_name(self, name: str) -> str:
+        for memory, disk in self.renames.items():
+            if name.startswith(memory):
+                return disk + name[len(memory):]
+        return name
+
+
+QWEN_VL_NAMES = {"model.visual.": "visual.", "model.language_model.": "model."}
+FAMILIES = [
+    Family("Qwen2.5", "Qwen2ForCausalLM", "Qwen2Config", {**TEXT, "rope_theta": 1e4, "tie_word_embeddings": False}),
+    Family("Qwen2.5-VL", "Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLConfig",
+           {**IDS, "tie_word_embeddings": True,
+            "text_config": {**TEXT, "rope_theta": 1e6, "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]}, "tie_word_embeddings": True},
+            "vision_config": {"depth": 3, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "out_hidden_size": 64, "patch_size": 14,
+                              "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 56, "fullatt_block_indexes": [1],
+                              "hidden_act": "silu", "in_channels": 3}},
+           image_ids=True, renames=QWEN_VL_NAMES,
+           preprocessor={"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 14, "temporal_patch_size": 2, "merge_size": 2,
+                         "min_pixels": 3136, "max_pixels": 12845056, "image_mean": [0.48145466, 0.4578275, 0.40821073],
+                         "image_std": [0.26862954, 0.26130258, 0.27577711]}),
+]
