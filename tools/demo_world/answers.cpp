@@ -1,5 +1,6 @@
 #include "answers.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -8,6 +9,16 @@
 #include "words.h"
 
 namespace caprl::demo {
+
+namespace {
+
+char letter_of(const std::string& text) {
+  const auto found =
+      std::find_if(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+  return found == text.end() ? '\0' : *found;
+}
+
+}  // namespace
 
 AnswerCount count_answers(const std::filesystem::path& expected,
                           const std::filesystem::path& given) {
@@ -22,9 +33,9 @@ AnswerCount count_answers(const std::filesystem::path& expected,
     if (found == answers.end())
       throw InputError("{}:{}: {} has no answer with this id", expected.string(), line->number,
                        given.string());
-    const std::string response = line->value.at("response").get<std::string>();
-    const bool right = found->second == response;
-    const bool answerable = response != kAbstainLabel;
+    const char expected_letter = letter_of(line->value.at("response").get<std::string>());
+    const bool right = letter_of(found->second) == expected_letter;
+    const bool answerable = expected_letter != kAbstainLabel[0];
     (answerable ? count.num_answerable : count.num_unanswerable) += 1;
     (answerable ? count.num_right : count.num_abstained) += right;
   }

@@ -11,7 +11,8 @@ struct AnswerCount {
 };
 
 /// `expected`: answerer_test.jsonl; `given`: what `caprl score --greedy` made of it, joined by id.
-/// InputError for an id without an answer.
+/// The answer is a text's first capital letter, as in the reward. InputError for an id without an
+/// answer.
 AnswerCount count_answers(const std::filesystem::path& expected,
                           const std::filesystem::path& given);
 

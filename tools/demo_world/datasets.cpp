@@ -14,7 +14,6 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-constexpr double kOpenShare = 0.25;
 constexpr int64_t kMaxCaptionsPerImage = 1 << 20;
 
 struct ImageSet {
@@ -126,13 +125,12 @@ void write_captioner_rows(const std::filesystem::path& dir, const ImageSet& set,
 }
 
 void write_answerer_rows(const std::filesystem::path& path, Split split, int64_t num_captions,
-                         double open_share, uint64_t seed, bool with_responses = true) {
+                         uint64_t seed, bool with_responses = true) {
   OutputFile rows(path);
   for (int64_t i = 0; i < num_captions; ++i) {
     Draws draws(seed, split, i);
     int64_t place = 0;
-    for (const AnswererExample& example :
-         draw_answerer_examples(kExamplesPerCaption, open_share, draws)) {
+    for (const AnswererExample& example : draw_answerer_examples(kExamplesPerCaption, draws)) {
       const json content = json::array({{{"type", "text"}, {"text", example.prompt}}});
       json row = {{"id", fmt::format("{:06}-{}", i, place++)}, {"messages", user_turn(content)}};
       if (with_responses) row["response"] = example.response;
@@ -156,11 +154,11 @@ void write_datasets(const std::filesystem::path& dir, const DatasetSizes& sizes,
   write_image_rows(dir, heldout, seed, truth);
   write_captioner_rows(dir, train, sizes.captions_per_image, seed);
   write_answerer_rows(dir / "answerer_sft.jsonl", Split::kAnswererTraining, sizes.answerer_captions,
-                      kOpenShare, seed);
+                      seed);
   write_answerer_rows(dir / "answerer_test.jsonl", Split::kAnswererTest,
-                      sizes.answerer_test_captions, 0, seed);
+                      sizes.answerer_test_captions, seed);
   write_answerer_rows(dir / "answerer_test_questions.jsonl", Split::kAnswererTest,
-                      sizes.answerer_test_captions, 0, seed, false);
+                      sizes.answerer_test_captions, seed, false);
   truth.close();
   std::filesystem::rename(unfinished, dir / "truth.jsonl");
 }

@@ -9,7 +9,7 @@ struct DatasetSizes {
   int64_t train_images = 4096;
   int64_t heldout_images = 256;
   int64_t captions_per_image = 4;     // vague ones, of the training images
-  int64_t answerer_captions = 16384;  // each with kExamplesPerCaption examples
+  int64_t answerer_captions = 24576;  // each with kExamplesPerCaption examples
   int64_t answerer_test_captions = 512;
 };
 inline constexpr int64_t kExamplesPerCaption = 8;
@@ -19,7 +19,7 @@ inline constexpr int64_t kExamplesPerCaption = 8;
 ///   train.jsonl, heldout.jsonl: rows of the CapRL-QA schema
 ///   captioner_sft.jsonl: vague captions; rows of one image are consecutive
 ///   answerer_sft.jsonl: text only; kExamplesPerCaption consecutive rows share a caption
-///   answerer_test.jsonl: the same, other captions, no open questions;
+///   answerer_test.jsonl: the same, other captions;
 ///   answerer_test_questions.jsonl has its rows without the responses
 ///   truth.jsonl: {"id", "image", "caption": the full and true one}; written last
 /// Paths in rows are relative to the folder. Error if something cannot be written.

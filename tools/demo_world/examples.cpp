@@ -1,5 +1,7 @@
 #include "examples.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace caprl::demo {
@@ -56,15 +58,8 @@ std::string fill_prompt(const std::string& caption, const std::string& question)
   return prompt;
 }
 
-AnswererExample open_example(const std::string& text, const Topic& topic,
-                             std::optional<std::string_view> said) {
-  return {fill_prompt(text, topic.text()), std::string(said.value_or(kAbstainText)), true,
-          said.has_value()};
-}
-
-AnswererExample choice_example(const std::string& text, const Topic& topic,
-                               std::optional<std::string_view> said, bool offer_said,
-                               Draws& draws) {
+AnswererExample make_example(const std::string& text, const Topic& topic,
+                             std::optional<std::string_view> said, bool offer_said, Draws& draws) {
   Question question{topic.text(), {}, 0};
   question.choices = draw_options(topic, 3 + draws.below(3), offer_said ? said : std::nullopt,
                                   offer_said ? std::nullopt : said, draws);
@@ -75,28 +70,25 @@ AnswererExample choice_example(const std::string& text, const Topic& topic,
   const bool is_answerable = place != question.choices.end();
   const char letter =
       is_answerable ? static_cast<char>('A' + (place - question.choices.begin())) : asked.abstain;
-  return {fill_prompt(text, asked.text), std::string(1, letter), false, is_answerable};
+  return {fill_prompt(text, asked.text), fmt::format("{} {}", said.value_or(kAbstainText), letter),
+          is_answerable};
 }
 
 }  // namespace
 
-std::vector<AnswererExample> draw_answerer_examples(int64_t count, double open_share,
-                                                    Draws& draws) {
+std::vector<AnswererExample> draw_answerer_examples(int64_t count, Draws& draws) {
   const std::string text = draw_text(draw_caption(draws), draws);
   const Caption caption = parse_caption(text);  // after the cut
   std::vector<Topic> said, unsaid;
   for (const Topic& topic : all_topics()) (topic.said(caption) ? said : unsaid).push_back(topic);
   std::vector<AnswererExample> examples;
   for (int64_t i = 0; i < count; ++i) {
-    const bool is_open = draws.chance(open_share);
     const bool answerable = !said.empty() && draws.chance(kAnswerable);
-    const bool withheld = !is_open && !answerable && !said.empty() &&
-                          (unsaid.empty() || draws.chance(kSaidButNotOffered));
+    const bool withheld =
+        !answerable && !said.empty() && (unsaid.empty() || draws.chance(kSaidButNotOffered));
     const std::vector<Topic>& topics = answerable || withheld || unsaid.empty() ? said : unsaid;
     const Topic& topic = topics[draws.below(static_cast<int64_t>(topics.size()))];
-    examples.push_back(is_open
-                           ? open_example(text, topic, topic.said(caption))
-                           : choice_example(text, topic, topic.said(caption), answerable, draws));
+    examples.push_back(make_example(text, topic, topic.said(caption), answerable, draws));
   }
   return examples;
 }

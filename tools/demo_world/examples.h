@@ -10,15 +10,15 @@
 namespace caprl::demo {
 
 struct AnswererExample {
-  std::string prompt;    // the user's message, from kAnswererPrompt
-  std::string response;  // a letter; for an open question the word
-  bool is_open = false;
+  std::string prompt;          // the user's message, from kAnswererPrompt
+  std::string response;        // what the caption says, then the letter: "red B", "unknown F"
   bool is_answerable = false;  // the caption says it, and what it says is among the options
 };
 
 /// `count` examples about one caption, so that they share all that precedes the question. The
 /// caption may be full or vague, may contradict itself, be out of order or cut off; the first
-/// sentence about a place counts.
-std::vector<AnswererExample> draw_answerer_examples(int64_t count, double open_share, Draws& draws);
+/// sentence about a place counts. Responses name the word before its letter: so small a model
+/// learns the two steps, finding the word and finding its option, far sooner than both at once.
+std::vector<AnswererExample> draw_answerer_examples(int64_t count, Draws& draws);
 
 }  // namespace caprl::demo

@@ -25,7 +25,6 @@ json text_config(const Tokenizer& tokenizer) {
           {"attention_dropout", 0.0},
           {"initializer_range", 0.1},
           {"rms_norm_eps", 1e-6},
-          {"rope_theta", 10000.0},
           {"max_position_embeddings", 2048},
           {"use_sliding_window", false},
           {"tie_word_embeddings", true},
@@ -42,7 +41,8 @@ json answerer_config(const Tokenizer& tokenizer) {
                  {"model_type", "qwen2"},
                  {"num_hidden_layers", 4},
                  {"num_attention_heads", 4},
-                 {"num_key_value_heads", 2}});
+                 {"num_key_value_heads", 2},
+                 {"rope_theta", 100.0}});  // texts of a hundred tokens
   return config;
 }
 
@@ -53,6 +53,7 @@ json captioner_config(const Tokenizer& tokenizer) {
                  {"num_hidden_layers", 3},
                  {"num_attention_heads", 3},
                  {"num_key_value_heads", 1},
+                 {"rope_theta", 10000.0},
                  {"rope_scaling", {{"type", "mrope"}, {"mrope_section", {4, 6, 6}}}},
                  {"vision_start_token_id", *tokenizer.token_id("<|vision_start|>")},
                  {"vision_end_token_id", *tokenizer.token_id("<|vision_end|>")},
