@@ -16,7 +16,7 @@ function(caprl_test name)
   add_executable(test_${name} ${arg_SOURCES})
   target_link_libraries(test_${name} PRIVATE caprl_options ${arg_USES} GTest::gtest_main GTest::gmock)
   target_compile_definitions(test_${name} PRIVATE
-    CAPRL_SOURCE_DIR="${CMAKE_SOURCE_DIR}" CAPRL_TEST_FILES="${CMAKE_SOURCE_DIR}/tests/data"
+    CAPRL_SOURCE_DIR="${CMAKE_SOURCE_DIR}" CAPRL_TEST_FILES="${CMAKE_SOURCE_DIR}/tests/golden"
     CAPRL_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
   if(arg_TORCH)
     target_link_libraries(test_${name} PRIVATE caprl_torch)

@@ -71,7 +71,7 @@ at::ScalarType choose_dtype(json& config, const std::string& asked) {
   if (!asked.empty()) config[key] = asked;
   if (!config.contains(key)) config[key] = "float32";
   if (!config[key].is_string()) throw InputError("config: {} must be a string", key);
-  return parse_dtype(config[key].get<std::string>(), key);
+  return parse_dtype(config[key].get<std::string>(), fmt::format("config: '{}'", key));
 }
 
 /// What transformers' processor of the family needs; values of the published models.

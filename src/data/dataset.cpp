@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "caprl/core/error.h"
+#include "caprl/io/json.h"
 #include "caprl/io/jsonl.h"
 
 namespace caprl {
@@ -16,21 +17,26 @@ Dataset<Row> load_rows(const std::vector<std::string>& files, BadRows bad_rows, 
   for (const std::string& file : files) {
     const std::filesystem::path folder = std::filesystem::absolute(file).parent_path();
     JsonlReader reader(file);
-    while (auto line = reader.next()) {
-      try {
-        dataset.rows.push_back(
-            parse(line->value, fmt::format("{}:{}", file, line->number), folder));
-      } catch (const InputError& error) {
-        if (bad_rows == BadRows::kStop) throw;
-        spdlog::warn("row skipped: {}", error.what());
-        ++dataset.num_skipped;
-      }
-    }
+    while (const auto line = reader.next_text())
+      dataset.num_skipped += !use_row(bad_rows, [&] {
+        dataset.rows.push_back(parse(parse_json(line->text, line->where), line->where, folder));
+      });
   }
   return dataset;
 }
 
 }  // namespace
+
+bool use_row(BadRows bad_rows, const std::function<void()>& use) {
+  try {
+    use();
+    return true;
+  } catch (const InputError& error) {
+    if (bad_rows == BadRows::kStop) throw;
+    spdlog::warn("row skipped: {}", error.what());
+    return false;
+  }
+}
 
 void DataConfig::fields(ConfigVisitor& v) {
   v.field("train_files", train_files, "JSONL files to train on");

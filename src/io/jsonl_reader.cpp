@@ -57,17 +57,23 @@ JsonlReader::JsonlReader(const std::filesystem::path& path, int64_t max_line_byt
     : source_(std::make_unique<Source>(path, max_line_bytes)) {}
 JsonlReader::~JsonlReader() = default;
 
-std::optional<JsonLine> JsonlReader::next() {
+std::optional<TextLine> JsonlReader::next_text() {
   Source& source = *source_;
   std::string_view line;
   while (source.next_line(line)) {
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     source.any_value = true;
-    return JsonLine{source.line_number,
-                    parse_json(line, fmt::format("{}:{}", source.name, source.line_number))};
+    return TextLine{source.line_number, fmt::format("{}:{}", source.name, source.line_number),
+                    line};
   }
   if (!source.any_value) throw InputError("{}: expected lines of JSON, got none", source.name);
   return std::nullopt;
+}
+
+std::optional<JsonLine> JsonlReader::next() {
+  const auto line = next_text();
+  if (!line) return std::nullopt;
+  return JsonLine{line->number, parse_json(line->text, line->where)};
 }
 
 }  // namespace caprl

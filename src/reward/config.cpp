@@ -4,7 +4,7 @@ namespace caprl {
 
 void AnswererConfig::fields(ConfigVisitor& v) {
   v.field("model", model, "Hugging Face directory of the text LLM");
-  v.field("dtype", dtype, "float32 or bfloat16");
+  v.field("dtype", dtype, "float32, bfloat16 or float64");
   v.choice(
       "mode", mode, {{"sample", AnswerMode::kSample}, {"letter_logits", AnswerMode::kLetterLogits}},
       "sample: generate an answer, as published; letter_logits: compare the letters' probabilities "

@@ -10,12 +10,6 @@
 namespace caprl {
 namespace {
 
-at::ScalarType answerer_dtype(const std::string& name) {
-  if (name == "float32") return at::kFloat;
-  if (name == "bfloat16") return at::kBFloat16;
-  throw InputError("config: 'reward.answerer.dtype': expected float32 or bfloat16, got '{}'", name);
-}
-
 void check_abstain_label(const std::string& label) {
   const bool is_letter = label.size() == 1 && label[0] >= 'A' && label[0] <= 'I';
   if (!label.empty() && !is_letter)
@@ -68,7 +62,8 @@ struct RewardModel::Impl {
     check_abstain_label(config.abstain_label);
     const AnswererConfig& settings = config.answerer;
     model =
-        Model::load(settings.model, {answerer_dtype(settings.dtype), device, TrainedParts::kNone});
+        Model::load(settings.model, {parse_dtype(settings.dtype, "config: 'reward.answerer.dtype'"),
+                                     device, TrainedParts::kNone});
     auto tokenizer = Tokenizer::load(settings.model);
     auto chat = ChatFormat::load(settings.model, tokenizer);
     AnswerPrompt prompt(settings, std::move(tokenizer), std::move(chat),

@@ -15,7 +15,7 @@ void RunConfig::fields(ConfigVisitor& v) {
 void PolicyConfig::fields(ConfigVisitor& v) {
   v.field("model", model, "Hugging Face directory of the model that is trained");
   v.field("dtype", dtype,
-          "float32 or bfloat16 weights; bfloat16 is trained with float32 master weights");
+          "float32, bfloat16 or float64 weights; bfloat16 is trained with float32 master weights");
   v.choice("train", train,
            {{"all", TrainedParts::kAll},
             {"language", TrainedParts::kLanguage},
@@ -27,7 +27,7 @@ void ReferenceConfig::fields(ConfigVisitor& v) {
   v.field("model", model,
           "directory of the KL reference, loaded only with algorithm.use_kl_loss; "
           "empty: policy.model as it was before training");
-  v.field("dtype", dtype, "float32 or bfloat16");
+  v.field("dtype", dtype, "float32, bfloat16 or float64");
 }
 
 void RolloutConfig::fields(ConfigVisitor& v) {
@@ -116,9 +116,9 @@ void GrpoConfig::validate() const {
         train.ppo_mini_batches, data.train_batch_size);
   algorithm.validate();
   optimizer.validate();
-  parse_dtype(policy.dtype, "policy.dtype");
-  parse_dtype(reference.dtype, "reference.dtype");
-  parse_dtype(reward.answerer.dtype, "reward.answerer.dtype");
+  parse_dtype(policy.dtype, "config: 'policy.dtype'");
+  parse_dtype(reference.dtype, "config: 'reference.dtype'");
+  parse_dtype(reward.answerer.dtype, "config: 'reward.answerer.dtype'");
 }
 
 void SftLoopConfig::fields(ConfigVisitor& v) {
@@ -146,14 +146,7 @@ void SftConfig::validate() const {
   require(policy.model, "policy.model");
   if (data.train_files.empty()) throw InputError("config: 'data.train_files' must name a file");
   optimizer.validate();
-  parse_dtype(policy.dtype, "policy.dtype");
-}
-
-at::ScalarType parse_dtype(const std::string& name, std::string_view key) {
-  if (name == "float32") return at::kFloat;
-  if (name == "bfloat16") return at::kBFloat16;
-  if (name == "float64") return at::kDouble;
-  throw InputError("config: '{}': expected float32, bfloat16 or float64, got '{}'", key, name);
+  parse_dtype(policy.dtype, "config: 'policy.dtype'");
 }
 
 at::Device parse_device(const std::string& name) {

@@ -14,8 +14,8 @@
 namespace caprl {
 namespace {
 
-ModelOptions frozen(const std::string& dtype, at::Device device) {
-  return {parse_dtype(dtype, "dtype"), device, TrainedParts::kNone};
+ModelOptions reference_options(const std::string& dtype, at::Device device) {
+  return {parse_dtype(dtype, "config: 'reference.dtype'"), device, TrainedParts::kNone};
 }
 
 }  // namespace
@@ -35,7 +35,7 @@ struct GrpoTrainer::Impl {
       : config(std::move(given)),
         session(config.run, config.checkpoint, config, config.train.total_steps, resume),
         learner(config.policy.model, session.weights_dir(config.policy.model),
-                {parse_dtype(config.policy.dtype, "policy.dtype"), session.device(),
+                {parse_dtype(config.policy.dtype, "config: 'policy.dtype'"), session.device(),
                  config.policy.train},
                 config.optimizer),
         prompts(config.policy.model, learner.model().traits(), config.data.max_prompt_length),
@@ -52,12 +52,12 @@ struct GrpoTrainer::Impl {
     if (config.algorithm.use_kl_loss) {
       const std::string& dir =
           config.reference.model.empty() ? config.policy.model : config.reference.model;
-      reference = Model::load(dir, frozen(config.reference.dtype, session.device()));
+      reference = Model::load(dir, reference_options(config.reference.dtype, session.device()));
     }
-    session.restore(learner);
     spdlog::info("{}: {}", config.policy.model, describe_training(learner.model()));
     spdlog::info("{} images to train on, {} held out, {} bad rows skipped", train_rows.rows.size(),
                  val_rows.rows.size(), train_rows.num_skipped + val_rows.num_skipped);
+    session.open(learner);
   }
 
   /// One rollout and its update: the drawing in docs/ARCHITECTURE.md.
@@ -105,15 +105,10 @@ struct GrpoTrainer::Impl {
 
   /// False: the row's image or prompt is bad and bad rows are skipped.
   bool append_group(const CaptionRow& row, uint64_t prompt_id, std::vector<CaptionGroup>& groups) {
-    try {
+    return use_row(config.data.bad_rows, [&] {
       Prompt prompt = prompts.build(row.prompt, std::span(&row.image, 1), row.where);
       groups.push_back({&row, prompt_id, std::move(prompt), {}});
-      return true;
-    } catch (const InputError& error) {
-      if (config.data.bad_rows == BadRows::kStop) throw;
-      spdlog::warn("row skipped: {}", error.what());
-      return false;
-    }
+    });
   }
 
   SamplingParams sampling(int64_t step) const {

@@ -22,9 +22,10 @@ Prompt PromptBuilder::build(std::span<const ChatMessage> messages,
     throw InputError("{}: the row has an image, but the model is text-only", where);
   std::vector<std::shared_ptr<const ImagePatches>> patches;
   for (const ImageSource& image : images)
-    patches.push_back(
-        std::make_shared<const ImagePatches>(make_patches(load_image(image), *patches_)));
-  Prompt prompt = expand_images(chat_->render(messages, true), std::move(patches), traits_);
+    patches.push_back(std::make_shared<const ImagePatches>(load_patches(image)));
+  Prompt prompt = at_place(where, [&] {
+    return expand_images(chat_->render(messages, true), std::move(patches), traits_);
+  });
   const auto length = static_cast<int64_t>(prompt.ids.size());
   if (length > max_prompt_length_)
     throw InputError(
@@ -32,6 +33,11 @@ Prompt PromptBuilder::build(std::span<const ChatMessage> messages,
         "(data.max_prompt_length), got {}",
         where, max_prompt_length_, length);
   return prompt;
+}
+
+ImagePatches PromptBuilder::load_patches(const ImageSource& source) const {
+  const RgbImage image = load_image(source);
+  return at_place(source.name, [&] { return make_patches(image, *patches_); });
 }
 
 std::vector<int64_t> PromptBuilder::response(const std::string& text) const {

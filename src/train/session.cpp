@@ -46,12 +46,11 @@ StartPoint find_start(const RunFolder& folder, const std::string& resume) {
   return {info.step, checkpoint};
 }
 
-const std::filesystem::path& created(const std::filesystem::path& folder) {
+void create_folder(const std::filesystem::path& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error)
     throw InputError("run.dir: {} cannot be created: {}", folder.string(), error.message());
-  return folder;
 }
 
 }  // namespace
@@ -64,31 +63,34 @@ std::filesystem::path RunFolder::step_file(std::string_view kind, int64_t step) 
 Session::Session(const RunConfig& run, const CheckpointConfig& checkpoint, const std::string& yaml,
                  int64_t total_steps, const std::string& resume)
     : folder_(run.dir),
+      yaml_(yaml),
       checkpoint_(checkpoint),
       total_steps_(total_steps),
       device_(parse_device(run.device)),
       start_(find_start(folder_, resume)),
-      metrics_(created(folder_.dir()) / "metrics.jsonl", start_.checkpoint ? start_.step : -1),
       progress_(total_steps, start_.step) {
   if (run.threads > 0) at::set_num_threads(static_cast<int>(run.threads));
   if (start_.checkpoint)
     spdlog::info("continuing from {} (step {})", start_.checkpoint->string(), start_.step);
-  write_file_atomic(folder_.dir() / "config.yaml", yaml);
 }
 
 std::filesystem::path Session::weights_dir(const std::filesystem::path& model_dir) const {
   return start_.checkpoint ? *start_.checkpoint / "model" : model_dir;
 }
 
-void Session::restore(Learner& learner) const {
-  if (!start_.checkpoint) return;
-  learner.load_optimizer(*start_.checkpoint);
-  const auto state = load_state(*start_.checkpoint / "state.json");
-  learner.set_skipped_in_a_row(state.at("skipped_in_a_row").get<int64_t>());
+void Session::open(Learner& learner) {
+  if (start_.checkpoint) {
+    learner.load_optimizer(*start_.checkpoint);
+    const auto state = load_state(*start_.checkpoint / "state.json");
+    learner.set_skipped_in_a_row(state.at("skipped_in_a_row").get<int64_t>());
+  }
+  create_folder(folder_.dir());
+  metrics_.emplace(folder_.dir() / "metrics.jsonl", start_.checkpoint ? start_.step : -1);
+  write_file_atomic(folder_.dir() / "config.yaml", yaml_);
 }
 
 void Session::record(int64_t step, const Metrics& metrics, const std::vector<ProgressItem>& items) {
-  metrics_.write(step, metrics);
+  metrics_->write(step, metrics);
   progress_.update(step, items);
 }
 

@@ -41,7 +41,7 @@ class Session {
  public:
   /// `resume`: "auto" continues from the newest complete checkpoint of the run folder, or starts if
   /// there is none; "never" refuses a folder that has checkpoints; anything else is a checkpoint's
-  /// folder. Writes RUN/config.yaml.
+  /// folder. Writes nothing.
   template <class Config>
   Session(const RunConfig& run, const CheckpointConfig& checkpoint, const Config& config,
           int64_t total_steps, const std::string& resume)
@@ -52,8 +52,9 @@ class Session {
   at::Device device() const { return device_; }
   /// Where the model's weights come from: the checkpoint, or the model directory.
   std::filesystem::path weights_dir(const std::filesystem::path& model_dir) const;
-  /// Optimizer state and counters of the checkpoint, if there is one.
-  void restore(Learner& learner) const;
+  /// Once models and data are found good: reads optimizer state and counters of the checkpoint, if
+  /// there is one, then creates the run folder with its config.yaml.
+  void open(Learner& learner);
   /// Appends a line to RUN/metrics.jsonl and shows `items`.
   void record(int64_t step, const Metrics& metrics, const std::vector<ProgressItem>& items);
   void save_if_due(int64_t step, const Learner& learner);
@@ -63,11 +64,12 @@ class Session {
           int64_t total_steps, const std::string& resume);
 
   RunFolder folder_;
+  std::string yaml_;
   CheckpointConfig checkpoint_;
   int64_t total_steps_;
   at::Device device_;
   StartPoint start_;
-  MetricsLogger metrics_;
+  std::optional<MetricsLogger> metrics_;  // once open
   Progress progress_;
 };
 

@@ -72,7 +72,7 @@ struct SftTrainer::Impl {
       : config(std::move(given)),
         session(config.run, config.checkpoint, config, config.train.total_steps, resume),
         learner(config.policy.model, session.weights_dir(config.policy.model),
-                {parse_dtype(config.policy.dtype, "policy.dtype"), session.device(),
+                {parse_dtype(config.policy.dtype, "config: 'policy.dtype'"), session.device(),
                  config.policy.train},
                 config.optimizer),
         prompts(config.policy.model, learner.model().traits(), config.data.max_prompt_length),
@@ -81,9 +81,9 @@ struct SftTrainer::Impl {
                   config.data.rows_per_group,
               config.data.train_batch_size, config.data.shuffle,
               static_cast<uint64_t>(config.run.seed)) {
-    session.restore(learner);
     spdlog::info("{}: {}", config.policy.model, describe_training(learner.model()));
     spdlog::info("{} rows to train on, {} bad rows skipped", rows.rows.size(), rows.num_skipped);
+    session.open(learner);
   }
 
   Metrics step(int64_t step) {
@@ -124,7 +124,9 @@ struct SftTrainer::Impl {
       std::vector<Example> examples = load_examples(index, unusable);
       if (examples.empty()) continue;
       // Images are part of the prefix, so only rows without any share one.
-      if (examples.size() == 1 || examples.front().prompt.images.empty()) {
+      const bool any_image = std::any_of(examples.begin(), examples.end(),
+                                         [](const Example& e) { return !e.prompt.images.empty(); });
+      if (examples.size() == 1 || !any_image) {
         sequences.push_back(share_prefix(examples));
       } else {
         for (Example& example : examples) sequences.push_back(share_prefix({std::move(example)}));
@@ -144,14 +146,10 @@ struct SftTrainer::Impl {
         std::min(begin + static_cast<size_t>(config.data.rows_per_group), rows.rows.size());
     for (size_t i = begin; i < end; ++i) {
       const SftRow& row = rows.rows[i];
-      try {
+      unusable += !use_row(config.data.bad_rows, [&] {
         examples.push_back(
             {prompts.build(row.messages, row.images, row.where), prompts.response(row.response)});
-      } catch (const InputError& error) {
-        if (config.data.bad_rows == BadRows::kStop) throw;
-        spdlog::warn("row skipped: {}", error.what());
-        ++unusable;
-      }
+      });
     }
     return examples;
   }

@@ -10,8 +10,7 @@
 #include "caprl/models/model.h"
 #include "caprl/text/tokenizer.h"
 #include "caprl/text/word_tokenizer.h"
-#include "cli/commands.h"
-#include "cli/run_app.h"
+#include "support.h"
 
 namespace caprl {
 namespace {
@@ -19,28 +18,6 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
-
-struct Outcome {
-  int exit_code;
-  std::string out, err;
-  std::vector<json> lines() const {
-    std::vector<json> parsed;
-    std::istringstream in(out);
-    for (std::string line; std::getline(in, line);) parsed.push_back(json::parse(line));
-    return parsed;
-  }
-};
-
-Outcome caprl(std::vector<std::string> arguments) {
-  CLI::App app("a test", "test");
-  add_init_command(app);
-  add_score_command(app);
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  const int exit_code = run_app(app, std::move(arguments));
-  return {exit_code, testing::internal::GetCapturedStdout(),
-          testing::internal::GetCapturedStderr()};
-}
 
 /// Shared by all tests of the file: a tokenizer, a vision-language and a text model.
 class InitAndScore : public testing::Test {
@@ -263,8 +240,7 @@ TEST_F(InitAndScore, Faults) {
   EXPECT_EQ(refused(with({{"images", "a.png"}})), "1: images: expected a list of paths\n");
   EXPECT_THAT(refused(with({{"image", "no.png"}})), HasSubstr("no.png: no such file"));
   EXPECT_THAT(refused(with({{"image", "in.jsonl"}})), HasSubstr("in.jsonl"));
-  EXPECT_THAT(refused(with({{"image", image("plain.png")}})),
-              HasSubstr("1: the 1 images need "));
+  EXPECT_THAT(refused(with({{"image", image("plain.png")}})), HasSubstr("1: the 1 images need "));
   EXPECT_EQ(refused(with({{"image", image("plain.png")}}), {}, "qwen2_5_tiny"),
             "1: the line has an image, but the model is text-only\n");
   EXPECT_EQ(refused(ids, {"--greedy", "3"}),
@@ -281,7 +257,8 @@ TEST_F(InitAndScore, Faults) {
   EXPECT_EQ(refused({{"messages", conversation("<image>")}, {"response", "a"}}),
             "1: messages ask for more images than the 0 of 'image' or 'images'\n");
   EXPECT_EQ(
-      refused({{"messages", conversation("red")}, {"image", image("plain.png")}, {"response", "a"}}),
+      refused(
+          {{"messages", conversation("red")}, {"image", image("plain.png")}, {"response", "a"}}),
       "1: messages use 0 of the 1 images\n");
   EXPECT_EQ(refused({{"prompt", "red"}, {"image", image("plain.png")}, {"response", "a"}}),
             "1: expected one image placeholder for each of 1 images, got 0\n");

@@ -1,4 +1,4 @@
-// Against transformers: tests/data/models is made by tools/golden/models.py.
+// Against transformers: tests/golden/models is made by tools/golden/models.py.
 #include <torch/csrc/autograd/autograd.h>
 
 #include <thread>

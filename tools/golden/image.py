@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/data/image: image files of every supported kind, and what Pillow and transformers make of them.
+"""Makes tests/golden/image: image files of every supported kind, and what Pillow and transformers make of them.
 
 Needs Pillow, NumPy, torch, torchvision and transformers; no building or testing needs this script.
 usage: tools/golden/image.py [OUT]
@@ -18,7 +18,7 @@ from transformers.image_utils import load_image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor, smart_resize
 
-OUT = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[2] / "tests/data/image")
+OUT = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[2] / "tests/golden/image")
 XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="{}"/></x:xmpmeta>'
 
 

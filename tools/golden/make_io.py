@@ -1,4 +1,4 @@
-"""Writes tests/data/io: a tensor file by the reference implementation of safetensors.
+"""Writes tests/golden/io: a tensor file by the reference implementation of safetensors.
 
 Values follow from the element's index i alone, so that the test can make them again: (i * 7) % 120 - 3
 for signed types, (i * 7) % 120 for unsigned ones, "i is odd" for booleans.
@@ -27,7 +27,7 @@ def values(name: str, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tenso
 
 
 def main() -> None:
-    folder = pathlib.Path(__file__).resolve().parents[2] / "tests/data/io"
+    folder = pathlib.Path(__file__).resolve().parents[2] / "tests/golden/io"
     tensors = {
         f"{shape_name}.{name}": values(name, shape, dtype)
         for name, dtype in DTYPES.items()

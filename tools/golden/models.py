@@ -1,6 +1,6 @@
-"""Makes tests/data/models: tiny random models and what transformers (5.17) computes with them.
+"""Makes tests/golden/models: tiny random models and what transformers (5.17) computes with them.
 
-Run:  python tools/golden/models.py tests/data/models
+Run:  python tools/golden/models.py tests/golden/models
 
 qwen2_5_vl_hub/   flat config.json and tensor names of published checkpoints, one weight file
 qwen2_5_vl_v5/    the same model as transformers 5 holds it in memory: nested config, "model.language_model.…", shards

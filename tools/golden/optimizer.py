@@ -1,6 +1,6 @@
-"""Makes tests/data/train/adamw.json: what torch.optim.AdamW (2.11) does with given gradients.
+"""Makes tests/golden/train/adamw.json: what torch.optim.AdamW (2.11) does with given gradients.
 
-Run:  python tools/golden/optimizer.py tests/data/train/adamw.json
+Run:  python tools/golden/optimizer.py tests/golden/train/adamw.json
 
 Two parameters, a matrix with weight decay and a vector without, in one list of numbers (matrix first); every step clips the
 global norm. Numbers of float32 are written as the doubles they equal.

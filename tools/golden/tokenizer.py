@@ -2,7 +2,7 @@
 """Golden ids of tokenizers and chat templates for tests/text, made by Hugging Face tokenizers and transformers.
 
 usage: tools/golden/tokenizer.py OUT [TEST_DATA]
-OUT is tests/data/text. TEST_DATA holds tokenizers/{qwen2_5,qwen3}/tokenizer.json.xz; without it their golden files
+OUT is tests/golden/text. TEST_DATA holds tokenizers/{qwen2_5,qwen3}/tokenizer.json.xz; without it their golden files
 are left as they are.
 """
 import json

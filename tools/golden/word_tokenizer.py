@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Golden ids of the committed word tokenizer (tests/data/text/words), as transformers' AutoTokenizer loads it.
+"""Golden ids of the committed word tokenizer (tests/golden/text/words), as transformers' AutoTokenizer loads it.
 
-usage: tools/golden/word_tokenizer.py tests/data/text
+usage: tools/golden/word_tokenizer.py tests/golden/text
 """
 import json
 import random

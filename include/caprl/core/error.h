@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace caprl {
@@ -17,11 +18,22 @@ class Error : public std::runtime_error {
   virtual int exit_code() const { return 1; }
 };
 
-/// The user's input was wrong (exit code 2): a config, a data file, a model directory, a command line.
+/// The user's input was wrong (exit code 2): a config, a data file, a model directory, a command
+/// line.
 class InputError : public Error {
  public:
   using Error::Error;
   int exit_code() const override { return 2; }
 };
+
+/// What `work` gives; the message of its InputError is led by "WHERE: ".
+template <class Work>
+decltype(auto) at_place(std::string_view where, Work&& work) {
+  try {
+    return std::forward<Work>(work)();
+  } catch (const InputError& error) {
+    throw InputError("{}: {}", where, error.what());
+  }
+}
 
 }  // namespace caprl

@@ -2,6 +2,7 @@
 // rows.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,10 @@
 namespace caprl {
 
 enum class BadRows { kStop, kSkip };
+
+/// Calls `use`. What to do with its InputError: kStop: it goes on; kSkip: it is logged and the
+/// answer is false.
+bool use_row(BadRows bad_rows, const std::function<void()>& use);
 
 /// Section `data` of `caprl train` and `caprl sft`.
 struct DataConfig {
@@ -32,7 +37,7 @@ struct Dataset {
 };
 
 /// JSONL files, in order. kStop: the first bad row is an InputError "FILE:LINE: …"; kSkip: it is
-/// logged and counted.
+/// logged and counted. A file that cannot be read or has no lines is an InputError either way.
 Dataset<CaptionRow> load_caption_rows(const std::vector<std::string>& files, BadRows bad_rows,
                                       const Tokenizer& tokenizer);
 Dataset<SftRow> load_sft_rows(const std::vector<std::string>& files, BadRows bad_rows,

@@ -6,12 +6,21 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 
 namespace caprl {
 
 struct JsonLine {
   int64_t number;  // 1 is the file's first line
   nlohmann::json value;
+};
+
+/// A line that is not parsed yet.
+struct TextLine {
+  int64_t number;
+  std::string where;      // "FILE:LINE"
+  std::string_view text;  // valid until the next call of the reader
 };
 
 /// Reads line by line, plain or zstd-compressed (told by content). Blank lines are passed over. Not
@@ -25,10 +34,12 @@ class JsonlReader {
                        int64_t max_line_bytes = kDefaultMaxLineBytes);
   ~JsonlReader();
 
-  /// The next line, nothing at the end. InputError "FILE:LINE: …" for what parse_json refuses and
-  /// for lines above the limit; the following call goes on with the following line. InputError at
-  /// the end of a file without a single value.
+  /// The next line, nothing at the end. InputError "FILE:LINE: …" for what parse_json refuses; the
+  /// following call goes on with the following line. InputErrors of the file itself: it cannot be
+  /// read on, a line is above the limit, it ended without a single value.
   std::optional<JsonLine> next();
+  /// The same without the parsing: every InputError is one of the file itself.
+  std::optional<TextLine> next_text();
 
  private:
   struct Source;

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "caprl/models/attention.h"
@@ -26,6 +27,9 @@ struct ModelOptions {
   at::Device device = at::kCPU;
   TrainedParts train = TrainedParts::kNone;
 };
+
+/// "float32", "bfloat16" or "float64"; otherwise an InputError that starts with `where`.
+at::ScalarType parse_dtype(std::string_view name, std::string_view where);
 
 /// What callers need to know of an architecture without knowing the architecture.
 struct ModelTraits {

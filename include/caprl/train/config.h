@@ -112,8 +112,6 @@ struct SftConfig {
   void validate() const;
 };
 
-/// "float32", "bfloat16" or "float64"; InputError names `key` otherwise.
-at::ScalarType parse_dtype(const std::string& name, std::string_view key);
 /// "cpu", "cuda", "cuda:1" or "auto" (the first GPU if there is one).
 at::Device parse_device(const std::string& name);
 

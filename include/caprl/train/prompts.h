@@ -35,6 +35,8 @@ class PromptBuilder {
   std::string text(std::span<const int64_t> ids) const;
 
  private:
+  ImagePatches load_patches(const ImageSource& source) const;
+
   ModelTraits traits_;
   int64_t max_prompt_length_;
   std::shared_ptr<const Tokenizer> tokenizer_;

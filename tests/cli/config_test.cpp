@@ -1,0 +1,39 @@
+// The configs that the repository ships, and the page about them.
+#include <gtest/gtest.h>
+
+#include "caprl/core/files.h"
+#include "caprl/train/config.h"
+#include "support.h"
+
+namespace caprl {
+namespace {
+
+const std::filesystem::path kRepository = CAPRL_SOURCE_DIR;
+
+template <class Config>
+void expect_valid(const std::filesystem::path& file) {
+  SCOPED_TRACE(file);
+  Config config;
+  load_config(file, {}, config);
+  config.validate();
+}
+
+TEST(Configs, AllAreValid) {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(kRepository / "configs")) {
+    if (entry.path().stem().string().ends_with("_sft"))
+      expect_valid<SftConfig>(entry.path());
+    else
+      expect_valid<GrpoConfig>(entry.path());
+    ++count;
+  }
+  EXPECT_GE(count, 4);
+}
+
+TEST(Configs, ThePageAboutThemIsTheirs) {
+  EXPECT_EQ(caprl({"config", "docs"}).out, read_file(kRepository / "docs/CONFIG.md"))
+      << "run: build/cpu/bin/caprl config docs > docs/CONFIG.md";
+}
+
+}  // namespace
+}  // namespace caprl

@@ -1,0 +1,66 @@
+// A folder of data files and the tokenizer that rows are checked against.
+#pragma once
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "caprl/core/error.h"
+#include "caprl/text/tokenizer.h"
+#include "caprl/text/word_tokenizer.h"
+
+namespace caprl {
+
+class DataFiles : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "caprl_data_XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+    write_word_tokenizer(folder_, {.words = {"red", "circle"}, .images = true});
+    tokenizer_ = Tokenizer::load(folder_);
+    write("a.png", "not looked at before it is used");
+  }
+  static void TearDownTestSuite() { std::filesystem::remove_all(folder_); }
+
+  static std::string path(const std::string& name) { return (folder_ / name).string(); }
+  static void write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ / name, std::ios::binary) << text;
+  }
+
+  /// A row of the CapRL-QA schema.
+  static nlohmann::json caption_row() {
+    return nlohmann::json::parse(R"({
+      "id": "7", "data_source": "image_caption_rl", "image": {"path": "a.png"},
+      "prompt": [{"role": "user", "content": "<image> Describe."}],
+      "reward_model": {"ground_truth": [
+        {"question": "What colour?", "choices": ["A) red", "B) blue"], "answer": "B"},
+        {"question": "What shape?", "choices": ["circle", "square", "star"], "answer": "circle"}]}})");
+  }
+  static nlohmann::json sft_row() {
+    return nlohmann::json::parse(R"({
+      "id": 3, "response": "a circle",
+      "messages": [{"role": "system", "content": "Be brief."},
+                   {"role": "user", "content": [{"type": "image", "image": "a.png"},
+                                                {"type": "text", "text": "What is <image>?"}]}]})");
+  }
+
+  inline static std::filesystem::path folder_;
+  inline static std::shared_ptr<const Tokenizer> tokenizer_;
+};
+
+/// The message of the InputError that `action` must throw.
+template <class Action>
+std::string input_error(Action action) {
+  try {
+    action();
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "no InputError was thrown";
+}
+
+}  // namespace caprl
