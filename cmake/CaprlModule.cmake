@@ -15,6 +15,7 @@ function(caprl_test name)
   cmake_parse_arguments(arg "TORCH" "" "SOURCES;USES" ${ARGN})
   add_executable(test_${name} ${arg_SOURCES})
   target_link_libraries(test_${name} PRIVATE caprl_options ${arg_USES} GTest::gtest_main GTest::gmock)
+  target_include_directories(test_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_compile_definitions(test_${name} PRIVATE
     CAPRL_SOURCE_DIR="${CMAKE_SOURCE_DIR}" CAPRL_TEST_FILES="${CMAKE_SOURCE_DIR}/tests/golden"
     CAPRL_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")

@@ -10,7 +10,7 @@ namespace fs = std::filesystem;
 using Names = std::set<std::string>;
 
 TEST(Checkpoint, RoundTripAndLatest) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   const fs::path root = folder / "run/checkpoints";
   EXPECT_FALSE(has_checkpoints(root));
   EXPECT_EQ(find_checkpoint(root), std::nullopt);
@@ -24,7 +24,7 @@ TEST(Checkpoint, RoundTripAndLatest) {
 }
 
 TEST(Checkpoint, ManifestListsEveryFile) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   save_sample(folder.path(), 3);
   const auto manifest = nlohmann::json::parse(slurp(folder / "step_000003/manifest.json"));
   EXPECT_EQ(manifest["step"], 3);
@@ -36,7 +36,7 @@ TEST(Checkpoint, ManifestListsEveryFile) {
 }
 
 TEST(Checkpoint, KeepsTheNewestAndOrdersByNumber) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   for (const int64_t step : {0, 5, 999'999, 1'000'000, 1'000'001})
     save_sample(folder.path(), step, 3);
   EXPECT_EQ(names_in(folder.path()),
@@ -47,7 +47,7 @@ TEST(Checkpoint, KeepsTheNewestAndOrdersByNumber) {
 }
 
 TEST(Checkpoint, RetentionCountsCompleteOnesAndLeavesStrangersAlone) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   for (const int64_t step : {1, 2, 3}) save_sample(folder.path(), step, 9);
   fs::remove(folder / "step_000003/state");
   fs::create_directory(folder / "step_x");
@@ -58,7 +58,7 @@ TEST(Checkpoint, RetentionCountsCompleteOnesAndLeavesStrangersAlone) {
 }
 
 TEST(Checkpoint, FindPassesOverIncompleteOnes) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   for (const int64_t step : {1, 2, 3, 4}) save_sample(folder.path(), step, 9);
   fs::remove(folder / "step_000004/manifest.json");
   fs::resize_file(folder / "step_000003/model/weights", 2999);
@@ -70,7 +70,7 @@ TEST(Checkpoint, FindPassesOverIncompleteOnes) {
 }
 
 TEST(Checkpoint, LatestDecidesNothing) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   for (const int64_t step : {1, 2}) save_sample(folder.path(), step);
   fs::remove(folder / "latest");
   EXPECT_EQ(find_checkpoint(folder.path()), folder / "step_000002");
@@ -84,7 +84,7 @@ TEST(Checkpoint, LatestDecidesNothing) {
 }
 
 TEST(Checkpoint, RemovesLeftoversOfCrashes) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   save_sample(folder.path(), 1);
   fs::create_directories(folder / ".tmp-step_000002/model");
   fs::create_directories(folder / ".trash-step_000000/model");
@@ -96,7 +96,7 @@ TEST(Checkpoint, RemovesLeftoversOfCrashes) {
 }
 
 TEST(Checkpoint, NeverReplacesACompleteOne) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   save_sample(folder.path(), 1);
   expect_error<Error>([&] { save_sample(folder.path(), 1); },
                       {folder / "step_000001", "this checkpoint exists already"});
@@ -108,7 +108,7 @@ TEST(Checkpoint, NeverReplacesACompleteOne) {
 }
 
 TEST(Checkpoint, ExceptionWhileWritingLeavesNothing) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   save_sample(folder.path(), 1);
   const auto fail = [](const fs::path& to) {
     write_sample(to, 2);
@@ -120,7 +120,7 @@ TEST(Checkpoint, ExceptionWhileWritingLeavesNothing) {
 }
 
 TEST(Checkpoint, RefusesBadRequests) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   expect_error<InputError>([&] { save_sample(folder.path(), 1, 0); },
                            {"keep_last: expected at least 1, got 0"});
   expect_error<Error>([&] { save_sample(folder.path(), -1); }, {"expected at least 0, got -1"});
@@ -133,7 +133,7 @@ TEST(Checkpoint, RefusesBadRequests) {
 }
 
 TEST(Checkpoint, EveryChangedByteIsNoticed) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   save_sample(folder.path(), 1);
   const fs::path checkpoint = folder / "step_000001";
   for (const char* name : {"model/weights", "state", "manifest.json"}) {
@@ -159,7 +159,7 @@ TEST(Checkpoint, EveryChangedByteIsNoticed) {
 }
 
 TEST(Checkpoint, DamageIsDescribed) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   save_sample(folder.path(), 1);
   const fs::path checkpoint = folder / "step_000001";
   const std::string hash = hash_file(checkpoint / "state");

@@ -56,7 +56,7 @@ TEST_P(Crash, LosesNothingButTheStepsSince) {
   for (bool died = true; died; ++call) {
     ASSERT_LT(call, kMaxCalls);
     SCOPED_TRACE(call);
-    const TemporaryFolder folder;
+    const MemoryFolder folder;
     prepare(folder.path());
     died = dies_in([&] { save_sample(folder.path(), 3); }, GetParam(), call);
     const int64_t step = expect_old_or_new(folder.path());
@@ -84,7 +84,7 @@ TEST(FirstCrash, LeavesAWholeCheckpointOrNone) {
   for (int call = 0; died; ++call) {
     ASSERT_LT(call, kMaxCalls);
     SCOPED_TRACE(call);
-    const TemporaryFolder folder;
+    const MemoryFolder folder;
     const fs::path root = folder / "checkpoints";
     died = dies_in([&] { save_sample(root, 1); }, Fault::kLoseUnsynced, call);
     const auto checkpoint = find_checkpoint(root);
@@ -100,7 +100,7 @@ TEST(FullDisk, EveryFailedCallIsReportedAndLeavesTheOldOrTheNew) {
   int num_calls = kMaxCalls, num_errors = 0;
   for (int call = 0; call < num_calls; ++call) {
     SCOPED_TRACE(call);
-    const TemporaryFolder folder;
+    const MemoryFolder folder;
     prepare(folder.path());
     try {
       num_calls = static_cast<int>(
@@ -122,7 +122,7 @@ TEST(FullDisk, EveryFailedCallIsReportedAndLeavesTheOldOrTheNew) {
 }
 
 TEST(FullDisk, KernelRefusesTheBytes) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   prepare(folder.path());
   const auto previous_handler = std::signal(SIGXFSZ, SIG_IGN);
   rlimit previous{};
@@ -168,7 +168,7 @@ class Unsynced {
 };
 
 TEST(Order, SyncsBeforeTheRenameAndDeletesAfterIt) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   const std::string root = fs::canonical(folder.path()).string();
   prepare(root);
   const std::vector<Call> calls = observe([&] { save_sample(root, 3); });

@@ -15,7 +15,7 @@ using namespace test;
 using nlohmann::json;
 
 TEST(State, NumbersReadBackExactly) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   using Limits = std::numeric_limits<double>;
   std::vector<double> numbers = {0.0,
                                  -0.0,
@@ -46,7 +46,7 @@ TEST(State, NumbersReadBackExactly) {
 }
 
 TEST(State, RefusesWhatJsonCannotSay) {
-  const TemporaryFolder folder;
+  const MemoryFolder folder;
   for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL})
     expect_error<Error>(
         [&] {

@@ -15,26 +15,21 @@
 #include "caprl/checkpoint/checkpoint.h"
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
+#include "support/errors.h"
+#include "support/temp_folder.h"
 
 namespace caprl::test {
 
-class TemporaryFolder {
+/// These tests sync thousands of files: in memory, where there is such a folder.
+class MemoryFolder : public TempFolder {
  public:
-  TemporaryFolder() {
-    // These tests sync thousands of files: in memory, where there is such a folder.
-    const std::filesystem::path memory = "/dev/shm";
-    const bool in_memory = ::access(memory.c_str(), W_OK) == 0;
-    const std::filesystem::path parent =
-        in_memory ? memory : std::filesystem::temp_directory_path();
-    std::string name = (parent / "caprl_test_XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
+  MemoryFolder() : TempFolder(parent()) {}
 
  private:
-  std::filesystem::path path_;
+  static std::filesystem::path parent() {
+    const std::filesystem::path memory = "/dev/shm";
+    return ::access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path();
+  }
 };
 
 /// Names in a folder, hidden ones included.
@@ -77,18 +72,6 @@ inline void expect_sample(const std::filesystem::path& folder, int64_t step) {
   EXPECT_EQ(names_in(folder),
             (std::set<std::string>{"manifest.json", "model", "nothing", "state"}));
   EXPECT_EQ(names_in(folder / "model"), (std::set<std::string>{"empty", "weights"}));
-}
-
-/// `call` must throw exactly an `E` whose message holds all `words`.
-template <class E, class Call>
-void expect_error(Call call, std::initializer_list<std::string> words) {
-  try {
-    call();
-    ADD_FAILURE() << "no error; expected one with: " << testing::PrintToString(words);
-  } catch (const Error& error) {
-    EXPECT_EQ(typeid(error), typeid(E)) << error.what();
-    for (const std::string& word : words) EXPECT_THAT(error.what(), testing::HasSubstr(word));
-  }
 }
 
 }  // namespace caprl::test

@@ -2,7 +2,6 @@
 // modules' own tests go through every case; here is one of each kind, through the commands.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <functional>
@@ -12,6 +11,7 @@
 #include "datasets.h"
 #include "model_dirs.h"
 #include "support.h"
+#include "support/temp_folder.h"
 
 namespace caprl {
 namespace {
@@ -23,8 +23,8 @@ namespace fs = std::filesystem;
 class BadInput : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    std::string pattern = (fs::temp_directory_path() / "caprl_bad_XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
+    owner_ = std::make_unique<TempFolder>();
+    folder_ = owner_->path();
     demo::write_datasets(folder_ / "world", {2, 2, 1, 4, 2}, 1);
     demo::write_captioner(folder_ / "captioner", 1);
     demo::write_answerer(folder_ / "answerer", 2);
@@ -52,7 +52,7 @@ train:
 )",
                                    folder_.string()));
   }
-  static void TearDownTestSuite() { fs::remove_all(folder_); }
+  static void TearDownTestSuite() { owner_.reset(); }
   void TearDown() override { fs::remove_all(folder_ / "run"); }
 
   static std::string path(const std::string& name) { return (folder_ / name).string(); }
@@ -111,6 +111,7 @@ train:
     return sentence.substr(std::min(where.size(), sentence.size()));
   }
 
+  inline static std::unique_ptr<TempFolder> owner_;
   inline static fs::path folder_;
 };
 

@@ -1,7 +1,6 @@
 // `caprl init` and `caprl score`: a model directory is made, then run.
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <sstream>
@@ -11,6 +10,7 @@
 #include "caprl/text/tokenizer.h"
 #include "caprl/text/word_tokenizer.h"
 #include "support.h"
+#include "support/temp_folder.h"
 
 namespace caprl {
 namespace {
@@ -23,8 +23,8 @@ namespace fs = std::filesystem;
 class InitAndScore : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    std::string pattern = (fs::temp_directory_path() / "caprl_XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
+    owner_ = std::make_unique<TempFolder>();
+    folder_ = owner_->path();
     fs::create_directories(folder_ / "tokenizer");
     write_word_tokenizer(folder_ / "tokenizer",
                          {.words = {"red", "blue", "circle", "square", "what"},
@@ -36,7 +36,7 @@ class InitAndScore : public testing::Test {
                     .exit_code,
                 0);
   }
-  static void TearDownTestSuite() { fs::remove_all(folder_); }
+  static void TearDownTestSuite() { owner_.reset(); }
 
   static std::string path(const std::string& name) { return (folder_ / name).string(); }
   static std::string image(const std::string& name) {
@@ -64,9 +64,9 @@ class InitAndScore : public testing::Test {
     return outcome.err.substr(std::min(start.size(), outcome.err.size()));
   }
 
-  static fs::path folder_;
+  inline static std::unique_ptr<TempFolder> owner_;
+  inline static fs::path folder_;
 };
-fs::path InitAndScore::folder_;
 
 TEST_F(InitAndScore, InitWritesAWholeModelDirectory) {
   for (const char* file : {"config.json", "generation_config.json", "preprocessor_config.json",

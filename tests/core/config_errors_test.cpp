@@ -3,7 +3,8 @@
 #include "caprl/core/config.h"
 #include "caprl/core/error.h"
 #include "config_sample.h"
-#include "temp_folder.h"
+#include "support/errors.h"
+#include "support/temp_folder.h"
 
 namespace caprl {
 namespace {
@@ -14,7 +15,7 @@ std::string error_of(std::string_view yaml, const std::vector<std::string>& over
   const std::string file = folder.write("x.yaml", yaml);
   SampleConfig config;
   std::string text = message_of<InputError>([&] { load_config(file, overrides, config); });
-  for (size_t at; (at = text.find(file)) != std::string::npos;) text.replace(at, file.size(), "F");
+  for (size_t at; (at = text.find(file)) != std::string::npos;) text = text.substr(0, at).append("F").append(text, at + file.size());
   return text;
 }
 

@@ -7,7 +7,8 @@
 #include <csignal>
 
 #include "caprl/core/error.h"
-#include "temp_folder.h"
+#include "support/errors.h"
+#include "support/temp_folder.h"
 
 namespace caprl {
 namespace {

@@ -7,7 +7,8 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
-#include "temp_folder.h"
+#include "support/errors.h"
+#include "support/temp_folder.h"
 
 namespace caprl {
 namespace {

@@ -5,7 +5,8 @@
 #include <memory>
 
 #include "caprl/core/files.h"
-#include "temp_folder.h"
+#include "support/errors.h"
+#include "support/temp_folder.h"
 
 namespace caprl {
 namespace {

@@ -1,7 +1,6 @@
 // A folder of data files and the tokenizer that rows are checked against.
 #pragma once
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -9,22 +8,23 @@
 #include <string>
 #include <vector>
 
-#include "caprl/core/error.h"
 #include "caprl/text/tokenizer.h"
 #include "caprl/text/word_tokenizer.h"
+#include "support/errors.h"
+#include "support/temp_folder.h"
 
 namespace caprl {
 
 class DataFiles : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "caprl_data_XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-    write_word_tokenizer(folder_, {.words = {"red", "circle"}, .images = true});
+    owner_ = std::make_unique<TempFolder>();
+    folder_ = owner_->path();
+    write_word_tokenizer(folder_, {.words = {"red", "circle"}, .images = true, .default_system = {}});
     tokenizer_ = Tokenizer::load(folder_);
     write("a.png", "not looked at before it is used");
   }
-  static void TearDownTestSuite() { std::filesystem::remove_all(folder_); }
+  static void TearDownTestSuite() { owner_.reset(); }
 
   static std::string path(const std::string& name) { return (folder_ / name).string(); }
   static void write(const std::string& name, const std::string& text) {
@@ -48,19 +48,9 @@ class DataFiles : public testing::Test {
                                                 {"type": "text", "text": "What is <image>?"}]}]})");
   }
 
+  inline static std::unique_ptr<TempFolder> owner_;
   inline static std::filesystem::path folder_;
   inline static std::shared_ptr<const Tokenizer> tokenizer_;
 };
-
-/// The message of the InputError that `action` must throw.
-template <class Action>
-std::string input_error(Action action) {
-  try {
-    action();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no InputError was thrown";
-}
 
 }  // namespace caprl

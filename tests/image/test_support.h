@@ -10,6 +10,7 @@
 #include "caprl/core/files.h"
 #include "caprl/image/image.h"
 #include "caprl/io/json.h"
+#include "support/errors.h"
 
 namespace caprl {
 
@@ -41,21 +42,6 @@ inline uint64_t wide_hash(const std::vector<uint8_t>& bytes) {
 
 inline std::span<const std::byte> as_bytes(const std::string& text) {
   return std::as_bytes(std::span(text));
-}
-
-/// The message of the InputError that `action` throws; anything else fails the test.
-template <class Action>
-std::string input_error(Action action) {
-  try {
-    action();
-  } catch (const InputError& error) {
-    return error.what();
-  } catch (const std::exception& error) {
-    ADD_FAILURE() << "expected an InputError, got: " << error.what();
-    return "";
-  }
-  ADD_FAILURE() << "expected an InputError, nothing was thrown";
-  return "";
 }
 
 }  // namespace caprl

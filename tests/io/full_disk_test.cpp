@@ -28,7 +28,7 @@ class FullDisk : public testing::Test {
     ::setrlimit(RLIMIT_FSIZE, &previous_);
     std::signal(SIGXFSZ, previous_handler_);
   }
-  TemporaryFolder folder_;
+  TempFolder folder_;
   rlimit previous_{};
   void (*previous_handler_)(int) = nullptr;
 };

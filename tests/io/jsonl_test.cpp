@@ -74,14 +74,14 @@ TEST(Json, ErrorsStayShort) {
 }
 
 TEST(Jsonl, NumbersLinesAndPassesOverBlankOnes) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   write_text(folder / "a", "\n{\"a\": 1}\r\n \t\n\n[2]\n3");
   EXPECT_THAT(read_all(folder / "a"),
               ElementsAre(Numbered(2, {{"a", 1}}), Numbered(5, json::array({2})), Numbered(6, 3)));
 }
 
 TEST(Jsonl, GoesOnAfterABadLine) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const std::filesystem::path path = folder / "a";
   write_text(path, "1\n{\"a\": 1, \"a\": 2}\n{oops\n\"\xff\"\n5\n");
   JsonlReader reader(path);
@@ -99,7 +99,7 @@ TEST(Jsonl, GoesOnAfterABadLine) {
 }
 
 TEST(Jsonl, RefusesFilesWithoutValues) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   for (const char* content : {"", "\n", " \n\t\r\n"}) {
     write_text(folder / "a", content);
     expect_error<InputError>([&] { read_all(folder / "a"); },
@@ -111,7 +111,7 @@ TEST(Jsonl, RefusesFilesWithoutValues) {
 }
 
 TEST(Jsonl, LimitsLinesAndGoesOn) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const auto path = folder / "a";
   // Longer than one read of the file, exactly the limit, one byte more, and at the end of the file.
   write_text(path, "[" + std::string(3'000'000, ' ') + "]\n[" + std::string(98, ' ') + "]\n[" +
@@ -127,7 +127,7 @@ TEST(Jsonl, LimitsLinesAndGoesOn) {
 }
 
 TEST(Jsonl, ReadsLinesAcrossPieces) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   std::string content;
   for (int i = 0; i < 50'000; ++i)
     content += json({{"i", i}, {"text", std::string(i % 97, 'x')}}).dump() + "\n";
@@ -142,7 +142,7 @@ TEST(Jsonl, ReadsLinesAcrossPieces) {
 }
 
 TEST(JsonlAppender, AppendsToWhatIsThere) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const auto path = folder / "a";
   {
     JsonlAppender log(path);
@@ -158,7 +158,7 @@ TEST(JsonlAppender, AppendsToWhatIsThere) {
 }
 
 TEST(JsonlAppender, CutsOffATornLine) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   for (const std::string& whole :
        {std::string(), std::string("1\n"), std::string(4094, ' ') + "1\n"}) {
     for (const size_t torn : {size_t{0}, size_t{1}, size_t{4096}, size_t{10'000}}) {
@@ -172,14 +172,14 @@ TEST(JsonlAppender, CutsOffATornLine) {
 }
 
 TEST(JsonlAppender, RefusesTextThatIsNoUtf8) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   JsonlAppender log(folder / "a");
   expect_error<Error>([&] { log.append("\xff"); }, {folder / "a", "invalid UTF-8"});
   EXPECT_EQ(log.size(), 0);
 }
 
 TEST(JsonlZst, RoundTrip) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   std::vector<json> lines;
   for (int i = 0; i < 3000; ++i)
     lines.push_back({{"i", i}, {"logprob", -0.1 * i}, {"text", std::string(i, 'a' + i % 26)}});
@@ -201,7 +201,7 @@ TEST(JsonlZst, RoundTrip) {
 }
 
 TEST(JsonlZst, DamageIsNoticed) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const std::vector<json> lines(100, json{{"a", "some text"}});
   write_jsonl_zst(folder / "a", lines);
   const std::string whole = read_text(folder / "a");
@@ -216,7 +216,7 @@ TEST(JsonlZst, DamageIsNoticed) {
 }
 
 TEST(JsonlZst, FailureLeavesNothing) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const std::vector<json> lines = {1, "\xff"};
   expect_error<Error>([&] { write_jsonl_zst(folder / "a", lines); },
                       {folder / "a", "invalid UTF-8"});

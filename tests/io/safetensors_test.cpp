@@ -70,14 +70,14 @@ TEST(Safetensors, ReadsTheReferenceImplementationsFile) {
 }
 
 TEST(Safetensors, WritesTheReferenceImplementationsBytes) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   write_safetensors(folder / "a.safetensors", golden_tensors());
   EXPECT_EQ(read_text(folder / "a.safetensors"), read_text(kGolden));
   EXPECT_EQ(num_entries(folder.path()), 1u);
 }
 
 TEST(Safetensors, TensorsAliasTheMappingAndKeepItAlive) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const at::Tensor weight = at::arange(4096, at::kFloat);
   write_safetensors(folder / "a", {{"w", weight}});
   at::Tensor first, second;
@@ -92,7 +92,7 @@ TEST(Safetensors, TensorsAliasTheMappingAndKeepItAlive) {
 }
 
 TEST(Safetensors, CopiesDataThatAreNotAligned) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   // One byte of another tensor, and a header of 107 bytes, put the doubles on an odd address.
   std::string header = R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
                        R"("b":{"dtype":"F64","shape":[2],"data_offsets":[1,17]}})";
@@ -105,7 +105,7 @@ TEST(Safetensors, CopiesDataThatAreNotAligned) {
 }
 
 TEST(Safetensors, WritesViewsAndOmitsEmptyMetadata) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const at::Tensor base = at::arange(12, at::kInt).reshape({3, 4});
   write_safetensors(folder / "a", {{"t", base.t()}, {"row", base[1]}}, {});
   const SafetensorsFile file(folder / "a");
@@ -116,13 +116,13 @@ TEST(Safetensors, WritesViewsAndOmitsEmptyMetadata) {
 }
 
 TEST(Safetensors, WritesAnEmptySet) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   write_safetensors(folder / "a", {});
   EXPECT_TRUE(SafetensorsFile(folder / "a").entries().empty());
 }
 
 TEST(Safetensors, RefusesWhatItCannotWrite) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const at::Tensor one = at::ones({1});
   const auto refuses = [&](const NamedTensors& tensors, const std::string& words) {
     expect_error<Error>([&] { write_safetensors(folder / "a", tensors); }, {folder / "a", words});
@@ -225,7 +225,7 @@ const std::vector<BadFile> kBadFiles = {
 };
 
 TEST(Safetensors, RefusesBadFiles) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const fs::path path = folder / "bad.safetensors";
   for (const BadFile& bad : kBadFiles) {
     SCOPED_TRACE(bad.what);
@@ -239,7 +239,7 @@ TEST(Safetensors, RefusesBadFiles) {
 }
 
 TEST(Safetensors, RefusesEveryTruncationAndEveryExtension) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const std::string whole = read_text(kGolden);
   for (size_t size = 0; size < whole.size(); size += size < 64 ? 1 : 97) {
     write_text(folder / "a", whole.substr(0, size));
@@ -251,7 +251,7 @@ TEST(Safetensors, RefusesEveryTruncationAndEveryExtension) {
 
 /// Whatever byte of the header is changed, reading ends in a value or in an InputError.
 TEST(Safetensors, SurvivesDamagedHeaders) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const std::string whole = two(kFloats, R"({"dtype":"U8","shape":[0,3],"data_offsets":[8,8]})", 8);
   int refused = 0;
   for (size_t at = 0; at < whole.size() - 8; ++at) {

@@ -1,8 +1,7 @@
-// What the tests of this module share: a folder that goes away, raw tensor files, errors' words.
+// What the tests of this module share: raw tensor files.
 #pragma once
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -10,23 +9,10 @@
 #include <sstream>
 #include <string>
 
-#include "caprl/core/error.h"
+#include "support/errors.h"
+#include "support/temp_folder.h"
 
 namespace caprl::test {
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "caprl_test_XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline void write_text(const std::filesystem::path& path, const std::string& content) {
   std::ofstream file(path, std::ios::binary);
@@ -50,18 +36,6 @@ inline std::string raw_file(const std::string& header, size_t data_bytes) {
 
 inline size_t num_entries(const std::filesystem::path& folder) {
   return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder), {}));
-}
-
-/// `call` must throw exactly an `E` whose message holds all `words`.
-template <class E, class Call>
-void expect_error(Call call, std::initializer_list<std::string> words) {
-  try {
-    call();
-    ADD_FAILURE() << "no error; expected one with: " << testing::PrintToString(words);
-  } catch (const Error& error) {
-    EXPECT_EQ(typeid(error), typeid(E)) << error.what();
-    for (const std::string& word : words) EXPECT_THAT(error.what(), testing::HasSubstr(word));
-  }
 }
 
 }  // namespace caprl::test

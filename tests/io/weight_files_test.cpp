@@ -30,7 +30,7 @@ void expect_weights(const WeightFiles& files) {
 }
 
 TEST(WeightFiles, OneFile) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   write_sharded_safetensors(folder / "model", kWeights);
   EXPECT_EQ(num_entries(folder / "model"), 1u);
   const WeightFiles files = WeightFiles::open(folder / "model");
@@ -42,7 +42,7 @@ TEST(WeightFiles, OneFile) {
 }
 
 TEST(WeightFiles, ShardsAreFilledInOrder) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   write_sharded_safetensors(folder.path(), kWeights, 32);
   const json index = json::parse(read_text(folder / "model.safetensors.index.json"));
   EXPECT_EQ(index, json::parse(R"({"metadata": {"total_size": 80}, "weight_map": {
@@ -57,7 +57,7 @@ TEST(WeightFiles, ShardsAreFilledInOrder) {
 }
 
 TEST(WeightFiles, ExactlyTheLimitIsOneFile) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   write_sharded_safetensors(folder.path(), kWeights, 80);
   EXPECT_TRUE(fs::exists(folder / "model.safetensors"));
   EXPECT_EQ(num_entries(folder.path()), 1u);
@@ -66,7 +66,7 @@ TEST(WeightFiles, ExactlyTheLimitIsOneFile) {
 TEST(WeightFiles, NeverMixesWithOlderWeights) {
   for (const char* older :
        {"model.safetensors", "model.safetensors.index.json", "model-00001-of-00009.safetensors"}) {
-    const TemporaryFolder folder;
+    const TempFolder folder;
     write_text(folder / "config.json", "{}");
     write_text(folder / older, "old");
     expect_error<InputError>([&] { write_sharded_safetensors(folder.path(), kWeights, 32); },
@@ -76,7 +76,7 @@ TEST(WeightFiles, NeverMixesWithOlderWeights) {
 }
 
 TEST(WeightFiles, FailedExportLeavesNothing) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   NamedTensors twice = kWeights;
   twice.emplace_back("c", at::ones({20}));
   expect_error<Error>([&] { write_sharded_safetensors(folder.path(), twice, 32); },
@@ -97,7 +97,7 @@ class BadIndex : public testing::Test {
                              {folder_ / "model.safetensors.index.json"});
     expect_error<InputError>([&] { WeightFiles::open(folder_.path()); }, words);
   }
-  TemporaryFolder folder_;
+  TempFolder folder_;
 };
 
 TEST_F(BadIndex, IsRefused) {
@@ -138,7 +138,7 @@ TEST_F(BadIndex, DamagedShardIsNamed) {
 }
 
 TEST(WeightFiles, RefusesFoldersWithoutWeights) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   expect_error<InputError>(
       [&] { WeightFiles::open(folder.path()); },
       {folder.path(), "no weights: expected model.safetensors or model.safetensors.index.json"});

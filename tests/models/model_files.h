@@ -15,6 +15,8 @@
 #include "caprl/io/json.h"
 #include "caprl/io/safetensors.h"
 #include "caprl/models/model.h"
+#include "support/errors.h"
+#include "support/temp_folder.h"
 
 namespace caprl::test {
 
@@ -69,31 +71,6 @@ inline at::Tensor logits_of(const Model& model, const BranchedBatch& batch) {
 inline double max_difference(const at::Tensor& a, const at::Tensor& b) {
   EXPECT_EQ(a.sizes(), b.sizes());
   return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
-}
-
-/// An empty folder that is gone after the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "caprl_XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-/// The message of the InputError that `action` throws.
-template <class Action>
-std::string input_error(Action action) {
-  try {
-    action();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "(no InputError)";
 }
 
 }  // namespace caprl::test

@@ -41,7 +41,7 @@ struct EditableModel {
   }
   std::string file() const { return (folder.path() / "model.safetensors").string(); }
 
-  TemporaryFolder folder;
+  TempFolder folder;
   NamedTensors tensors;
 };
 
@@ -66,7 +66,7 @@ TEST(Load, EosIdsOfBothFiles) {
 }
 
 TEST(Load, MissingFiles) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   EXPECT_THAT(input_error([&] { Model::load(folder.path() / "no", {}); }),
               HasSubstr("config.json"));
   fs::copy_file(model_dir("qwen2") / "config.json", folder.path() / "config.json");
@@ -176,7 +176,7 @@ std::string read(const fs::path& path) {
 TEST(Save, RoundTripKeepsNamesDtypesAndFiles) {
   for (const char* name : {"qwen2_5_vl_hub", "qwen2_5_vl_v5", "qwen2"}) {
     SCOPED_TRACE(name);
-    const TemporaryFolder folder;
+    const TempFolder folder;
     const fs::path dir = folder.path() / "out";
     save_model(*Model::load(model_dir(name), {.dtype = at::kDouble}), model_dir(name), dir);
     const WeightFiles source = WeightFiles::open(model_dir(name)), copy = WeightFiles::open(dir);
@@ -206,7 +206,7 @@ TEST(Save, BfloatSourceAndStoredTiedHead) {
     at::Tensor embedding = model->parameters().get("model.embed_tokens.weight");
     embedding.add_(1.0);
   }
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const fs::path dir = folder.path() / "out";
   save_model(*model, source.folder.path(), dir);
   const WeightFiles copy = WeightFiles::open(dir);
@@ -219,7 +219,7 @@ TEST(Save, BfloatSourceAndStoredTiedHead) {
 }
 
 TEST(Save, AnotherModelsDirectory) {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const auto model = Model::load(model_dir("qwen2"), {});
   EXPECT_THROW(save_model(*model, model_dir("qwen2_5_vl_hub"), folder.path() / "out"), Error);
   EXPECT_FALSE(fs::exists(folder.path() / "out"));

@@ -61,9 +61,9 @@ TEST_F(AnswerPromptTest, TheBuiltInPromptPutsTheQuestionAfterTheMarkedCaption) {
 }
 
 TEST_F(AnswerPromptTest, RefusesPromptsWithoutPlaceholders) {
-  EXPECT_EQ(error_of<InputError>([&] { prompt("{question}"); }),
+  EXPECT_EQ(message_of<InputError>([&] { prompt("{question}"); }),
             "config: 'reward.answerer.prompt': expected the placeholder {caption}, got none");
-  EXPECT_EQ(error_of<InputError>([&] { prompt("{caption}"); }),
+  EXPECT_EQ(message_of<InputError>([&] { prompt("{caption}"); }),
             "config: 'reward.answerer.prompt': expected the placeholder {question}, got none");
 }
 

@@ -188,7 +188,7 @@ TEST_F(AnswererTest, LogitsThatAreNotFiniteAreAnError) {
     model_->parameters().get("model.norm.weight").fill_(std::nanf(""));
   }
   const auto broken = answerer(config.answerer);
-  EXPECT_EQ(error_of<Error>([&] { broken->answer(asked, kStep); }),
+  EXPECT_EQ(message_of<Error>([&] { broken->answer(asked, kStep); }),
             "[answerer] the letters' logits are not finite");
 }
 

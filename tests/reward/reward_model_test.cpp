@@ -158,10 +158,11 @@ TEST_P(RewardModelTest, FaultsAreErrors) {
   const auto fault = [&](auto change) {
     RewardConfig config = this->config();
     change(config);
-    return error_of<InputError>([&] { score(config); });
+    return message_of<InputError>([&] { score(config); });
   };
-  EXPECT_THAT(fault([](auto& c) { c.answerer.dtype = "int8"; }),
-              HasSubstr("'reward.answerer.dtype': expected float32 or bfloat16, got 'int8'"));
+  EXPECT_THAT(
+      fault([](auto& c) { c.answerer.dtype = "int8"; }),
+      HasSubstr("'reward.answerer.dtype': expected float32, bfloat16 or float64, got 'int8'"));
   EXPECT_THAT(fault([](auto& c) { c.answerer.model = "/nowhere"; }), HasSubstr("/nowhere"));
   EXPECT_THAT(fault([](auto& c) { c.answerer.prompt = "{caption}"; }), HasSubstr("{question}"));
   for (const char* label : {"J", "f", "EF", "1"})
@@ -172,7 +173,7 @@ TEST_P(RewardModelTest, FaultsAreErrors) {
   const std::vector<Question> none;
   const GroupToScore group{4, &none, {"red"}};
   const RewardModel model(config(), 1, at::kCPU);
-  EXPECT_EQ(error_of<Error>([&] {
+  EXPECT_EQ(message_of<Error>([&] {
               model.score({&group, 1}, 1);
             }),
             "[reward] prompt 4 has no questions");

@@ -12,31 +12,19 @@
 #include "caprl/models/model.h"
 #include "caprl/reward/reward.h"
 #include "caprl/text/word_tokenizer.h"
+#include "support/errors.h"
+#include "support/temp_folder.h"
 
 namespace caprl {
-
-/// The message of the Error (E) that `action` must throw.
-template <class E, class Action>
-std::string error_of(Action action) {
-  try {
-    action();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 class AnswererDir {
  public:
   explicit AnswererDir(const nlohmann::json& config_changes = nlohmann::json::object()) {
-    std::string name = (std::filesystem::temp_directory_path() / "caprl_reward_XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw Error("cannot make {}", name);
-    path_ = name;
     WordTokenizerSpec spec;
     spec.words = {"what", "color", "is", "the", "ball", "red", "blue", "green", "a",
                   "dog",  "A",     "B",  "C",   "D",    "E",   ")",    "?",     "answer"};
-    write_word_tokenizer(path_, spec);
-    const auto tokenizer = Tokenizer::load(path_);
+    write_word_tokenizer(path(), spec);
+    const auto tokenizer = Tokenizer::load(path());
     // Weights are large enough for answers that depend on captions and questions.
     nlohmann::json config = {{"architectures", {"Qwen2ForCausalLM"}},
                              {"model_type", "qwen2"},
@@ -53,23 +41,22 @@ class AnswererDir {
                              {"initializer_range", 0.3},
                              {"eos_token_id", *tokenizer->token_id("<|im_end|>")}};
     config.update(config_changes);
-    write_file_atomic(path_ / "config.json", config.dump());
+    write_file_atomic(path() / "config.json", config.dump());
     write_weights(*Model::random(config, 5, {}));
   }
   AnswererDir(const AnswererDir&) = delete;
-  ~AnswererDir() { std::filesystem::remove_all(path_); }
 
   void write_weights(const Model& model) const {
     NamedTensors tensors;
     for (const ParameterSpec& spec : model.parameters().specs())
       tensors.emplace_back(spec.name, model.parameters().get(spec.name).detach());
-    write_safetensors(path_ / "model.safetensors", tensors);
+    write_safetensors(path() / "model.safetensors", tensors);
   }
-  const std::filesystem::path& path() const { return path_; }
+  const std::filesystem::path& path() const { return folder_.path(); }
 
   RewardConfig config(AnswerMode mode) const {
     RewardConfig config;
-    config.answerer.model = path_.string();
+    config.answerer.model = path().string();
     config.answerer.mode = mode;
     config.answerer.prompt = "{caption} {question}";
     config.qa_num = 5;
@@ -80,7 +67,7 @@ class AnswererDir {
   }
 
  private:
-  std::filesystem::path path_;
+  TempFolder folder_;
 };
 
 inline const std::vector<Question>& some_questions() {

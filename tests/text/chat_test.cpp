@@ -37,7 +37,7 @@ class Chat : public testing::Test {
   }
   std::string text(const Ids& ids) { return tokenizer_->decode(ids, false); }
 
-  TempDir dir_;
+  TempFolder dir_;
   std::shared_ptr<const Tokenizer> tokenizer_ = Tokenizer::load(text_data("small"));
 };
 

@@ -49,7 +49,7 @@ TEST(TokenizerGolden, VariantsOfTheFile) {
     SCOPED_TRACE(variant["name"]);
     json description = small;
     description.merge_patch(variant["patch"]);
-    const TempDir dir;
+    const TempFolder dir;
     dir.write("tokenizer.json", description.dump());
     expect_ids(*Tokenizer::load(dir.path()), golden["strings"], variant["ids"], true);
   }
@@ -79,7 +79,7 @@ class RealTokenizerGolden : public testing::TestWithParam<const char*> {
   }
 
   std::filesystem::path source_;
-  TempDir dir_;
+  TempFolder dir_;
 };
 
 TEST_P(RealTokenizerGolden, SameAsHuggingFace) {

@@ -16,7 +16,7 @@ struct BadFile {
 class TokenizerErrors : public testing::TestWithParam<BadFile> {};
 
 TEST_P(TokenizerErrors, NameTheirPart) {
-  const TempDir dir;
+  const TempFolder dir;
   const json small = read_json(text_data("small/tokenizer.json"));
   dir.write("tokenizer.json", small.patch(json::parse(GetParam().patch)).dump());
   EXPECT_EQ(input_error([&] { Tokenizer::load(dir.path()); }),
@@ -113,7 +113,7 @@ INSTANTIATE_TEST_SUITE_P(Files, TokenizerErrors, testing::ValuesIn(kBadFiles),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST(TokenizerFiles, MissingAndMalformed) {
-  const TempDir dir;
+  const TempFolder dir;
   EXPECT_EQ(
       input_error([&] { Tokenizer::load(dir.path()); }),
       dir.path().string() + ": no tokenizer.json here; other tokenizer files are not supported");
@@ -126,7 +126,7 @@ TEST(TokenizerFiles, MissingAndMalformed) {
 }
 
 TEST(TokenizerFiles, SentencePieceIsRejected) {  // as Llama-2 has it
-  const TempDir dir;
+  const TempFolder dir;
   dir.write("tokenizer.json",
             R"({"normalizer":{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"▁"}]},
       "pre_tokenizer":null,"decoder":null,
@@ -148,7 +148,7 @@ class TokenizerConfig : public testing::Test {
     const std::string file = (dir_.path() / "tokenizer_config.json: ").string();
     return message.starts_with(file) ? message.substr(file.size()) : message;
   }
-  TempDir dir_;
+  TempFolder dir_;
 };
 
 TEST_F(TokenizerConfig, AddsTokens) {

@@ -28,7 +28,7 @@ WordTokenizerSpec committed_spec() {
 }
 
 TEST(WordTokenizer, EveryWordIsOneToken) {
-  const TempDir dir;
+  const TempFolder dir;
   const WordTokenizerSpec spec = committed_spec();
   write_word_tokenizer(dir.path(), spec);
   const auto tokenizer = Tokenizer::load(dir.path());
@@ -41,7 +41,7 @@ TEST(WordTokenizer, EveryWordIsOneToken) {
 }
 
 TEST(WordTokenizer, OtherTextSurvives) {
-  const TempDir dir;
+  const TempFolder dir;
   write_word_tokenizer(dir.path(), committed_spec());
   const auto tokenizer = Tokenizer::load(dir.path());
   for (const json& text : read_json(text_data("strings.json"))) {
@@ -86,7 +86,7 @@ TEST(WordTokenizer, SameIdsAsTransformers) {
 }
 
 TEST(WordTokenizer, TextModelTemplate) {
-  const TempDir dir;
+  const TempFolder dir;
   write_word_tokenizer(dir.path(), {{"yes"}, false, std::nullopt});
   const auto tokenizer = Tokenizer::load(dir.path());
   const auto format = ChatFormat::load(dir.path(), tokenizer);
@@ -96,7 +96,7 @@ TEST(WordTokenizer, TextModelTemplate) {
 }
 
 TEST(WordTokenizer, BadWordsAreErrors) {
-  const TempDir dir;
+  const TempFolder dir;
   const auto error = [&](std::string word) {
     return input_error([&] { write_word_tokenizer(dir.path() / "out", {{word}, false, {}}); });
   };

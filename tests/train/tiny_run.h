@@ -3,7 +3,6 @@
 #pragma once
 #include <fmt/format.h>
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <map>
 #include <nlohmann/json.hpp>
@@ -16,6 +15,7 @@
 #include "caprl/train/config.h"
 #include "datasets.h"
 #include "model_dirs.h"
+#include "support/temp_folder.h"
 #include "words.h"
 
 namespace caprl {
@@ -23,13 +23,13 @@ namespace caprl {
 class TinyRun : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "caprl_run_XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
+    owner_ = std::make_unique<TempFolder>();
+    folder_ = owner_->path();
     demo::write_datasets(folder_ / "world", {12, 4, 2, 16, 4}, 3);
     demo::write_captioner(folder_ / "captioner", 5);
     demo::write_answerer(folder_ / "answerer", 6);
   }
-  static void TearDownTestSuite() { std::filesystem::remove_all(folder_); }
+  static void TearDownTestSuite() { owner_.reset(); }
 
   static std::string path(const std::string& name) { return (folder_ / name).string(); }
 
@@ -119,6 +119,7 @@ class TinyRun : public testing::Test {
     EXPECT_EQ(metrics(one, true), metrics(other, true));
   }
 
+  inline static std::unique_ptr<TempFolder> owner_;
   inline static std::filesystem::path folder_;
 };
 

@@ -1,10 +1,10 @@
 // A folder of a test's own, gone afterwards.
 #pragma once
-#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -12,9 +12,11 @@ namespace caprl {
 
 class TempFolder {
  public:
-  TempFolder() {
-    std::string pattern = std::filesystem::temp_directory_path() / "caprl_test_XXXXXX";
-    path_ = ::mkdtemp(pattern.data());
+  explicit TempFolder(
+      const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
+    std::string pattern = (parent / "caprl_test_XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot make " + pattern);
+    path_ = pattern;
   }
   ~TempFolder() { std::filesystem::remove_all(path_); }
   TempFolder(const TempFolder&) = delete;
@@ -31,17 +33,5 @@ class TempFolder {
  private:
   std::filesystem::path path_;
 };
-
-/// What a callable's exception of type E says; a test failure if it throws none.
-template <class E, class F>
-std::string message_of(F&& call) {
-  try {
-    call();
-  } catch (const E& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "no exception";
-  return "";
-}
 
 }  // namespace caprl
