@@ -3,8 +3,12 @@
 #include <algorithm>
 
 #include "caprl/io/json.h"
+#include "internlm2.h"
+#include "llama.h"
+#include "mistral.h"
 #include "qwen2.h"
 #include "qwen2_5_vl.h"
+#include "qwen3.h"
 
 namespace caprl {
 namespace {
@@ -16,6 +20,10 @@ struct Family {
 
 constexpr Family kFamilies[] = {
     {"Qwen2ForCausalLM", describe_qwen2},
+    {"Qwen3ForCausalLM", describe_qwen3},
+    {"LlamaForCausalLM", describe_llama},
+    {"MistralForCausalLM", describe_mistral},
+    {"InternLM2ForCausalLM", describe_internlm2},
     {"Qwen2_5_VLForConditionalGeneration", describe_qwen2_5_vl},
 };
 
@@ -29,9 +37,18 @@ std::string known_architectures() {
 }  // namespace
 
 std::string Architecture::canonical_name(std::string_view name) const {
-  for (const auto& [stored, canonical] : renamed_prefixes)
-    if (name.starts_with(stored)) return canonical + std::string(name.substr(stored.size()));
-  return std::string(name);
+  std::string result(name);
+  for (const auto& [stored, canonical] : renamed_prefixes) {
+    if (!name.starts_with(stored)) continue;
+    result.replace(0, stored.size(), canonical);
+    break;
+  }
+  for (const auto& [stored, canonical] : renamed_parts) {
+    const size_t at = result.find(stored);
+    if (at == std::string::npos) continue;
+    return result.replace(at, stored.size(), canonical);
+  }
+  return result;
 }
 
 void Architecture::set_tied(bool value) {

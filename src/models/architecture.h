@@ -27,6 +27,8 @@ struct Architecture {
   /// Prefixes of names in weight files and what they are called in `specs`; the first that matches
   /// counts.
   std::vector<std::pair<std::string, std::string>> renamed_prefixes;
+  /// Then, of what is left: the first of these that occurs is replaced, once.
+  std::vector<std::pair<std::string, std::string>> renamed_parts;
   /// Name → does `parts` train it?
   bool (*trains)(TrainedParts parts, const std::string& name) = nullptr;
   std::function<std::unique_ptr<Model>(const ModelTraits&, Parameters)> build;

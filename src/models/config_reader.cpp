@@ -27,6 +27,11 @@ const nlohmann::json* ConfigReader::find(std::string_view key) const {
 
 bool ConfigReader::has(std::string_view key) const { return find(key) != nullptr; }
 
+bool ConfigReader::is_null(std::string_view key) const {
+  const auto it = object_->find(key);
+  return it != object_->end() && it->is_null();
+}
+
 void ConfigReader::fail_with(std::string_view key, const std::string& message) const {
   throw InputError("{}: {}{}{} {}", file_, path_, path_.empty() ? "" : ".", key, message);
 }
@@ -55,6 +60,11 @@ int64_t ConfigReader::id_or(std::string_view key, int64_t fallback) const {
   if (!value) return fallback;
   if (!is_integer(*value) || value->get<int64_t>() < 0) expected(key, "a token id");
   return value->get<int64_t>();
+}
+
+double ConfigReader::positive_number(std::string_view key) const {
+  if (!has(key)) expected(key, "a positive number");
+  return positive_number_or(key, 0.0);
 }
 
 double ConfigReader::number_or(std::string_view key, double fallback) const {

@@ -18,10 +18,12 @@ class ConfigReader {
   ConfigReader(const nlohmann::json& object, std::string file, std::string path = {});
 
   bool has(std::string_view key) const;
+  bool is_null(std::string_view key) const;  // written, as null
   /// 1 … max.
   int64_t positive(std::string_view key, int64_t max) const;
   int64_t positive_or(std::string_view key, int64_t fallback, int64_t max) const;
   int64_t id_or(std::string_view key, int64_t fallback) const;  // ≥ 0
+  double positive_number(std::string_view key) const;
   double positive_number_or(std::string_view key, double fallback) const;
   double number_or(std::string_view key, double fallback) const;
   bool boolean_or(std::string_view key, bool fallback) const;

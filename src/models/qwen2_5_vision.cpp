@@ -117,8 +117,8 @@ at::Tensor Qwen25VisionTower::merge(const at::Tensor& hidden_PH) const {
                     merger_bias2_);
 }
 
-at::Tensor Qwen25VisionTower::forward(const at::Tensor& pixel_values_PC,
-                                      std::span<const std::array<int64_t, 3>> grids) const {
+ImageFeatures Qwen25VisionTower::forward(const at::Tensor& pixel_values_PC,
+                                         std::span<const std::array<int64_t, 3>> grids) const {
   const ImageBatch images(grids, grids_, config_.merge_size, patch_weight_HC_.device());
   const int64_t merge_unit = config_.merge_size * config_.merge_size;
   if (pixel_values_PC.dim() != 2 || pixel_values_PC.size(0) != images.num_patches)
@@ -142,7 +142,7 @@ at::Tensor Qwen25VisionTower::forward(const at::Tensor& pixel_values_PC,
     hidden = hidden + feed_forward(block, ops::rms_norm(hidden, block.norm2, kNormEps));
   }
   const at::Tensor features = merge(hidden);
-  return images.inverse.defined() ? features.index_select(0, images.inverse) : features;
+  return {images.inverse.defined() ? features.index_select(0, images.inverse) : features, {}};
 }
 
 }  // namespace caprl

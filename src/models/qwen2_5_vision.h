@@ -11,6 +11,7 @@
 #include "caprl/ops/rotary.h"
 #include "config_reader.h"
 #include "vision_grid.h"
+#include "vision_tower.h"
 
 namespace caprl {
 
@@ -29,14 +30,14 @@ Qwen25VisionConfig read_qwen2_5_vision_config(const ConfigReader& vision);
 std::vector<ParameterSpec> qwen2_5_vision_specs(const Qwen25VisionConfig& config);
 
 /// Thread safe while nobody updates the weights.
-class Qwen25VisionTower {
+class Qwen25VisionTower : public VisionTower {
  public:
   Qwen25VisionTower(Qwen25VisionConfig config, const Parameters& parameters);
 
   /// pixel_values [P, C], (t, h, w) of each image → [M, out], in the order of the images' merged
   /// blocks, row by row.
-  at::Tensor forward(const at::Tensor& pixel_values_PC,
-                     std::span<const std::array<int64_t, 3>> grids) const;
+  ImageFeatures forward(const at::Tensor& pixel_values_PC,
+                        std::span<const std::array<int64_t, 3>> grids) const override;
 
  private:
   struct Block {

@@ -1,7 +1,7 @@
 #include <algorithm>
 
+#include "decoder_config.h"
 #include "qwen2_5_vision.h"
-#include "qwen2_config.h"
 
 namespace caprl {
 namespace {
@@ -47,7 +47,7 @@ Qwen25VisionConfig read_qwen2_5_vision_config(const ConfigReader& vision) {
   config.rope_theta = 10'000.0;
   if (const auto rope = vision.section("rope_parameters"))
     config.rope_theta = rope->positive_number_or("rope_theta", config.rope_theta);
-  require_silu(vision);
+  require_activation(vision, "silu");
   check(vision, config);
   return config;
 }

@@ -1,126 +1,23 @@
 #include "qwen2_5_vl.h"
 
-#include <ATen/ATen.h>
-
-#include <algorithm>
+#include "qwen2_5_vision.h"
 
 namespace caprl {
-namespace {
-
-bool trains(TrainedParts parts, const std::string& name) {
-  switch (parts) {
-    case TrainedParts::kNone:
-      return false;
-    case TrainedParts::kAll:
-      return true;
-    case TrainedParts::kLanguage:
-      return !name.starts_with("visual.");
-    case TrainedParts::kLanguageAndMerger:
-      return !name.starts_with("visual.") || name.starts_with("visual.merger.");
-  }
-  return false;
-}
-
-void read_vision_tokens(const ConfigReader& config, ModelTraits& traits) {
-  const int64_t image = config.id_or("image_token_id", 151655);
-  if (image >= traits.vocab_size)
-    config.fail("image_token_id", "{} is outside the vocabulary of {}", image, traits.vocab_size);
-  traits.image_token_id = image;
-  for (const int64_t id :
-       {config.id_or("vision_start_token_id", 151652), config.id_or("vision_end_token_id", 151653),
-        config.id_or("vision_token_id", 151654), image, config.id_or("video_token_id", 151656)})
-    if (id < traits.vocab_size) traits.vision_token_ids.push_back(id);
-}
-
-/// True wherever it is said to be: releases of transformers have written the key in one place, the
-/// other, or both.
-std::optional<bool> read_tied(const ConfigReader& config, const ConfigReader& text) {
-  constexpr const char* kKey = "tie_word_embeddings";
-  if (!config.has(kKey) && !text.has(kKey)) return std::nullopt;
-  return config.boolean_or(kKey, false) || text.boolean_or(kKey, false);
-}
-
-}  // namespace
 
 Architecture describe_qwen2_5_vl(const ConfigReader& config) {
-  // Published configs hold the decoder's keys at the root, newer ones in text_config.
-  const ConfigReader text_reader = config.section("text_config").value_or(config);
-  const Qwen2Config text = read_qwen2_config(
+  const ConfigReader text_reader = text_section(config);
+  DecoderConfig text = read_decoder_config(
       text_reader,
-      {.rms_norm_eps = 1e-5, .rope_theta = 1'000'000.0, .mrope_section = {16, 24, 24}});
-  const auto vision_reader = config.section("vision_config");
-  if (!vision_reader) config.fail("vision_config", "is missing");
-  const Qwen25VisionConfig vision = read_qwen2_5_vision_config(*vision_reader);
-  if (vision.out_size != text.hidden_size)
-    vision_reader->fail("out_hidden_size", "{} contradicts the text model's hidden_size {}",
-                        vision.out_size, text.hidden_size);
-
-  Architecture architecture = describe_qwen2_decoder(text);
-  read_vision_tokens(config, architecture.traits);
-  architecture.traits.merge_size = vision.merge_size;
-  architecture.specs = qwen2_5_vision_specs(vision);
-  const auto decoder = qwen2_decoder_specs(text);
-  architecture.specs.insert(architecture.specs.end(), decoder.begin(), decoder.end());
-  architecture.tied = read_tied(config, text_reader);
-  architecture.renamed_prefixes = {{"model.visual.", "visual."},
-                                   {"model.language_model.", "model."}};
-  architecture.trains = trains;
-  architecture.build = [text, vision](const ModelTraits& traits, Parameters parameters) {
-    return std::make_unique<Qwen25VlModel>(traits, text, vision, std::move(parameters));
-  };
-  return architecture;
-}
-
-Qwen25VlModel::Qwen25VlModel(ModelTraits traits, const Qwen2Config& text,
-                             const Qwen25VisionConfig& vision, Parameters parameters)
-    : Qwen2Model(std::move(traits), text, std::move(parameters)), tower_(vision, parameters_) {}
-
-at::Tensor Qwen25VlModel::embed(const BranchedBatch& batch) const {
-  const at::Tensor embeddings = decoder_.embed(batch.ids);
-  const at::Tensor places = (batch.ids == *traits_.image_token_id).nonzero().squeeze(1);
-  if (batch.grids.empty()) {
-    if (places.numel() > 0) throw Error("[embed] {} image tokens, but no image", places.numel());
-    return embeddings;
-  }
-  const at::Tensor features = tower_.forward(batch.pixel_values, batch.grids);
-  if (places.numel() != features.size(0))
-    throw Error("[embed] {} image tokens do not match {} image features", places.numel(),
-                features.size(0));
-  return embeddings.index_copy(0, places, features);
-}
-
-// The published rope index: an image starts at the next position and advances it by its longer
-// side.
-Model::Positions Qwen25VlModel::positions(const Prompt& prompt) const {
-  Positions result;
-  auto image = prompt.images.begin();
-  const auto& ids = prompt.ids;
-  for (size_t i = 0; i < ids.size();) {
-    if (ids[i] != *traits_.image_token_id) {
-      result.tokens.push_back({result.next, result.next, result.next});
-      ++result.next;
-      ++i;
-      continue;
-    }
-    if (image == prompt.images.end())
-      throw InputError("the prompt has more image tokens than its {} images need",
-                       prompt.images.size());
-    const int64_t rows = (*image)->grid_h / traits_.merge_size;
-    const int64_t columns = (*image)->grid_w / traits_.merge_size;
-    for (int64_t place = 0; place < rows * columns; ++place, ++i) {
-      if (i >= ids.size() || ids[i] != *traits_.image_token_id)
-        throw InputError("image {} of the prompt needs {} image tokens, got {}",
-                         image - prompt.images.begin() + 1, rows * columns, place);
-      result.tokens.push_back(
-          {result.next, result.next + place / columns, result.next + place % columns});
-    }
-    result.next += std::max(rows, columns);
-    ++image;
-  }
-  if (image != prompt.images.end())
-    throw InputError("the prompt has image tokens for {} of its {} images",
-                     image - prompt.images.begin(), prompt.images.size());
-  return result;
+      {.rms_norm_eps = 1e-5, .rope = {.theta = 1'000'000.0, .mrope_section = {16, 24, 24}}});
+  text.qkv_bias = true;
+  const Qwen25VisionConfig vision = read_qwen2_5_vision_config(vision_section(config));
+  return describe_vl_model(config, text_reader, text,
+                           {.specs = qwen2_5_vision_specs(vision),
+                            .out_size = vision.out_size,
+                            .merge_size = vision.merge_size,
+                            .build = [vision](const Parameters& parameters) {
+                              return std::make_unique<Qwen25VisionTower>(vision, parameters);
+                            }});
 }
 
 }  // namespace caprl

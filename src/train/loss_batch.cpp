@@ -74,8 +74,8 @@ LossBatch make_loss_batch(std::span<const ScoredSequence> sequences, const Model
 }
 
 at::Tensor hidden_rows(const Model& model, const LossBatch& batch) {
-  const at::Tensor embeddings = model.embed(batch.packed);
-  BranchedAttention attention(batch.packed.layout, embeddings.device());
+  const Embeddings embeddings = model.embed(batch.packed);
+  BranchedAttention attention(batch.packed.layout, embeddings.tokens.device());
   const at::Tensor hidden = model.decode(embeddings, batch.packed.positions, attention);
   return hidden.index_select(0, batch.rows);
 }

@@ -62,7 +62,7 @@ TEST_P(Golden, PositionsAndImageFeatures) {
   EXPECT_TRUE(at::equal(packed.positions, expected("positions")));
   EXPECT_EQ(model->positions(prompt).next, expected("next_position").item<int64_t>());
   const at::Tensor places = (packed.ids == *model->traits().image_token_id).nonzero().squeeze(1);
-  EXPECT_LT(max_difference(model->embed(packed).index_select(0, places), expected("features")),
+  EXPECT_LT(max_difference(model->embed(packed).tokens.index_select(0, places), expected("features")),
             1e-9);
 }
 
@@ -135,7 +135,7 @@ TEST(GoldenFeatures, FromSeveralThreadsAndAfterManyImageSizes) {
   const auto model = Model::load(model_dir("qwen2_5_vl_hub"), {.dtype = at::kDouble});
   const BranchedBatch batch =
       pack(std::vector<BranchedSequence>{{golden_prompt("several_images"), {}}}, *model);
-  const at::Tensor want = model->embed(batch);
+  const at::Tensor want = model->embed(batch).tokens;
   const auto embed_many_sizes = [&](int64_t columns) {
     for (int64_t rows = 1; rows <= 50; ++rows) {
       ImagePatches image;
@@ -145,7 +145,7 @@ TEST(GoldenFeatures, FromSeveralThreadsAndAfterManyImageSizes) {
                     {std::make_shared<const ImagePatches>(std::move(image))}};
       model->embed(pack(std::vector<BranchedSequence>{{std::move(prompt), {}}}, *model));
       if (rows % 10 == 0) {
-        EXPECT_LT(max_difference(model->embed(batch), want), 1e-12);
+        EXPECT_LT(max_difference(model->embed(batch).tokens, want), 1e-12);
       }
     }
   };

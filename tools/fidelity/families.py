@@ -3,6 +3,7 @@ import json
 import pathlib
 from dataclasses import dataclass, field
 
+import safetensors.torch
 import torch
 import transformers
 
@@ -46,6 +47,10 @@ class Family:
         return {"pixel_values": inputs["pixel_values"], "image_grid_thw": inputs["image_grid_thw"],
                 "mm_token_type_ids": (ids == IDS["image_token_id"]).int()}
 
+    def gradients(self, model) -> dict:
+        """By the names of published checkpoints."""
+        return {self.stored_name(n): p.grad if p.grad is not None else torch.zeros_like(p) for n, p in model.named_parameters()}
+
     def stored_name(self, name: str) -> str:
         for memory, disk in self.renames.items():
             if name.startswith(memory):
@@ -53,9 +58,58 @@ class Family:
         return name
 
 
+class InternLm2(Family):
+    """transformers has no such class: a Llama model whose projections are written packed and renamed, as the published code reads them."""
+
+    RENAMES = {"model.embed_tokens.": "model.tok_embeddings.", "lm_head.": "output.", "self_attn.o_proj.": "attention.wo.",
+               "mlp.gate_proj.": "feed_forward.w1.", "mlp.up_proj.": "feed_forward.w3.", "mlp.down_proj.": "feed_forward.w2.",
+               "input_layernorm.": "attention_norm.", "post_attention_layernorm.": "ffn_norm."}
+
+    def packed(self, tensors: dict) -> dict:
+        result, heads = {}, TEXT["num_key_value_heads"]
+        for name, tensor in tensors.items():
+            if "k_proj" in name or "v_proj" in name:
+                continue
+            if "q_proj" in name:
+                q, k, v = (tensors[name.replace("q_proj", f"{x}_proj")] for x in "qkv")
+                parts = [x.reshape(heads, -1, x.shape[-1]) for x in (q, k, v)]
+                result[name.replace("self_attn.q_proj", "attention.wqkv")] = torch.cat(parts, 1).flatten(0, 1)
+                continue
+            for theirs, ours in self.RENAMES.items():
+                name = name.replace(theirs, ours)
+            result[name] = tensor
+        return result
+
+    def save(self, model, folder: pathlib.Path) -> None:
+        folder.mkdir(parents=True)
+        config = {**TEXT, "architectures": ["InternLM2ForCausalLM"], "model_type": "internlm2", "hidden_act": "silu", "bias": False,
+                  "rope_theta": 10000, "rope_scaling": {"type": "dynamic", "factor": 2.0}, "tie_word_embeddings": False}
+        (folder / "config.json").write_text(json.dumps(config))
+        state = {n: t.contiguous() for n, t in self.packed(dict(model.named_parameters())).items()}
+        safetensors.torch.save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+
+    def gradients(self, model) -> dict:
+        return {self.canonical(n): g for n, g in self.packed(super().gradients(model)).items()}
+
+    def canonical(self, name: str) -> str:
+        """The names by which caprl reports gradients."""
+        for theirs, ours in self.RENAMES.items():
+            name = name.replace(ours, theirs)
+        return name.replace("attention.wqkv.", "self_attn.qkv_proj.")
+
+
 QWEN_VL_NAMES = {"model.visual.": "visual.", "model.language_model.": "model."}
 FAMILIES = [
     Family("Qwen2.5", "Qwen2ForCausalLM", "Qwen2Config", {**TEXT, "rope_theta": 1e4, "tie_word_embeddings": False}),
+    Family("Qwen3", "Qwen3ForCausalLM", "Qwen3Config", {**TEXT, "head_dim": 24, "rope_theta": 1e6, "tie_word_embeddings": True}),
+    Family("Llama", "LlamaForCausalLM", "LlamaConfig", {**TEXT, "rope_theta": 1e5, "tie_word_embeddings": True}),
+    Family("Llama, attention biases", "LlamaForCausalLM", "LlamaConfig", {**TEXT, "attention_bias": True}),
+    Family("Llama 2, linear scaling", "LlamaForCausalLM", "LlamaConfig", {**TEXT, "rope_scaling": {"type": "linear", "factor": 4.0}}),
+    Family("Llama 3, scaled rotary", "LlamaForCausalLM", "LlamaConfig",
+           {**TEXT, "rope_theta": 5e5, "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                                                        "original_max_position_embeddings": 16}}),
+    Family("Mistral", "MistralForCausalLM", "MistralConfig", {**TEXT, "sliding_window": None, "head_dim": 24}),
+    InternLm2("InternLM2", "LlamaForCausalLM", "LlamaConfig", {**TEXT}),
     Family("Qwen2.5-VL", "Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLConfig",
            {**IDS, "tie_word_embeddings": True,
             "text_config": {**TEXT, "rope_theta": 1e6, "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]}, "tie_word_embeddings": True},

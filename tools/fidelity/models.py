@@ -67,7 +67,7 @@ def compare(own: dict, model, prompt, response, inputs, family) -> tuple[float, 
     torch.nn.functional.cross_entropy(logits, torch.tensor(response)).backward()
     distance = (own["logits"] - logits.detach()).abs().max().item()
     worst = 0.0
-    theirs = {family.stored_name(n): p.grad if p.grad is not None else torch.zeros_like(p) for n, p in model.named_parameters()}
+    theirs = family.gradients(model)
     assert set(theirs) == set(own) - {"logits"}, sorted(set(theirs) ^ (set(own) - {"logits"}))[:6]
     for name, gradient in theirs.items():
         scale = gradient.norm().item()

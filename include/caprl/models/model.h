@@ -51,6 +51,16 @@ struct ModelDescription {
 /// another.
 ModelDescription describe_model(const nlohmann::json& config, const std::string& where);
 
+/// What a decoder starts from.
+struct Embeddings {
+  Embeddings(at::Tensor given) : tokens(std::move(given)) {}  // NOLINT: tokens without images
+
+  at::Tensor tokens;        // [N, H], image features in the places of the image tokens
+  at::Tensor image_places;  // [M] int64 into N; undefined without deep features
+  /// [M, H] each: the k-th is added to the hidden states at image_places after decoder layer k.
+  std::vector<at::Tensor> deep_features;
+};
+
 /// Weights are shared by everything that runs the model: rollout, training, scoring. const methods
 /// may be called from several threads as long as nobody updates the weights.
 class Model {
@@ -70,13 +80,12 @@ class Model {
   virtual Parameters& parameters() = 0;
   virtual const Parameters& parameters() const = 0;
 
-  /// Token embeddings with image features in the places of the image tokens: [N, H]. Error if they
-  /// do not match in number.
-  virtual at::Tensor embed(const BranchedBatch& batch) const = 0;
+  /// Tokens and images of a batch. Error if image tokens and features do not match in number.
+  virtual Embeddings embed(const BranchedBatch& batch) const = 0;
   /// Token embeddings alone: ids [N] → [N, H].
   virtual at::Tensor embed_tokens(const at::Tensor& ids) const = 0;
-  /// Decoder and final norm: embeddings [N, H], positions [3, N] → hidden states [N, H].
-  virtual at::Tensor decode(const at::Tensor& embeddings, const at::Tensor& positions,
+  /// Decoder and final norm: embeddings of N tokens, positions [3, N] → hidden states [N, H].
+  virtual at::Tensor decode(const Embeddings& embeddings, const at::Tensor& positions,
                             Attention& attention) const = 0;
   /// The output head's weight [V, H]; with tied embeddings the embedding itself. Logits are hidden
   /// · weightᵀ.

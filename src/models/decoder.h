@@ -1,0 +1,51 @@
+// The decoder: packed tokens [N, H], attention left to the caller.
+// Shape suffixes: N tokens, H hidden, V vocabulary, D head size.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "caprl/models/attention.h"
+#include "caprl/models/model.h"
+#include "caprl/models/parameters.h"
+#include "decoder_config.h"
+
+namespace caprl {
+
+/// Embedding, layers and final norm, in the order of published checkpoints.
+std::vector<ParameterSpec> decoder_specs(const DecoderConfig& config);
+
+class Decoder {
+ public:
+  Decoder(DecoderConfig config, const Parameters& parameters);
+
+  at::Tensor embed(const at::Tensor& ids_N) const;
+  /// positions [3, N]; a decoder with one axis reads row 0.
+  at::Tensor forward(const Embeddings& embeddings, const at::Tensor& positions,
+                     Attention& attention) const;
+
+ private:
+  struct Layer {
+    at::Tensor input_norm, post_attention_norm;
+    at::Tensor q_weight, q_bias, k_weight, k_bias, v_weight, v_bias;  // biases may be undefined
+    at::Tensor qkv_weight;                                            // instead, if packed
+    at::Tensor q_norm, k_norm;                                        // with qk_norm
+    at::Tensor o_weight, o_bias;
+    at::Tensor gate_weight, up_weight, down_weight;
+  };
+  /// Heads of one token: [N, heads, D] each.
+  struct Heads {
+    at::Tensor q, k, v;
+  };
+  Heads project(const Layer& layer, const at::Tensor& hidden_NH) const;
+  at::Tensor attention_block(int64_t index, const at::Tensor& hidden_NH,
+                             const ops::RotaryTable& table, Attention& attention) const;
+  at::Tensor feed_forward(const Layer& layer, const at::Tensor& hidden_NH) const;
+
+  DecoderConfig config_;
+  at::Tensor embedding_VH_, final_norm_H_;
+  std::vector<Layer> layers_;
+  Rope rope_;
+};
+
+}  // namespace caprl
