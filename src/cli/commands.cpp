@@ -7,6 +7,7 @@ void add_commands(CLI::App& app) {
   add_sft_command(app);
   add_score_command(app);
   add_export_command(app);
+  add_import_command(app);
   add_init_command(app);
   add_tokenize_command(app);
   add_config_command(app);

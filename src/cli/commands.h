@@ -7,6 +7,7 @@ namespace caprl {
 
 void add_config_command(CLI::App& app);
 void add_export_command(CLI::App& app);
+void add_import_command(CLI::App& app);
 void add_init_command(CLI::App& app);
 void add_score_command(CLI::App& app);
 void add_sft_command(CLI::App& app);

@@ -114,7 +114,11 @@ def write_model(path: pathlib.Path, arch: str, pre: str, head_dim: int) -> None:
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     if arch == "llama":
+        # What the tests turn into settings that are refused.
         writer.add_rope_dimension_count(head_dim)
+        writer.add_rope_scaling_type(gguf.RopeScalingType.NONE)
+        writer.add_sliding_window(0)
+        writer.add_add_bos_token(False)
     tokens, merges, kinds = tokens_and_merges()
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)
