@@ -8,7 +8,9 @@
 #include "mistral.h"
 #include "qwen2.h"
 #include "qwen2_5_vl.h"
+#include "qwen2_vl.h"
 #include "qwen3.h"
+#include "qwen3_vl.h"
 
 namespace caprl {
 namespace {
@@ -24,7 +26,9 @@ constexpr Family kFamilies[] = {
     {"LlamaForCausalLM", describe_llama},
     {"MistralForCausalLM", describe_mistral},
     {"InternLM2ForCausalLM", describe_internlm2},
+    {"Qwen2VLForConditionalGeneration", describe_qwen2_vl},
     {"Qwen2_5_VLForConditionalGeneration", describe_qwen2_5_vl},
+    {"Qwen3VLForConditionalGeneration", describe_qwen3_vl},
 };
 
 std::string known_architectures() {

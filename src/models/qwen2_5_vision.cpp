@@ -6,6 +6,7 @@
 
 #include "caprl/ops/rms_norm.h"
 #include "caprl/ops/swiglu.h"
+#include "vision_attention.h"
 
 namespace caprl {
 namespace {
@@ -19,33 +20,6 @@ GridOptions grid_options(const Qwen25VisionConfig& config, const at::Tensor& wei
           .head_dim = config.hidden_size / config.num_heads,
           .rope_theta = config.rope_theta,
           .table = at::TensorOptions(weight.device()).dtype(real)};
-}
-
-/// q, k, v [sequences, length, heads, D] → the same shape.
-at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  return at::scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
-      .transpose(1, 2);
-}
-
-at::Tensor concatenate(const std::vector<at::Tensor>& parts, int64_t dim) {
-  return parts.size() == 1 ? parts[0] : at::cat(parts, dim);
-}
-
-/// q, k, v [images, patches, heads, D] of one size, each window on its own.
-at::Tensor attend_in_windows(const GridPlan& plan, const at::Tensor& q, const at::Tensor& k,
-                             const at::Tensor& v) {
-  std::vector<at::Tensor> parts;
-  int64_t begin = 0;
-  for (const GridPlan::Windows& windows : plan.windows) {
-    const int64_t patches = windows.count * windows.patches;
-    const auto batch = [&](const at::Tensor& x) {
-      return x.narrow(1, begin, patches).reshape({-1, windows.patches, x.size(2), x.size(3)});
-    };
-    parts.push_back(
-        attend(batch(q), batch(k), batch(v)).reshape({q.size(0), patches, q.size(2), q.size(3)}));
-    begin += patches;
-  }
-  return concatenate(parts, 1);
 }
 
 }  // namespace
@@ -88,20 +62,9 @@ at::Tensor Qwen25VisionTower::attention(const Block& block, const at::Tensor& hi
                        .view({-1, 3, heads, head_dim})
                        .unbind(1);
   const at::Tensor q = ops::rotate(qkv[0], table), k = ops::rotate(qkv[1], table);
-  std::vector<at::Tensor> parts;
-  int64_t begin = 0;
-  for (const auto& [plan, count] : images.groups) {
-    const int64_t patches = count * plan->patches;
-    const auto batch = [&](const at::Tensor& x) {
-      return x.narrow(0, begin, patches).view({count, plan->patches, heads, head_dim});
-    };
-    const at::Tensor mixed = block.full_attention
-                                 ? attend(batch(q), batch(k), batch(qkv[2]))
-                                 : attend_in_windows(*plan, batch(q), batch(k), batch(qkv[2]));
-    parts.push_back(mixed.reshape({patches, config_.hidden_size}));
-    begin += patches;
-  }
-  return at::linear(concatenate(parts, 0), block.proj_weight, block.proj_bias);
+  const at::Tensor mixed = block.full_attention ? attend_images(images, q, k, qkv[2])
+                                                : attend_windows(images, q, k, qkv[2]);
+  return at::linear(mixed, block.proj_weight, block.proj_bias);
 }
 
 at::Tensor Qwen25VisionTower::feed_forward(const Block& block, const at::Tensor& hidden_PH) const {
@@ -120,29 +83,16 @@ at::Tensor Qwen25VisionTower::merge(const at::Tensor& hidden_PH) const {
 ImageFeatures Qwen25VisionTower::forward(const at::Tensor& pixel_values_PC,
                                          std::span<const std::array<int64_t, 3>> grids) const {
   const ImageBatch images(grids, grids_, config_.merge_size, patch_weight_HC_.device());
-  const int64_t merge_unit = config_.merge_size * config_.merge_size;
-  if (pixel_values_PC.dim() != 2 || pixel_values_PC.size(0) != images.num_patches)
-    throw Error("[vision tower] expected {} patches, got {}", images.num_patches,
-                pixel_values_PC.size(0));
-  if (pixel_values_PC.size(1) != config_.columns())
-    throw InputError(
-        "the vision tower reads patches of {} values, got {}: preprocessor_config.json and "
-        "config.json do not belong together",
-        config_.columns(), pixel_values_PC.size(1));
-
+  check_patches(pixel_values_PC, images.num_patches, config_.columns());
   at::Tensor hidden = at::linear(pixel_values_PC.to(patch_weight_HC_.scalar_type()),
                                  patch_weight_HC_.view({config_.hidden_size, config_.columns()}));
-  if (images.order.defined())
-    hidden = hidden.view({-1, merge_unit, config_.hidden_size})
-                 .index_select(0, images.order)
-                 .view({-1, config_.hidden_size});
+  hidden = images.arrange(hidden);
   const ops::RotaryTable table = images.table();
   for (const Block& block : blocks_) {
     hidden = hidden + attention(block, ops::rms_norm(hidden, block.norm1, kNormEps), images, table);
     hidden = hidden + feed_forward(block, ops::rms_norm(hidden, block.norm2, kNormEps));
   }
-  const at::Tensor features = merge(hidden);
-  return {images.inverse.defined() ? features.index_select(0, images.inverse) : features, {}};
+  return {images.restore(merge(hidden)), {}};
 }
 
 }  // namespace caprl

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "caprl/core/error.h"
+
 namespace caprl {
 namespace {
 
@@ -79,7 +81,8 @@ std::shared_ptr<const GridPlan> GridCache::get(int64_t grid_h, int64_t grid_w) c
 }
 
 ImageBatch::ImageBatch(std::span<const std::array<int64_t, 3>> grids, const GridCache& cache,
-                       int64_t merge_size, at::Device device) {
+                       int64_t merge_size, at::Device device)
+    : merge_size(merge_size) {
   std::vector<int64_t> first_block{0};
   std::map<std::pair<int64_t, int64_t>, std::vector<size_t>> by_size;
   for (size_t i = 0; i < grids.size(); ++i) {
@@ -100,6 +103,28 @@ ImageBatch::ImageBatch(std::span<const std::array<int64_t, 3>> grids, const Grid
   for (size_t i = 0; i < places.size(); ++i) back[places[i]] = static_cast<int64_t>(i);
   order = at::tensor(places, at::kLong).to(device);
   inverse = at::tensor(back, at::kLong).to(device);
+}
+
+at::Tensor ImageBatch::arrange(const at::Tensor& patches_PH) const {
+  if (!order.defined()) return patches_PH;
+  const int64_t width = patches_PH.size(1);
+  return patches_PH.view({-1, merge_size * merge_size, width})
+      .index_select(0, order)
+      .view({-1, width});
+}
+
+at::Tensor ImageBatch::restore(const at::Tensor& blocks_MH) const {
+  return inverse.defined() ? blocks_MH.index_select(0, inverse) : blocks_MH;
+}
+
+void check_patches(const at::Tensor& pixel_values, int64_t patches, int64_t columns) {
+  if (pixel_values.dim() != 2 || pixel_values.size(0) != patches)
+    throw Error("[vision tower] expected {} patches, got {}", patches, pixel_values.size(0));
+  if (pixel_values.size(1) != columns)
+    throw InputError(
+        "the vision tower reads patches of {} values, got {}: preprocessor_config.json and "
+        "config.json do not belong together",
+        columns, pixel_values.size(1));
 }
 
 ops::RotaryTable ImageBatch::table() const {

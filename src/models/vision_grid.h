@@ -17,8 +17,11 @@
 namespace caprl {
 
 struct GridOptions {
+  /// Window that holds every image.
+  static constexpr int64_t kNoWindows = int64_t{1} << 40;
+
   int64_t merge_size;     // patches a side of a merged block
-  int64_t window_blocks;  // merged blocks a side of an attention window
+  int64_t window_blocks;  // merged blocks a side of an attention window, or kNoWindows
   int64_t head_dim;
   double rope_theta;
   at::TensorOptions table;  // dtype (float or double) and device of the rotary tables
@@ -62,11 +65,19 @@ struct ImageBatch {
              int64_t merge_size, at::Device device);
 
   ops::RotaryTable table() const;  // [patches, head_dim / 2]
+  /// Patches [P, H] in the images' order → in the order of the groups and their windows.
+  at::Tensor arrange(const at::Tensor& patches_PH) const;
+  /// Merged blocks [M, H] back in the images' order.
+  at::Tensor restore(const at::Tensor& blocks_MH) const;
 
   std::vector<Group> groups;
   /// [M] merged block at each place, and its inverse; undefined if every block stays where it is.
   at::Tensor order, inverse;
   int64_t num_patches = 0;
+  int64_t merge_size = 0;
 };
+
+/// Error unless pixel_values are [patches, columns].
+void check_patches(const at::Tensor& pixel_values, int64_t patches, int64_t columns);
 
 }  // namespace caprl

@@ -98,6 +98,9 @@ class InternLm2(Family):
         return name.replace("attention.wqkv.", "self_attn.qkv_proj.")
 
 
+QWEN2_VL_IMAGES = {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 14, "temporal_patch_size": 2, "merge_size": 2,
+                   "min_pixels": 3136, "max_pixels": 12845056, "image_mean": [0.48145466, 0.4578275, 0.40821073],
+                   "image_std": [0.26862954, 0.26130258, 0.27577711]}
 QWEN_VL_NAMES = {"model.visual.": "visual.", "model.language_model.": "model."}
 FAMILIES = [
     Family("Qwen2.5", "Qwen2ForCausalLM", "Qwen2Config", {**TEXT, "rope_theta": 1e4, "tie_word_embeddings": False}),
@@ -110,6 +113,11 @@ FAMILIES = [
                                                         "original_max_position_embeddings": 16}}),
     Family("Mistral", "MistralForCausalLM", "MistralConfig", {**TEXT, "sliding_window": None, "head_dim": 24}),
     InternLm2("InternLM2", "LlamaForCausalLM", "LlamaConfig", {**TEXT}),
+    Family("Qwen2-VL", "Qwen2VLForConditionalGeneration", "Qwen2VLConfig",
+           {**IDS, "tie_word_embeddings": False,
+            "text_config": {**TEXT, "rope_theta": 1e6, "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]}},
+            "vision_config": {"depth": 3, "embed_dim": 32, "mlp_ratio": 2, "hidden_size": 64, "num_heads": 2, "patch_size": 14}},
+           image_ids=True, renames=QWEN_VL_NAMES, preprocessor=QWEN2_VL_IMAGES),
     Family("Qwen2.5-VL", "Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLConfig",
            {**IDS, "tie_word_embeddings": True,
             "text_config": {**TEXT, "rope_theta": 1e6, "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]}, "tie_word_embeddings": True},
@@ -117,7 +125,14 @@ FAMILIES = [
                               "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 56, "fullatt_block_indexes": [1],
                               "hidden_act": "silu", "in_channels": 3}},
            image_ids=True, renames=QWEN_VL_NAMES,
-           preprocessor={"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 14, "temporal_patch_size": 2, "merge_size": 2,
-                         "min_pixels": 3136, "max_pixels": 12845056, "image_mean": [0.48145466, 0.4578275, 0.40821073],
-                         "image_std": [0.26862954, 0.26130258, 0.27577711]}),
+           preprocessor=QWEN2_VL_IMAGES),
+    Family("Qwen3-VL", "Qwen3VLForConditionalGeneration", "Qwen3VLConfig",
+           {**{k: v for k, v in IDS.items() if k != "vision_token_id"}, "tie_word_embeddings": True,
+            "text_config": {**TEXT, "num_hidden_layers": 4, "head_dim": 24, "tie_word_embeddings": True,
+                            "rope_parameters": {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [4, 4, 4], "mrope_interleaved": True}},
+            "vision_config": {"depth": 5, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "out_hidden_size": 64, "patch_size": 16,
+                              "num_position_embeddings": 49, "deepstack_visual_indexes": [0, 2, 3]}},
+           image_ids=True, renames=QWEN_VL_NAMES,
+           preprocessor={"image_processor_type": "Qwen2VLImageProcessorFast", "patch_size": 16, "temporal_patch_size": 2, "merge_size": 2,
+                         "size": {"shortest_edge": 4096, "longest_edge": 16777216}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}),
 ]
