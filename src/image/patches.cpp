@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "caprl/core/error.h"
 #include "caprl/image/image.h"
@@ -22,6 +23,71 @@ std::array<std::array<float, 256>, 3> normalisation_table(const PatchConfig& con
     }
   }
   return table;
+}
+
+/// Appends patches, cut out of a resized image and normalised: columns (channel, time, y, x).
+class PatchWriter {
+ public:
+  PatchWriter(const PatchConfig& config, int64_t repeats, ImagePatches& patches)
+      : side_(config.patch_size),
+        repeats_(repeats),
+        table_(normalisation_table(config)),
+        plane_(side_ * side_),
+        patches_(patches) {
+    patches.columns = 3 * repeats * side_ * side_;
+    patches.values.reserve(patches.rows() * patches.columns);  // each byte is written once
+  }
+
+  void append(const RgbImage& image, int64_t top, int64_t left) {
+    for (int c = 0; c < 3; ++c) {
+      for (int64_t y = 0; y < side_; ++y) {
+        const uint8_t* from = &image.pixels[3 * ((top + y) * image.width + left) + c];
+        for (int64_t x = 0; x < side_; ++x) plane_[y * side_ + x] = table_[c][from[3 * x]];
+      }
+      for (int64_t repeat = 0; repeat < repeats_; ++repeat)
+        patches_.values.insert(patches_.values.end(), plane_.begin(), plane_.end());
+    }
+  }
+
+ private:
+  int64_t side_, repeats_;
+  std::array<std::array<float, 256>, 3> table_;
+  std::vector<float> plane_;
+  ImagePatches& patches_;
+};
+
+/// Rows in merge-block order.
+ImagePatches whole_image(const RgbImage& image, const PatchConfig& config) {
+  const ImageSize size = smart_resize(image.width, image.height, config);
+  const RgbImage resized = resize_bicubic(image, size.width, size.height);
+  const int64_t p = config.patch_size, m = config.merge_size;
+  ImagePatches patches{1, size.height / p, size.width / p, 0, {}};
+  PatchWriter writer(config, config.temporal_patch_size, patches);
+  for (int64_t block_y = 0; block_y < patches.grid_h; block_y += m)
+    for (int64_t block_x = 0; block_x < patches.grid_w; block_x += m)
+      for (int64_t y = block_y; y < block_y + m; ++y)
+        for (int64_t x = block_x; x < block_x + m; ++x) writer.append(resized, y * p, x * p);
+  return patches;
+}
+
+/// Tiles row by row, then the thumbnail; patches of a tile in raster order.
+ImagePatches tiles(const RgbImage& image, const PatchConfig& config) {
+  const int64_t side = config.tile_size, p = config.patch_size;
+  const ImageSize grid = choose_tiles(image.width, image.height, config);
+  const int64_t count = grid.width * grid.height;
+  const bool thumbnail = config.use_thumbnail && count > 1;
+  ImagePatches patches{count + thumbnail, side / p, side / p, 0, {}};
+  PatchWriter writer(config, 1, patches);
+  const auto append_tile = [&](const RgbImage& from, int64_t top, int64_t left) {
+    for (int64_t y = 0; y < side; y += p)
+      for (int64_t x = 0; x < side; x += p) writer.append(from, top + y, left + x);
+  };
+  const RgbImage resized = resize_bicubic(image, grid.width * side, grid.height * side);
+  for (int64_t row = 0; row < grid.height; ++row)
+    for (int64_t column = 0; column < grid.width; ++column)
+      append_tile(resized, row * side, column * side);
+  if (thumbnail) append_tile(resize_bicubic(image, side, side), 0, 0);
+  return patches;
 }
 
 }  // namespace
@@ -52,31 +118,31 @@ ImageSize smart_resize(int64_t width, int64_t height, const PatchConfig& config)
   return size;
 }
 
-ImagePatches make_patches(const RgbImage& image, const PatchConfig& config) {
-  const ImageSize size = smart_resize(image.width, image.height, config);
-  const RgbImage resized = resize_bicubic(image, size.width, size.height);
-  const auto table = normalisation_table(config);
-  const int64_t p = config.patch_size, m = config.merge_size, t = config.temporal_patch_size;
-  ImagePatches patches{1, size.height / p, size.width / p, 3 * t * p * p, {}};
-  patches.values.reserve(patches.rows() * patches.columns);  // appended to: each byte written once
-
-  std::vector<float> plane(p * p);
-  const auto append_patch = [&](int64_t top, int64_t left) {  // columns (channel, time, y, x)
-    for (int c = 0; c < 3; ++c) {
-      for (int64_t y = 0; y < p; ++y) {
-        const uint8_t* from = &resized.pixels[3 * ((top + y) * size.width + left) + c];
-        for (int64_t x = 0; x < p; ++x) plane[y * p + x] = table[c][from[3 * x]];
-      }
-      for (int64_t repeat = 0; repeat < t; ++repeat)
-        patches.values.insert(patches.values.end(), plane.begin(), plane.end());
+ImageSize choose_tiles(int64_t width, int64_t height, const PatchConfig& config) {
+  if (width < 1 || height < 1 || width > kMaxSide || height > kMaxSide)
+    throw InputError("an image of {} x {} pixels cannot be resized", width, height);
+  const double aspect = static_cast<double>(width) / static_cast<double>(height);
+  const double area = static_cast<double>(width) * static_cast<double>(height);
+  const auto tile_area = static_cast<double>(config.tile_size * config.tile_size);
+  double nearest = std::numeric_limits<double>::infinity();
+  ImageSize best{1, 1};
+  for (int64_t count = config.min_tiles; count <= config.max_tiles; ++count) {
+    for (int64_t columns = 1; columns <= count; ++columns) {
+      if (count % columns != 0) continue;
+      const int64_t rows = count / columns;
+      const double distance =
+          std::abs(aspect - static_cast<double>(columns) / static_cast<double>(rows));
+      // Of equally near ones the larger, as long as the image fills half of it.
+      const bool fills = area > 0.5 * tile_area * static_cast<double>(count);
+      if (distance < nearest || (distance == nearest && fills)) best = {columns, rows};
+      nearest = std::min(nearest, distance);
     }
-  };
-  // Rows in merge-block order.
-  for (int64_t block_y = 0; block_y < patches.grid_h; block_y += m)
-    for (int64_t block_x = 0; block_x < patches.grid_w; block_x += m)
-      for (int64_t y = block_y; y < block_y + m; ++y)
-        for (int64_t x = block_x; x < block_x + m; ++x) append_patch(y * p, x * p);
-  return patches;
+  }
+  return best;
+}
+
+ImagePatches make_patches(const RgbImage& image, const PatchConfig& config) {
+  return config.tile_size > 0 ? tiles(image, config) : whole_image(image, config);
 }
 
 }  // namespace caprl

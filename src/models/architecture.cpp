@@ -4,6 +4,7 @@
 
 #include "caprl/io/json.h"
 #include "internlm2.h"
+#include "internvl.h"
 #include "llama.h"
 #include "mistral.h"
 #include "qwen2.h"
@@ -29,6 +30,8 @@ constexpr Family kFamilies[] = {
     {"Qwen2VLForConditionalGeneration", describe_qwen2_vl},
     {"Qwen2_5_VLForConditionalGeneration", describe_qwen2_5_vl},
     {"Qwen3VLForConditionalGeneration", describe_qwen3_vl},
+    {"InternVLChatModel", describe_internvl_chat},
+    {"InternVLForConditionalGeneration", describe_internvl_hf},
 };
 
 std::string known_architectures() {
@@ -88,6 +91,31 @@ ModelDescription describe_model(const nlohmann::json& config, const std::string&
   Architecture architecture = describe_architecture(config, where);
   architecture.set_tied(architecture.tied.value_or(false));
   return {architecture.traits, architecture.specs};
+}
+
+void find_image_token(Architecture& architecture, const std::filesystem::path& model_dir) {
+  if (architecture.traits.image_token_id || architecture.image_token.empty()) return;
+  std::optional<int64_t> id;
+  const auto take = [&](const nlohmann::json& value) {
+    if (!id && value.is_number_integer()) id = value.get<int64_t>();
+  };
+  const auto read = [&](const char* name) {
+    const auto path = model_dir / name;
+    return std::filesystem::exists(path) ? read_json(path) : nlohmann::json::object();
+  };
+  const nlohmann::json added = read("added_tokens.json");
+  if (added.contains(architecture.image_token)) take(added[architecture.image_token]);
+  const nlohmann::json tokenizer = read("tokenizer.json");
+  if (tokenizer.contains("added_tokens"))
+    for (const auto& token : tokenizer["added_tokens"])
+      if (token.contains("content") && token["content"] == architecture.image_token &&
+          token.contains("id"))
+        take(token["id"]);
+  if (!id || *id < 0 || *id >= architecture.traits.vocab_size)
+    throw InputError("{}: neither added_tokens.json nor tokenizer.json has a usable id for {}",
+                     model_dir.string(), architecture.image_token);
+  architecture.traits.image_token_id = id;
+  architecture.traits.vision_token_ids.push_back(*id);
 }
 
 void add_generation_eos_ids(ModelTraits& traits, const std::filesystem::path& model_dir) {

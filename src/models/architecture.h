@@ -24,6 +24,8 @@ struct Architecture {
   /// nothing: the config is silent, the weight files decide. Set through set_tied.
   std::optional<bool> tied;
   double initializer_range = 0.02;
+  /// What the tokenizer calls the image token; its files tell the id where the config does not.
+  std::string image_token;
   /// Prefixes of names in weight files and what they are called in `specs`; the first that matches
   /// counts.
   std::vector<std::pair<std::string, std::string>> renamed_prefixes;
@@ -39,6 +41,10 @@ struct Architecture {
   /// The vocabulary has as many ids as the embedding has rows, whatever the config says.
   void set_vocab_size(int64_t size);
 };
+
+/// Takes the id of an image token that the config does not tell from added_tokens.json or
+/// tokenizer.json of the directory. InputError if none of them has it.
+void find_image_token(Architecture& architecture, const std::filesystem::path& model_dir);
 
 /// InputError "WHERE: …", for an unknown architecture with the known ones.
 Architecture describe_architecture(const nlohmann::json& config, const std::string& where);

@@ -99,6 +99,7 @@ std::unique_ptr<Model> Model::load(const std::filesystem::path& dir, const Model
   const auto config_path = dir / "config.json";
   Architecture architecture = describe_architecture(read_json(config_path), config_path.string());
   add_generation_eos_ids(architecture.traits, dir);
+  find_image_token(architecture, dir);
   const WeightFiles weights = WeightFiles::open(dir);
   const SourceNames sources = find_sources(architecture, weights);
   adapt_to_weights(architecture, sources, weights);

@@ -9,7 +9,7 @@ namespace caprl {
 namespace {
 
 void check_image(const ImagePatches& image, int64_t columns, int64_t merge_size) {
-  if (image.grid_t != 1 || image.grid_h < merge_size || image.grid_w < merge_size ||
+  if (image.grid_t < 1 || image.grid_h < merge_size || image.grid_w < merge_size ||
       image.grid_h % merge_size != 0 || image.grid_w % merge_size != 0)
     throw InputError("expected an image of 1 × {}m × {}n patches, got {} × {} × {}", merge_size,
                      merge_size, image.grid_t, image.grid_h, image.grid_w);

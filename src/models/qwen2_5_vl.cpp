@@ -15,9 +15,11 @@ Architecture describe_qwen2_5_vl(const ConfigReader& config) {
                            {.specs = qwen2_5_vision_specs(vision),
                             .out_size = vision.out_size,
                             .merge_size = vision.merge_size,
-                            .build = [vision](const Parameters& parameters) {
-                              return std::make_unique<Qwen25VisionTower>(vision, parameters);
-                            }});
+                            .build =
+                                [vision](const Parameters& parameters) {
+                                  return std::make_unique<Qwen25VisionTower>(vision, parameters);
+                                }},
+                           read_qwen_vision_tokens(config));
 }
 
 }  // namespace caprl

@@ -27,7 +27,8 @@ Architecture describe_qwen2_vl(const ConfigReader& config) {
       {.rms_norm_eps = 1e-5, .rope = {.theta = 1'000'000.0, .mrope_section = {16, 24, 24}}});
   text.qkv_bias = true;
   return describe_vl_model(config, text_reader, text,
-                           describe_qwen_vision(read_vision(vision_section(config))));
+                           describe_qwen_vision(read_vision(vision_section(config))),
+                           read_qwen_vision_tokens(config));
 }
 
 }  // namespace caprl

@@ -49,7 +49,8 @@ Architecture describe_qwen3_vl(const ConfigReader& config) {
   const DecoderConfig text = read_qwen3_decoder(
       text_reader, {.theta = 500'000.0, .mrope_section = {24, 20, 20}, .interleaved = true});
   const QwenVisionConfig vision = read_vision(vision_section(config), text.num_layers);
-  return describe_vl_model(config, text_reader, text, describe_qwen_vision(vision));
+  return describe_vl_model(config, text_reader, text, describe_qwen_vision(vision),
+                           read_qwen_vision_tokens(config));
 }
 
 }  // namespace caprl

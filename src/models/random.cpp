@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 
 #include "architecture.h"
+#include "caprl/core/error.h"
 #include "caprl/core/philox.h"
 
 namespace caprl {
@@ -33,6 +34,9 @@ std::unique_ptr<Model> Model::random(const nlohmann::json& config, uint64_t seed
                                      const ModelOptions& options) {
   Architecture architecture = describe_architecture(config, "config");
   architecture.set_tied(architecture.tied.value_or(false));
+  if (!architecture.traits.image_token_id && !architecture.image_token.empty())
+    throw InputError("config: the id of {} is missing (img_context_token_id)",
+                     architecture.image_token);
   const at::NoGradGuard no_grad;
   Parameters parameters(
       architecture.specs, options.dtype, options.device,

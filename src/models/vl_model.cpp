@@ -22,17 +22,6 @@ bool trains(TrainedParts parts, const std::string& name) {
   return false;
 }
 
-void read_vision_tokens(const ConfigReader& config, ModelTraits& traits) {
-  const int64_t image = config.id_or("image_token_id", 151655);
-  if (image >= traits.vocab_size)
-    config.fail("image_token_id", "{} is outside the vocabulary of {}", image, traits.vocab_size);
-  traits.image_token_id = image;
-  for (const int64_t id :
-       {config.id_or("vision_start_token_id", 151652), config.id_or("vision_end_token_id", 151653),
-        config.id_or("vision_token_id", 151654), image, config.id_or("video_token_id", 151656)})
-    if (id < traits.vocab_size) traits.vision_token_ids.push_back(id);
-}
-
 /// True wherever it is said to be: releases of transformers have written the key in one place, the
 /// other, or both.
 std::optional<bool> read_tied(const ConfigReader& config, const ConfigReader& text) {
@@ -42,6 +31,16 @@ std::optional<bool> read_tied(const ConfigReader& config, const ConfigReader& te
 }
 
 }  // namespace
+
+VisionTokens read_qwen_vision_tokens(const ConfigReader& config) {
+  const int64_t image = config.id_or("image_token_id", 151655);
+  return {.image = image,
+          .image_text = "<|image_pad|>",
+          .never_sampled = {config.id_or("vision_start_token_id", 151652),
+                            config.id_or("vision_end_token_id", 151653),
+                            config.id_or("vision_token_id", 151654), image,
+                            config.id_or("video_token_id", 151656)}};
+}
 
 ConfigReader text_section(const ConfigReader& config) {
   return config.section("text_config").value_or(config);
@@ -54,12 +53,19 @@ ConfigReader vision_section(const ConfigReader& config) {
 }
 
 Architecture describe_vl_model(const ConfigReader& config, const ConfigReader& text_reader,
-                               const DecoderConfig& text, VisionPart vision) {
+                               const DecoderConfig& text, VisionPart vision,
+                               const VisionTokens& tokens) {
   if (vision.out_size != text.hidden_size)
     config.fail("vision_config.out_hidden_size", "{} contradicts the text model's hidden_size {}",
                 vision.out_size, text.hidden_size);
   Architecture architecture = describe_decoder(text);
-  read_vision_tokens(config, architecture.traits);
+  const int64_t vocab_size = architecture.traits.vocab_size;
+  if (tokens.image && *tokens.image >= vocab_size)
+    config.fail("image_token_id", "{} is outside the vocabulary of {}", *tokens.image, vocab_size);
+  architecture.traits.image_token_id = tokens.image;
+  architecture.image_token = tokens.image_text;
+  for (const int64_t id : tokens.never_sampled)
+    if (id < vocab_size) architecture.traits.vision_token_ids.push_back(id);
   architecture.traits.merge_size = vision.merge_size;
   architecture.specs = vision.specs;
   const auto decoder = decoder_specs(text);
@@ -114,6 +120,8 @@ Model::Positions VlModel::positions(const Prompt& prompt) const {
     if (image == prompt.images.end())
       throw InputError("the prompt has more image tokens than its {} images need",
                        prompt.images.size());
+    if (multimodal_positions_ && (*image)->grid_t != 1)
+      throw InputError("an image of the prompt has {} frames; expected 1", (*image)->grid_t);
     const int64_t rows = (*image)->grid_h / traits_.merge_size;
     const int64_t columns = (*image)->grid_w / traits_.merge_size;
     const int64_t tokens = (*image)->grid_t * rows * columns;

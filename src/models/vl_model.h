@@ -5,10 +5,18 @@
 
 namespace caprl {
 
-/// `text` is described by `text_reader`, a part of `config` or `config` itself. Reads
-/// image_token_id and its like from `config`; tie_word_embeddings counts wherever it is true.
+struct VisionTokens {
+  std::optional<int64_t> image;        // absent: the tokenizer's files tell
+  std::string image_text;              // "<|image_pad|>"
+  std::vector<int64_t> never_sampled;  // those outside the vocabulary do not count
+};
+VisionTokens read_qwen_vision_tokens(const ConfigReader& config);
+
+/// `text` is described by `text_reader`, a part of `config` or `config` itself;
+/// tie_word_embeddings counts wherever it is true.
 Architecture describe_vl_model(const ConfigReader& config, const ConfigReader& text_reader,
-                               const DecoderConfig& text, VisionPart vision);
+                               const DecoderConfig& text, VisionPart vision,
+                               const VisionTokens& tokens);
 
 /// Decoder keys stand in text_config or, in older files, at the root.
 ConfigReader text_section(const ConfigReader& config);

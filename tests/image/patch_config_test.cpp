@@ -88,11 +88,13 @@ TEST_F(PatchConfigTest, MissingFileIsNamed) {
 
 TEST_F(PatchConfigTest, WrongKind) {
   const std::string where = (folder_ / "preprocessor_config.json").string();
-  EXPECT_EQ(
-      input_error([&] { load(R"({"image_processor_type": "CLIPImageProcessor"})"); }),
-      where + ": image_processor_type: expected Qwen2VLImageProcessor, got \"CLIPImageProcessor\"");
-  EXPECT_EQ(input_error([&] { load("{}"); }),
-            where + ": image_processor_type: missing; expected Qwen2VLImageProcessor");
+  EXPECT_EQ(input_error([&] { load(R"({"image_processor_type": "CLIPImageProcessor"})"); }),
+            where +
+                ": image_processor_type: expected Qwen2VLImageProcessor or GotOcr2ImageProcessor, "
+                "got \"CLIPImageProcessor\"");
+  EXPECT_EQ(input_error([&] { load("{}"); }), where +
+                                                  ": image_processor_type: missing; expected "
+                                                  "Qwen2VLImageProcessor or GotOcr2ImageProcessor");
   EXPECT_EQ(input_error([&] { load("[]"); }), where + ": expected an object, got array");
 }
 

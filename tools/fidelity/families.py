@@ -98,6 +98,97 @@ class InternLm2(Family):
         return name.replace("attention.wqkv.", "self_attn.qkv_proj.")
 
 
+class InternVl(Family):
+    """Tiles; the class of the processor, not its file, asks to cut them."""
+
+    TILE, MERGED = 56, 4
+
+    def image_processor(self, folder: pathlib.Path):
+        processor = super().image_processor(folder)
+        return lambda images, return_tensors: processor(images=images, return_tensors=return_tensors, crop_to_patches=True)
+
+    def image_tokens(self, inputs) -> list[list[int]]:
+        return [[IDS["vision_start_token_id"]] + [IDS["image_token_id"]] * (int(tiles) * self.MERGED) + [IDS["vision_end_token_id"]]
+                for tiles in inputs["num_patches"]]
+
+    def model_inputs(self, ids: torch.Tensor, inputs: dict) -> dict:
+        return {"pixel_values": inputs["pixel_values"]} if inputs else {}
+
+
+class InternVlChat(InternVl):
+    """The original layout, which transformers reads by remote code only: the same weights under the published names."""
+
+    BLOCK = {"attention.projection_layer.": "attn.proj.", "layernorm_before.": "norm1.", "layernorm_after.": "norm2.",
+             "lambda_1": "ls1", "lambda_2": "ls2"}
+    NAMES = {"model.vision_tower.encoder.layer.": "vision_model.encoder.layers.",
+             "model.vision_tower.embeddings.cls_token": "vision_model.embeddings.class_embedding",
+             "model.vision_tower.embeddings.patch_embeddings.projection.": "vision_model.embeddings.patch_embedding.",
+             "model.vision_tower.embeddings.position_embeddings": "vision_model.embeddings.position_embedding",
+             "model.multi_modal_projector.layer_norm.": "mlp1.0.", "model.multi_modal_projector.linear_1.": "mlp1.1.",
+             "model.multi_modal_projector.linear_2.": "mlp1.3.", "model.language_model.": "language_model.model.",
+             "lm_head.": "language_model.lm_head."}
+    REPORTED = {"vision_model.encoder.layers.": "visual.blocks.", "vision_model.embeddings.class_embedding": "visual.cls_token",
+                "vision_model.embeddings.patch_embedding.": "visual.patch_embed.",
+                "vision_model.embeddings.position_embedding": "visual.pos_embed", "mlp1.": "visual.merger.",
+                "language_model.model.": "model.", "language_model.lm_head.": "lm_head."}
+
+    def packed(self, tensors: dict) -> dict:
+        result = {}
+        for name, tensor in tensors.items():
+            if "vision_tower" in name and ("k_proj" in name or "v_proj" in name):
+                continue
+            if "vision_tower" in name and "q_proj" in name:
+                tensor = torch.cat([tensors[name.replace("q_proj", f"{x}_proj")] for x in "qkv"])
+                name = name.replace("attention.q_proj", "attn.qkv")
+            for theirs, ours in self.NAMES.items():
+                if name.startswith(theirs):
+                    name = ours + name[len(theirs):]
+                    break
+            if name.startswith("vision_model."):
+                for theirs, ours in self.BLOCK.items():
+                    name = name.replace(theirs, ours)
+            result[name] = tensor
+        return result
+
+    def save(self, model, folder: pathlib.Path) -> None:
+        folder.mkdir(parents=True)
+        vision = self.options["vision_config"]
+        config = {"architectures": ["InternVLChatModel"], "model_type": "internvl_chat", "downsample_ratio": 0.5, "ps_version": "v2",
+                  "force_image_size": self.TILE, "min_dynamic_patch": 1, "max_dynamic_patch": 6, "dynamic_image_size": True,
+                  "use_thumbnail": True, "select_layer": -1, "tie_word_embeddings": False,
+                  "llm_config": {**TEXT, "architectures": ["Qwen3ForCausalLM"], "head_dim": 24, "rope_theta": 1e6},
+                  "vision_config": {**{k: v for k, v in vision.items() if k not in ("attention_bias", "use_mean_pooling")},
+                                    "image_size": self.TILE, "patch_size": 14, "qkv_bias": True, "hidden_act": "gelu"}}
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "added_tokens.json").write_text(json.dumps({"<IMG_CONTEXT>": IDS["image_token_id"]}))
+        state = {n: t.contiguous() for n, t in self.packed(dict(model.named_parameters())).items()}
+        safetensors.torch.save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+
+    def image_processor(self, folder: pathlib.Path):
+        (folder / "preprocessor_config.json").write_text(json.dumps(self.preprocessor))
+        processor = super().image_processor(folder)
+        (folder / "preprocessor_config.json").unlink()
+        return processor
+
+    def gradients(self, model) -> dict:
+        result = {}
+        for name, gradient in self.packed(super().gradients(model)).items():
+            for stored, ours in self.REPORTED.items():
+                if name.startswith(stored):
+                    name = ours + name[len(stored):]
+                    break
+            result[name] = gradient
+        return result
+
+
+INTERNVL_IMAGES = {"image_processor_type": "GotOcr2ImageProcessorFast", "size": {"height": 56, "width": 56}, "crop_to_patches": False,
+                   "min_patches": 1, "max_patches": 6, "resample": 3, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+INTERNVL_VISION = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48, "image_size": [56, 56],
+                   "patch_size": [14, 14], "attention_bias": True, "use_mean_pooling": True}
+INTERNVL_NAMES = {"model.vision_tower.encoder.layer.": "visual.blocks.", "model.vision_tower.embeddings.cls_token": "visual.cls_token",
+                  "model.vision_tower.embeddings.patch_embeddings.projection.": "visual.patch_embed.",
+                  "model.vision_tower.embeddings.position_embeddings": "visual.pos_embed",
+                  "model.multi_modal_projector.": "visual.merger.", "model.language_model.": "model."}
 QWEN2_VL_IMAGES = {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 14, "temporal_patch_size": 2, "merge_size": 2,
                    "min_pixels": 3136, "max_pixels": 12845056, "image_mean": [0.48145466, 0.4578275, 0.40821073],
                    "image_std": [0.26862954, 0.26130258, 0.27577711]}
@@ -135,4 +226,13 @@ FAMILIES = [
            image_ids=True, renames=QWEN_VL_NAMES,
            preprocessor={"image_processor_type": "Qwen2VLImageProcessorFast", "patch_size": 16, "temporal_patch_size": 2, "merge_size": 2,
                          "size": {"shortest_edge": 4096, "longest_edge": 16777216}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}),
+    InternVl("InternVL, -HF layout, Qwen2.5", "InternVLForConditionalGeneration", "InternVLConfig",
+             {"image_token_id": IDS["image_token_id"], "tie_word_embeddings": False,
+              "text_config": {**TEXT, "model_type": "qwen2", "rope_theta": 1e6, "tie_word_embeddings": False}, "vision_config": INTERNVL_VISION},
+             image_ids=True, renames=INTERNVL_NAMES, preprocessor=INTERNVL_IMAGES),
+    InternVlChat("InternVL, original layout, Qwen3", "InternVLForConditionalGeneration", "InternVLConfig",
+                 {"image_token_id": IDS["image_token_id"], "tie_word_embeddings": False,
+                  "text_config": {**TEXT, "model_type": "qwen3", "head_dim": 24, "rope_theta": 1e6, "tie_word_embeddings": False},
+                  "vision_config": INTERNVL_VISION},
+                 image_ids=True, preprocessor=INTERNVL_IMAGES),
 ]

@@ -29,7 +29,8 @@ RgbImage load_image(const std::filesystem::path& path);
 /// columns where the height shrinks by much more.
 RgbImage resize_bicubic(const RgbImage& image, int64_t width, int64_t height);
 
-/// preprocessor_config.json of the Qwen2-VL kind.
+/// How a model's image processor makes patches: the Qwen kind (smart_resize), or the InternVL kind
+/// (square tiles and a thumbnail) where tile_size is set.
 struct PatchConfig {
   int64_t patch_size = 14;
   int64_t temporal_patch_size = 2;
@@ -38,10 +39,13 @@ struct PatchConfig {
   int64_t max_pixels = 12'845'056;
   float mean[3] = {0.48145466f, 0.4578275f, 0.40821073f};
   float std[3] = {0.26862954f, 0.26130258f, 0.27577711f};
+  int64_t tile_size = 0;  // side in pixels; 0: no tiles
+  int64_t min_tiles = 1, max_tiles = 12;
+  bool use_thumbnail = true;  // the whole image as a last tile, unless it is the only one
 
   /// Reads DIR/preprocessor_config.json, or the image processor's part of processor_config.json
-  /// where there is one. InputError names file and key for another kind of processor, ill-typed
-  /// values and switched-off steps.
+  /// where there is one; of InternVL also DIR/config.json. InputError names file and key for
+  /// another kind of processor, ill-typed values and switched-off steps.
   static PatchConfig load(const std::filesystem::path& model_dir);
 };
 
@@ -52,7 +56,12 @@ struct ImageSize {
 /// half to even. InputError if the aspect ratio is above 200.
 ImageSize smart_resize(int64_t width, int64_t height, const PatchConfig& config);
 
+/// Columns (width) and rows (height) of tiles whose aspect ratio is nearest to the image's, as
+/// transformers' GotOcr2ImageProcessor and InternVL's dynamic_preprocess choose them.
+ImageSize choose_tiles(int64_t width, int64_t height, const PatchConfig& config);
+
 /// One image as rows of flattened patches in merge-block order: (t, h/m, w/m, m, m) × (C, T, p, p).
+/// Tiles are the steps of t; their patches are in raster order, and C · T · p · p is C · p · p.
 struct ImagePatches {
   int64_t grid_t = 0, grid_h = 0, grid_w = 0;  // in patches
   int64_t columns = 0;                         // C · temporal_patch_size · patch_size²
@@ -61,8 +70,9 @@ struct ImagePatches {
   int64_t rows() const { return grid_t * grid_h * grid_w; }
   int64_t tokens(int64_t merge_size) const { return rows() / (merge_size * merge_size); }
 };
-/// Resized by smart_resize and resize_bicubic, then (value / 255 − mean) / std: the same floats as
-/// transformers' NumPy processor gives. A still image is repeated temporal_patch_size times.
+/// Resized by smart_resize (or cut into tiles) and resize_bicubic, then (value / 255 − mean) / std:
+/// the same floats as transformers' NumPy processor gives. A still image is repeated
+/// temporal_patch_size times.
 ImagePatches make_patches(const RgbImage& image, const PatchConfig& config);
 
 }  // namespace caprl
