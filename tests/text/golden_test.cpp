@@ -22,8 +22,8 @@ void expect_decoded(const Tokenizer& tokenizer, const json& cases) {
   ASSERT_FALSE(cases.empty());
   for (const json& one : cases) {
     const auto ids = one[0].get<std::vector<int64_t>>();
-    EXPECT_EQ(tokenizer.decode(ids, false), one[1]) << one[0];
-    EXPECT_EQ(tokenizer.decode(ids, true), one[2]) << one[0];
+    EXPECT_EQ(json(tokenizer.decode(ids, false)), one[1]) << one[0];
+    EXPECT_EQ(json(tokenizer.decode(ids, true)), one[2]) << one[0];
   }
 }
 
