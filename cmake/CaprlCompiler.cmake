@@ -18,7 +18,9 @@ endif()
 
 add_library(caprl_options INTERFACE)
 target_compile_options(caprl_options INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-parameter -fpch-preprocess>)
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-parameter -fpch-preprocess>
+  # lld 14 mixes up the unwind entries of an empty cold part and the function after it: exceptions would end the program.
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-reorder-blocks-and-partition>)
 target_include_directories(caprl_options INTERFACE ${CMAKE_SOURCE_DIR}/include)
 target_link_options(caprl_options INTERFACE -fuse-ld=lld)
 if(CAPRL_SANITIZE)

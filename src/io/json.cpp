@@ -106,6 +106,9 @@ std::string describe_byte(std::string_view text, size_t byte) {
 }  // namespace
 
 json parse_json(std::string_view text, std::string_view where) {
+  // The library's words for this differ between its releases.
+  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
+    throw InputError("{}: malformed JSON: the text is empty", where);
   StrictBuilder builder;
   if (!json::sax_parse(text.begin(), text.end(), &builder))
     throw InputError("{}: {}{}", where, builder.failure, describe_byte(text, builder.failure_byte));

@@ -38,9 +38,9 @@ InternVitTower::InternVitTower(const InternVitConfig& config, const Parameters& 
     weight = parameters.get("visual.merger." + name + ".weight");
     bias = parameters.get("visual.merger." + name + ".bias");
   };
-  both(config.projector_norm, norm_weight_, norm_bias_);
-  both(config.projector_fc1, fc1_weight_, fc1_bias_);
-  both(config.projector_fc2, fc2_weight_, fc2_bias_);
+  both(config.projector.norm, norm_weight_, norm_bias_);
+  both(config.projector.fc1, fc1_weight_, fc1_bias_);
+  both(config.projector.fc2, fc2_weight_, fc2_bias_);
 }
 
 /// Patches [T · P, C] of all tiles → [T, P, H], the class token dropped.
@@ -113,9 +113,9 @@ VisionPart describe_intern_vit(const InternVitConfig& config) {
     part.specs.push_back({"visual.merger." + name + ".weight", shape});
     part.specs.push_back({"visual.merger." + name + ".bias", {shape[0]}});
   };
-  both(config.projector_norm, {merged});
-  both(config.projector_fc1, {config.out_size, merged});
-  both(config.projector_fc2, {config.out_size, config.out_size});
+  both(config.projector.norm, {merged});
+  both(config.projector.fc1, {config.out_size, merged});
+  both(config.projector.fc2, {config.out_size, config.out_size});
   part.build = [config](const Parameters& parameters) {
     return std::make_unique<InternVitTower>(config, parameters);
   };

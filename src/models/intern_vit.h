@@ -9,12 +9,17 @@
 
 namespace caprl {
 
+/// What the projector's parameters are called behind "visual.merger.".
+struct ProjectorNames {
+  std::string norm, fc1, fc2;
+};
+
 struct InternVitConfig {
   int64_t depth = 0, in_channels = 3, patch_size = 14, tile_size = 448;
   int64_t shuffle = 2;   // side of the squares of patches that become one feature
   int64_t out_size = 0;  // the decoder's width
   VitBlockConfig block;
-  std::string projector_norm, projector_fc1, projector_fc2;  // behind "visual.merger."
+  ProjectorNames projector;
 
   int64_t side() const { return tile_size / patch_size; }
 };

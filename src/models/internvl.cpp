@@ -104,9 +104,7 @@ Architecture describe_internvl_chat(const ConfigReader& config) {
   vit.block.qkv_bias = vision.boolean_or("qkv_bias", true);
   vit.block.scale1 = "ls1";
   vit.block.scale2 = "ls2";
-  vit.projector_norm = "0";
-  vit.projector_fc1 = "1";
-  vit.projector_fc2 = "3";
+  vit.projector = ProjectorNames{"0", "1", "3"};
 
   Architecture architecture =
       describe_vl_model(config, *text_reader, text, describe_intern_vit(vit),
@@ -150,9 +148,7 @@ Architecture describe_internvl_hf(const ConfigReader& config) {
   vit.block.norm2 = "layernorm_after";
   vit.block.scale1 = "lambda_1";
   vit.block.scale2 = "lambda_2";
-  vit.projector_norm = "layer_norm";
-  vit.projector_fc1 = "linear_1";
-  vit.projector_fc2 = "linear_2";
+  vit.projector = ProjectorNames{"layer_norm", "linear_1", "linear_2"};
 
   Architecture architecture = describe_vl_model(
       config, *text_reader, text, describe_intern_vit(vit), read_tokens(config, "image_token_id"));

@@ -19,6 +19,11 @@ std::string error_of(std::string_view yaml, const std::vector<std::string>& over
   return text;
 }
 
+TEST(MalformedYaml, UndefinedAnchor) {  // newer releases of yaml-cpp name it
+  EXPECT_THAT(error_of("steps: *none"),
+              testing::StartsWith("F:1:8: malformed YAML: the referenced anchor is not defined"));
+}
+
 struct Case {
   std::string yaml, message;
   friend void PrintTo(const Case& value, std::ostream* out) { *out << value.yaml; }
@@ -74,7 +79,6 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"name: 'abc\nsteps: 1\n", "F:4:2: malformed YAML: illegal EOF in scalar"},
         Case{"a: 1\n\tb: 2", "F:2:1: malformed YAML: illegal tab when looking for indentation"},
         Case{"steps: 1\nfiles: [a]]", "F:2:11: malformed YAML: illegal flow end"},
-        Case{"steps: *none", "F:1:8: malformed YAML: the referenced anchor is not defined"},
         Case{"steps: 1\x04\nlr: 2", "F: control character 0x04 at byte 8"},
         Case{std::string("steps: 1\0", 9), "F: control character 0x00 at byte 8"}));
 

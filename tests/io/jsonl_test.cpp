@@ -37,7 +37,8 @@ TEST(Json, RefusesBadText) {
     SCOPED_TRACE(text);
     expect_error<InputError>([&] { parse_json(text, "F:3"); }, {"F:3: " + words});
   };
-  refuses("", "malformed JSON: syntax error while parsing value - unexpected end of input");
+  refuses("", "malformed JSON: the text is empty");
+  refuses(" \n", "malformed JSON: the text is empty");
   refuses("{\"a\": 1",
           "malformed JSON: syntax error while parsing object - unexpected end of input; expected "
           "'}' at byte 8");

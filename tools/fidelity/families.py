@@ -51,6 +51,12 @@ class Family:
         """By the names of published checkpoints."""
         return {self.stored_name(n): p.grad if p.grad is not None else torch.zeros_like(p) for n, p in model.named_parameters()}
 
+    def assign(self, model, values) -> None:
+        """Fills the parameters with values(name, shape), by the names that `gradients` uses."""
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(values(self.stored_name(name), parameter.shape))
+
     def stored_name(self, name: str) -> str:
         for memory, disk in self.renames.items():
             if name.startswith(memory):
@@ -87,6 +93,20 @@ class InternLm2(Family):
         (folder / "config.json").write_text(json.dumps(config))
         state = {n: t.contiguous() for n, t in self.packed(dict(model.named_parameters())).items()}
         safetensors.torch.save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+
+    def assign(self, model, values) -> None:
+        super().assign(model, values)
+        parameters = dict(model.named_parameters())
+        for name, q in parameters.items():
+            if "q_proj" not in name:
+                continue
+            k, v = (parameters[name.replace("q_proj", f"{x}_proj")] for x in "kv")
+            heads, size = TEXT["num_key_value_heads"], k.shape[0] // TEXT["num_key_value_heads"]
+            packed = values(name.replace("q_proj", "qkv_proj"), (q.shape[0] + 2 * k.shape[0], q.shape[1]))
+            parts = packed.view(heads, -1, size, q.shape[1])
+            with torch.no_grad():
+                for target, part in ((q, parts[:, :-2]), (k, parts[:, -2]), (v, parts[:, -1])):
+                    target.copy_(part.reshape(target.shape))
 
     def gradients(self, model) -> dict:
         return {self.canonical(n): g for n, g in self.packed(super().gradients(model)).items()}
@@ -170,15 +190,30 @@ class InternVlChat(InternVl):
         (folder / "preprocessor_config.json").unlink()
         return processor
 
+    def reported(self, name: str) -> str:
+        for stored, ours in self.REPORTED.items():
+            if name.startswith(stored):
+                return ours + name[len(stored):]
+        return name
+
     def gradients(self, model) -> dict:
-        result = {}
-        for name, gradient in self.packed(super().gradients(model)).items():
-            for stored, ours in self.REPORTED.items():
-                if name.startswith(stored):
-                    name = ours + name[len(stored):]
-                    break
-            result[name] = gradient
-        return result
+        return {self.reported(n): g for n, g in self.packed(super().gradients(model)).items()}
+
+    def assign(self, model, values) -> None:
+        parameters = dict(model.named_parameters())
+        with torch.no_grad():
+            for name, tensor in self.packed(parameters).items():
+                value = values(self.reported(name), tensor.shape)
+                if "attn.qkv" not in name:
+                    tensor.copy_(value)  # a parameter itself; packed ones are copies
+            for name, parameter in parameters.items():
+                if "vision_tower" in name and "q_proj" in name:
+                    index = name.split("layer.")[1].split(".")[0]
+                    q, k, v = (parameters[name.replace("q_proj", f"{x}_proj")] for x in "qkv")
+                    shape = (3 * q.shape[0], *q.shape[1:])
+                    packed = values(f"visual.blocks.{index}.attn.qkv.{name.rsplit('.')[-1]}", shape)
+                    for target, part in zip((q, k, v), packed.chunk(3)):
+                        target.copy_(part)
 
 
 INTERNVL_IMAGES = {"image_processor_type": "GotOcr2ImageProcessorFast", "size": {"height": 56, "width": 56}, "crop_to_patches": False,
