@@ -77,7 +77,7 @@ const PatchConfig& ScoreRowReader::patches() {
 }
 
 json ScoreRowReader::text(std::span<const int64_t> ids) {
-  if (!tokenizer_ && !std::filesystem::exists(model_dir_ / "tokenizer.json")) return nullptr;
+  if (!tokenizer_ && !Tokenizer::exists(model_dir_)) return nullptr;
   return tokenizer().decode(ids, true);
 }
 
@@ -144,6 +144,14 @@ std::vector<int64_t> ScoreRowReader::conversation(const json& messages, const st
   return chat().render(parsed, true);
 }
 
+/// As Hugging Face tokenizes a text that stands alone.
+std::vector<int64_t> ScoreRowReader::raw_prompt(const std::string& text) {
+  std::vector<int64_t> ids = tokenizer().prefix_ids();
+  const std::vector<int64_t> text_ids = tokenizer().encode(text, true);
+  ids.insert(ids.end(), text_ids.begin(), text_ids.end());
+  return ids;
+}
+
 Prompt ScoreRowReader::read_prompt(const json& line, const std::string& where,
                                    const std::filesystem::path& folder) {
   const char* key = one_of(line, {"messages", "prompt", "prompt_ids"}, where);
@@ -155,7 +163,7 @@ Prompt ScoreRowReader::read_prompt(const json& line, const std::string& where,
   } else {
     std::vector<int64_t> ids = std::string_view(key) == "messages"
                                    ? conversation(line[key], where, paths)
-                                   : tokenizer().encode(string_of(line[key], key, where), true);
+                                   : raw_prompt(string_of(line[key], key, where));
     auto images = load_images(paths, where, folder);
     try {
       prompt = expand_images(std::move(ids), std::move(images), traits_);

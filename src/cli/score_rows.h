@@ -42,6 +42,7 @@ class ScoreRowReader {
   const PatchConfig& patches();
   std::vector<int64_t> conversation(const nlohmann::json& messages, const std::string& where,
                                     std::vector<std::string>& images);
+  std::vector<int64_t> raw_prompt(const std::string& text);
   Prompt read_prompt(const nlohmann::json& line, const std::string& where,
                      const std::filesystem::path& folder);
   std::vector<int64_t> read_response(const nlohmann::json& line, const std::string& where);

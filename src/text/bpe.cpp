@@ -21,13 +21,11 @@ using Queue = std::priority_queue<uint64_t, std::vector<uint64_t>, std::greater<
 }  // namespace
 
 Bpe::Bpe(BpeParts parts)
-    : byte_ids_(parts.byte_ids), pairs_(parts.merges), whole_words_(std::move(parts.whole_words)) {}
+    : symbols_(std::move(parts.symbols)),
+      pairs_(parts.merges),
+      whole_words_(std::move(parts.whole_words)) {}
 
 void Bpe::encode(std::string_view word, std::vector<int64_t>& ids) const {
-  if (word.size() == 1) {
-    ids.push_back(byte_ids_[static_cast<uint8_t>(word.front())]);
-    return;
-  }
   if (cache_.append(word, ids)) return;
   const std::vector<int32_t> merged = merge(word);
   cache_.insert(word, merged);
@@ -38,12 +36,13 @@ std::vector<int32_t> Bpe::merge(std::string_view word) const {
   if (const auto whole = whole_words_.find(std::string(word)); whole != whole_words_.end())
     return {whole->second};
 
-  std::vector<Symbol> symbols(word.size());
-  const auto num_symbols = static_cast<int32_t>(symbols.size());
-  for (int32_t i = 0; i < num_symbols; ++i) {
-    const int32_t next = i + 1 < num_symbols ? i + 1 : -1;
-    symbols[i] = {byte_ids_[static_cast<uint8_t>(word[i])], i - 1, next};
-  }
+  std::vector<int32_t> ids;
+  symbols_.append(word, ids);
+  if (ids.size() < 2) return ids;
+  const auto num_symbols = static_cast<int32_t>(ids.size());
+  std::vector<Symbol> symbols(ids.size());
+  for (int32_t i = 0; i < num_symbols; ++i)
+    symbols[i] = {ids[i], i - 1, i + 1 < num_symbols ? i + 1 : -1};
 
   Queue queue;
   const auto pair_at = [&](int32_t i) -> const PairTable::Entry* {
@@ -71,7 +70,7 @@ std::vector<int32_t> Bpe::merge(std::string_view word) const {
     offer(left);
   }
 
-  std::vector<int32_t> ids;
+  ids.clear();
   for (int32_t i = 0; i >= 0; i = symbols[i].next) ids.push_back(symbols[i].id);
   return ids;
 }

@@ -1,22 +1,20 @@
 // Byte pair encoding of one word: merges neighbours in the order of the merge list until none is
 // left.
 #pragma once
-#include <array>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "text/pair_table.h"
+#include "text/symbols.h"
 #include "text/word_cache.h"
 
 namespace caprl {
 
 struct BpeParts {
-  std::array<int32_t, 256>
-      byte_ids;                   // −1: the byte has no token, which only bytes outside UTF-8 may
+  Symbols symbols;
   std::vector<PairMerge> merges;  // in order of their rank
   /// Words that are looked up whole before merging (`ignore_merges`), by their bytes.
   std::unordered_map<std::string, int32_t> whole_words;
@@ -33,7 +31,7 @@ class Bpe {
  private:
   std::vector<int32_t> merge(std::string_view word) const;
 
-  std::array<int32_t, 256> byte_ids_;
+  Symbols symbols_;
   PairTable pairs_;
   std::unordered_map<std::string, int32_t> whole_words_;
   mutable WordCache cache_;

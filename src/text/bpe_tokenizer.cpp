@@ -1,67 +1,123 @@
 #include "text/bpe_tokenizer.h"
 
 #include <algorithm>
+#include <unordered_set>
 
-#include "text/byte_level.h"
 #include "text/unicode_text.h"
 
 namespace caprl {
+namespace {
+
+/// Ordinary text must not become an added token, not even by merging: some published vocabularies
+/// merge "<s" and ">" to "<s>".
+BpeParts without_added(BpeParts parts, const std::vector<AddedToken>& added) {
+  std::unordered_set<int32_t> ids;
+  for (const AddedToken& token : added) ids.insert(static_cast<int32_t>(token.id));
+  std::erase_if(parts.merges, [&](const PairMerge& merge) { return ids.contains(merge.product); });
+  std::erase_if(parts.whole_words, [&](const auto& word) { return ids.contains(word.second); });
+  return parts;
+}
+
+/// None where it would change ids: a character that is left out lets its neighbours merge, and a
+/// word that is looked up whole may need no merges.
+std::optional<SpaceSplitter> make_splitter(const BpeParts& parts, const Vocabulary& vocabulary) {
+  const Symbols& symbols = parts.symbols;
+  const bool leaves_out =
+      !symbols.unknown && std::count(symbols.bytes.begin(), symbols.bytes.end(), -1) > 0;
+  if (symbols.byte_level || leaves_out || !parts.whole_words.empty()) return std::nullopt;
+  if (!vocabulary.find("\u2581")) return std::nullopt;
+  SpaceSplitter splitter;
+  for (const auto& [token, id] : vocabulary.tokens()) splitter.add_token(token);
+  splitter.finish();
+  return splitter;
+}
+
+}  // namespace
 
 BpeTokenizer::BpeTokenizer(BpeTokenizerParts parts)
-    : normalize_nfc_(parts.normalize_nfc),
+    : normalizer_(std::move(parts.normalizer)),
       pretokenizer_(std::move(parts.pretokenizer)),
-      bpe_(std::move(parts.bpe)),
-      id_of_token_(std::move(parts.id_of_token)) {
-  int64_t highest_id = -1;
-  for (const auto& [token, id] : id_of_token_) highest_id = std::max(highest_id, id);
-  tokens_.resize(static_cast<size_t>(highest_id + 1));
-  for (const auto& [token, id] : id_of_token_) tokens_[id].bytes = byte_level_decode(token);
-  for (const AddedToken& token : parts.added_tokens) {
-    tokens_[token.id].special = token.special;
+      vocabulary_(std::move(parts.vocabulary)),
+      prefix_ids_(std::move(parts.prefix_ids)),
+      splitter_(make_splitter(parts.bpe, vocabulary_)),
+      bpe_(without_added(std::move(parts.bpe), parts.added_tokens)) {
+  make_detokenizer(std::move(parts.detokenizer), parts.added_tokens);
+  sort_added_tokens(std::move(parts.added_tokens));
+}
+
+void BpeTokenizer::make_detokenizer(DetokenizerRules rules, const std::vector<AddedToken>& added) {
+  std::vector<TokenText> tokens(static_cast<size_t>(vocabulary_.num_ids()));
+  for (const auto& [token, id] : vocabulary_.tokens()) tokens[id] = rules.token_text(token);
+  for (const AddedToken& token : added) tokens[token.id].special = token.special;
+  detokenizer_ = Detokenizer(std::move(rules), std::move(tokens));
+}
+
+void BpeTokenizer::sort_added_tokens(std::vector<AddedToken> tokens) {
+  std::vector<AddedToken> raw;
+  std::vector<AddedToken> normalized;
+  for (const AddedToken& token : tokens) {
     added_ids_.push_back(token.id);
+    if (!token.normalized) {
+      raw.push_back(token);
+      continue;
+    }
+    std::string buffer;
+    normalized.push_back(token);
+    normalized.back().content = normalizer_.apply(token.content, buffer);
   }
   std::sort(added_ids_.begin(), added_ids_.end());
-  added_tokens_ = AddedTokens(std::move(parts.added_tokens));
+  added_tokens_ = AddedTokens(std::move(tokens));
+  raw_tokens_ = AddedTokens(std::move(raw));
+  normalized_tokens_ = AddedTokens(std::move(normalized));
 }
 
 std::vector<int64_t> BpeTokenizer::encode(std::string_view text, bool parse_special) const {
   check_utf8(text);
   std::vector<int64_t> ids;
-  size_t done = 0;
-  while (parse_special) {
-    const auto match = added_tokens_.find(text, done);
-    if (!match) break;
-    encode_plain(text.substr(done, match->start - done), ids);
-    ids.push_back(match->token->id);
-    done = match->start + match->token->content.size();
+  if (!parse_special) {
+    encode_segment(text, true, false, ids);
+    return ids;
   }
-  encode_plain(text.substr(done), ids);
+  raw_tokens_.split(
+      text,
+      [&](std::string_view plain, size_t start) { encode_segment(plain, start == 0, true, ids); },
+      [&](const AddedToken& token) { ids.push_back(token.id); });
   return ids;
 }
 
-void BpeTokenizer::encode_plain(std::string_view text, std::vector<int64_t>& ids) const {
-  std::string normalized;
-  if (normalize_nfc_) {
-    normalized = caprl::normalize_nfc(text);
-    text = normalized;
+void BpeTokenizer::encode_segment(std::string_view text, bool is_start, bool parse_special,
+                                  std::vector<int64_t>& ids) const {
+  std::string buffer;
+  const std::string_view normalized = normalizer_.apply(text, buffer);
+  if (!parse_special) {
+    encode_words(normalized, is_start, ids);
+    return;
   }
-  pretokenizer_.split(text, [&](std::string_view word) { bpe_.encode(word, ids); });
+  normalized_tokens_.split(
+      normalized,
+      [&](std::string_view plain, size_t start) {
+        encode_words(plain, is_start && start == 0, ids);
+      },
+      [&](const AddedToken& token) { ids.push_back(token.id); });
 }
 
-std::string BpeTokenizer::decode(std::span<const int64_t> ids, bool skip_special) const {
-  std::string bytes;
-  for (const int64_t id : ids) {
-    if (id < 0 || id >= vocab_size()) continue;
-    const Token& token = tokens_[static_cast<size_t>(id)];
-    if (!(skip_special && token.special)) bytes += token.bytes;
-  }
-  return replace_invalid_utf8(bytes);
+void BpeTokenizer::encode_words(std::string_view text, bool is_start,
+                                std::vector<int64_t>& ids) const {
+  const auto encode_word = [&](std::string_view word) { bpe_.encode(word, ids); };
+  pretokenizer_.split(text, is_start, [&](std::string_view word) {
+    if (splitter_)
+      splitter_->split(word, encode_word);
+    else
+      encode_word(word);
+  });
+}
+
+std::unique_ptr<TokenStream> BpeTokenizer::stream(bool skip_special) const {
+  return detokenizer_.stream(skip_special);
 }
 
 std::optional<int64_t> BpeTokenizer::token_id(std::string_view token) const {
-  const auto found = id_of_token_.find(std::string(token));
-  if (found == id_of_token_.end()) return std::nullopt;
-  return found->second;
+  return vocabulary_.find(token);
 }
 
 std::optional<std::string> BpeTokenizer::find_added_token(std::string_view text) const {

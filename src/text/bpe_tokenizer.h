@@ -1,20 +1,24 @@
-// The tokenizer of GPT-2's kind: added tokens, normalisation, words, merges of bytes.
+// Tokenizers of tokenizer.json: added tokens, normalisation, words, merges.
 #pragma once
-#include <unordered_map>
-
 #include "caprl/text/tokenizer.h"
 #include "text/added_tokens.h"
 #include "text/bpe.h"
+#include "text/detokenizer.h"
+#include "text/normalizer.h"
 #include "text/pretokenizer.h"
+#include "text/space_splitter.h"
+#include "text/vocabulary.h"
 
 namespace caprl {
 
 struct BpeTokenizerParts {
-  bool normalize_nfc = false;
+  Normalizer normalizer;
   Pretokenizer pretokenizer;
   BpeParts bpe;
+  DetokenizerRules detokenizer;
   std::vector<AddedToken> added_tokens;
-  std::unordered_map<std::string, int64_t> id_of_token;  // as spelled in the file, added ones too
+  Vocabulary vocabulary;  // as spelled in the file, added ones too
+  std::vector<int64_t> prefix_ids;
 };
 
 class BpeTokenizer : public Tokenizer {
@@ -22,27 +26,31 @@ class BpeTokenizer : public Tokenizer {
   explicit BpeTokenizer(BpeTokenizerParts parts);
 
   std::vector<int64_t> encode(std::string_view text, bool parse_special) const override;
-  std::string decode(std::span<const int64_t> ids, bool skip_special) const override;
+  std::unique_ptr<TokenStream> stream(bool skip_special) const override;
   std::optional<int64_t> token_id(std::string_view token) const override;
   std::optional<std::string> find_added_token(std::string_view text) const override;
   const std::vector<int64_t>& added_ids() const override { return added_ids_; }
-  int64_t vocab_size() const override { return static_cast<int64_t>(tokens_.size()); }
+  const std::vector<int64_t>& prefix_ids() const override { return prefix_ids_; }
+  int64_t vocab_size() const override { return detokenizer_.num_ids(); }
 
  private:
-  struct Token {
-    std::string bytes;
-    bool special = false;
-  };
+  void make_detokenizer(DetokenizerRules rules, const std::vector<AddedToken>& added);
+  void sort_added_tokens(std::vector<AddedToken> tokens);
+  void encode_segment(std::string_view text, bool is_start, bool parse_special,
+                      std::vector<int64_t>& ids) const;
+  void encode_words(std::string_view text, bool is_start, std::vector<int64_t>& ids) const;
 
-  void encode_plain(std::string_view text, std::vector<int64_t>& ids) const;
-
-  bool normalize_nfc_;
+  Normalizer normalizer_;
   Pretokenizer pretokenizer_;
-  Bpe bpe_;
-  std::unordered_map<std::string, int64_t> id_of_token_;
-  std::vector<Token> tokens_;  // by id
+  Vocabulary vocabulary_;
+  std::vector<int64_t> prefix_ids_;
   std::vector<int64_t> added_ids_;
-  AddedTokens added_tokens_;
+  AddedTokens added_tokens_;       // all of them, by their text
+  AddedTokens raw_tokens_;         // looked for in the text as it is
+  AddedTokens normalized_tokens_;  // and after normalisation
+  Detokenizer detokenizer_;
+  std::optional<SpaceSplitter> splitter_;
+  Bpe bpe_;
 };
 
 }  // namespace caprl

@@ -2,6 +2,9 @@
 
 #include <unicode/unistr.h>
 
+#include "text/normalizer.h"
+#include "text/unicode_text.h"
+
 namespace caprl {
 namespace {
 
@@ -52,9 +55,9 @@ std::vector<Span> isolate(const icu::RegexPattern& pattern, const icu::UnicodeSt
 size_t utf8_bytes(std::string_view text, int32_t num_units) {
   size_t bytes = 0;
   while (num_units > 0) {
-    const auto lead = static_cast<uint8_t>(text[bytes]);
-    bytes += lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    num_units -= lead < 0xF0 ? 1 : 2;
+    const size_t length = utf8_length(text[bytes]);
+    bytes += length;
+    num_units -= length < 4 ? 1 : 2;
   }
   return bytes;
 }
@@ -63,22 +66,57 @@ size_t utf8_bytes(std::string_view text, int32_t num_units) {
 
 Pretokenizer Pretokenizer::from_json(const JsonPlace& config) {
   Pretokenizer result;
+  if (config.is_absent()) return result;
+  const std::string& type = config.member("type").string();
+  if (type == "Metaspace") {
+    result.add_metaspace(config);
+    return result;
+  }
   std::vector<JsonPlace> stages = {config};
-  if (config.member("type").is_absent() || config.member("type").string() != "Sequence") {
-    result.add_stage(config);
-  } else {
+  if (type == "Sequence") {
     stages.clear();
     const JsonPlace list = config.member("pretokenizers");
     for (size_t i = 0; i < list.array().size(); ++i) stages.push_back(list.element(i));
-    for (const JsonPlace& stage : stages) result.add_stage(stage);
   }
   for (size_t i = 0; i < stages.size(); ++i) {
+    result.add_stage(stages[i]);
     const bool is_last = i + 1 == stages.size();
     if ((stages[i].member("type").string() == "ByteLevel") != is_last)
       throw InputError("{}: expected ByteLevel as the last pre-tokenizer and only there",
                        stages[i].where);
   }
   if (stages.empty()) throw InputError("{}: expected ByteLevel, got nothing", config.where);
+  result.is_byte_level_ = true;
+  return result;
+}
+
+/// The defaults are those of files from before these keys.
+void Pretokenizer::add_metaspace(const JsonPlace& config) {
+  Metaspace metaspace;
+  metaspace.replacement = config.member("replacement").string();
+  if (metaspace.replacement.empty() ||
+      utf8_length(metaspace.replacement.front()) != metaspace.replacement.size() ||
+      metaspace.replacement.size() == 1)  // ASCII may mean something in a pattern
+    throw InputError("{}.replacement: expected one character outside ASCII, got \"{}\"",
+                     config.where, metaspace.replacement);
+  const JsonPlace scheme = config.member("prepend_scheme");
+  const std::string name = scheme.is_absent() ? "always" : scheme.string();
+  if (name != "always" && name != "first" && name != "never")
+    throw InputError("{}: expected always, first or never, got \"{}\"", scheme.where, name);
+  const bool is_off = name == "never" || !config.member("add_prefix_space").boolean_or(true);
+  metaspace.prepend = is_off            ? Metaspace::Prepend::kNever
+                      : name == "first" ? Metaspace::Prepend::kFirst
+                                        : Metaspace::Prepend::kAlways;
+  if (config.member("split").boolean_or(true))
+    add_pattern(fmt::format("\\Q{0}\\E[^{0}]*", metaspace.replacement), config.where);
+  metaspace_ = std::move(metaspace);
+}
+
+std::string Pretokenizer::Metaspace::apply(std::string_view text, bool is_start) const {
+  std::string result = replace_all(text, " ", replacement);
+  const bool prepends = prepend == Prepend::kAlways || (prepend == Prepend::kFirst && is_start);
+  if (prepends && !result.empty() && !result.starts_with(replacement))
+    result.insert(0, replacement);
   return result;
 }
 
@@ -121,8 +159,21 @@ void Pretokenizer::add_pattern(std::string_view pattern, const std::string& wher
   patterns_.push_back(std::move(compiled));
 }
 
-void Pretokenizer::split(std::string_view text,
+void Pretokenizer::split(std::string_view text, bool is_start,
                          const std::function<void(std::string_view)>& word) const {
+  std::string replaced;
+  if (metaspace_) {
+    replaced = metaspace_->apply(text, is_start);
+    text = replaced;
+  }
+  if (!patterns_.empty())
+    split_by_patterns(text, word);
+  else if (!text.empty())
+    word(text);
+}
+
+void Pretokenizer::split_by_patterns(std::string_view text,
+                                     const std::function<void(std::string_view)>& word) const {
   const auto utf16 = icu::UnicodeString::fromUTF8({text.data(), static_cast<int>(text.size())});
   std::vector<Span> spans;
   if (!utf16.isEmpty()) spans.push_back({0, utf16.length()});

@@ -5,49 +5,18 @@
 
 #include "caprl/io/json.h"
 #include "text/byte_level.h"
+#include "text/unicode_text.h"
 
 namespace caprl {
 namespace {
 
 using nlohmann::json;
 
-constexpr int64_t kMaxIds = 1 << 24;
-
-int64_t read_id(const JsonPlace& place) {
-  const int64_t id = place.integer();
-  if (id < 0 || id >= kMaxIds)
-    throw InputError("{}: expected an id from 0 to {}, got {}", place.where, kMaxIds - 1, id);
-  return id;
-}
-
-/// True for NFC, false for none.
-bool read_normalizer(const JsonPlace& config) {
-  if (config.is_absent()) return false;
-  const std::string& type = config.member("type").string();
-  if (type == "NFC") return true;
-  if (type != "Sequence")
-    throw InputError("{}.type: normalizer \"{}\" is not supported, only NFC is", config.where,
-                     type);
-  const JsonPlace list = config.member("normalizers");
-  bool normalize_nfc = false;
-  for (size_t i = 0; i < list.array().size(); ++i)
-    normalize_nfc |= read_normalizer(list.element(i));
-  return normalize_nfc;
-}
-
-void check_decoder(const JsonPlace& config) {
-  const std::string& type = config.member("type").string();
-  if (type != "ByteLevel")
-    throw InputError("{}.type: decoder \"{}\" is not supported, only ByteLevel is", config.where,
-                     type);
-}
-
 /// Settings of the BPE model that change ids and are not implemented.
 void check_model(const JsonPlace& model) {
   const JsonPlace type = model.member("type");
   if (type.string() != "BPE")
-    throw InputError("{}: model \"{}\" is not supported, only byte-level BPE is", type.where,
-                     type.string());
+    throw InputError("{}: model \"{}\" is not supported, only BPE is", type.where, type.string());
   const auto reject = [&](const char* key, bool is_set) {
     if (is_set)
       throw InputError("{}.{}: {} is not supported", model.where, key,
@@ -58,36 +27,61 @@ void check_model(const JsonPlace& model) {
   };
   const JsonPlace dropout = model.member("dropout");
   reject("dropout", !dropout.is_absent() && *dropout.value != 0.0);
-  reject("byte_fallback", model.member("byte_fallback").boolean_or(false));
   reject("continuing_subword_prefix", text_is_set("continuing_subword_prefix"));
   reject("end_of_word_suffix", text_is_set("end_of_word_suffix"));
-  reject("unk_token", text_is_set("unk_token"));
 }
 
-void read_vocab(const JsonPlace& vocab, BpeTokenizerParts& parts) {
-  std::vector<bool> taken;
-  for (const auto& [token, id_json] : vocab.object()) {
-    const int64_t id = read_id({&id_json, fmt::format("{}[\"{}\"]", vocab.where, token)});
-    if (id >= static_cast<int64_t>(taken.size()))
-      taken.resize(std::max<size_t>(2 * taken.size(), id + 1));
-    if (taken[id]) throw InputError("{}: id {} is given to two tokens", vocab.where, id);
-    taken[id] = true;
-    parts.id_of_token.emplace(token, id);
+void read_vocab(const JsonPlace& vocab, Vocabulary& vocabulary) {
+  for (const auto& [token, id] : vocab.object()) {
+    const JsonPlace place{&id, fmt::format("{}[\"{}\"]", vocab.where, token)};
+    vocabulary.add(token, place.integer(), place.where);
   }
 }
 
-/// Bytes that no UTF-8 text contains need no token.
-bool occurs_in_utf8(int byte) { return byte != 0xC0 && byte != 0xC1 && byte < 0xF5; }
+int32_t id_or_none(const Vocabulary& vocabulary, std::string_view token) {
+  return static_cast<int32_t>(vocabulary.find(token).value_or(-1));
+}
 
-void read_byte_tokens(const JsonPlace& vocab, BpeTokenizerParts& parts) {
-  for (int byte = 0; byte < 256; ++byte) {
-    const auto token = parts.id_of_token.find(byte_level_char(static_cast<uint8_t>(byte)));
-    const bool is_present = token != parts.id_of_token.end();
-    if (!is_present && occurs_in_utf8(byte))
+/// Some bytes may lack a token, as in SmolLM2's file, but a vocabulary without all of the printable
+/// ones is of another kind.
+void read_byte_level_symbols(const JsonPlace& vocab, const Vocabulary& vocabulary,
+                             Symbols& symbols) {
+  symbols.byte_level = true;
+  for (int byte = 0; byte < 256; ++byte)
+    symbols.bytes[byte] = id_or_none(vocabulary, byte_level_char(static_cast<uint8_t>(byte)));
+  for (int byte = ' '; byte <= '~'; ++byte) {
+    if (symbols.bytes[byte] < 0)
       throw InputError("{}: not byte-level: byte 0x{:02x} has no token \"{}\"", vocab.where, byte,
                        byte_level_char(static_cast<uint8_t>(byte)));
-    parts.bpe.byte_ids[byte] = is_present ? static_cast<int32_t>(token->second) : -1;
   }
+}
+
+void read_character_symbols(const Vocabulary& vocabulary, bool byte_fallback, Symbols& symbols) {
+  for (const auto& [token, id] : vocabulary.tokens()) {
+    if (!token.empty() && utf8_length(token.front()) == token.size())
+      symbols.characters.emplace(token, static_cast<int32_t>(id));
+  }
+  if (!byte_fallback) return;
+  for (int byte = 0; byte < 256; ++byte)
+    symbols.bytes[byte] = id_or_none(vocabulary, fmt::format("<0x{:02X}>", byte));
+}
+
+void read_symbols(const JsonPlace& model, BpeTokenizerParts& parts) {
+  Symbols& symbols = parts.bpe.symbols;
+  const bool byte_fallback = model.member("byte_fallback").boolean_or(false);
+  if (!parts.pretokenizer.is_byte_level())
+    read_character_symbols(parts.vocabulary, byte_fallback, symbols);
+  else if (byte_fallback)
+    throw InputError("{}.byte_fallback: true is not supported with ByteLevel", model.where);
+  else
+    read_byte_level_symbols(model.member("vocab"), parts.vocabulary, symbols);
+  symbols.fuse_unknown = model.member("fuse_unk").boolean_or(false);
+  const JsonPlace unknown = model.member("unk_token");
+  if (unknown.is_absent() || unknown.string().empty()) return;
+  const auto id = parts.vocabulary.find(unknown.string());
+  if (!id)
+    throw InputError("{}: token \"{}\" is not in the vocabulary", unknown.where, unknown.string());
+  symbols.unknown = static_cast<int32_t>(*id);
 }
 
 /// "left right" or ["left", "right"].
@@ -106,10 +100,10 @@ std::pair<std::string, std::string> read_pair(const JsonPlace& merge) {
 
 void read_merges(const JsonPlace& merges, BpeTokenizerParts& parts) {
   const auto id_of = [&](const std::string& token, size_t i) {
-    const auto found = parts.id_of_token.find(token);
-    if (found == parts.id_of_token.end())
+    const auto id = parts.vocabulary.find(token);
+    if (!id)
       throw InputError("{}[{}]: token \"{}\" is not in the vocabulary", merges.where, i, token);
-    return static_cast<int32_t>(found->second);
+    return static_cast<int32_t>(*id);
   };
   parts.bpe.merges.reserve(merges.array().size());
   for (size_t i = 0; i < merges.array().size(); ++i) {
@@ -118,29 +112,47 @@ void read_merges(const JsonPlace& merges, BpeTokenizerParts& parts) {
   }
 }
 
-void add_token(const JsonPlace& config, int64_t id, BpeTokenizerParts& parts) {
-  for (const char* key : {"single_word", "lstrip", "rstrip", "normalized"}) {
-    if (config.member(key).boolean_or(false))
-      throw InputError("{}.{}: true is not supported", config.where, key);
-  }
-  AddedToken token{config.member("content").string(), id,
-                   config.member("special").boolean_or(false)};
+AddedToken read_added_token(const JsonPlace& config, int64_t id) {
+  if (config.member("single_word").boolean_or(false))
+    throw InputError("{}.single_word: true is not supported", config.where);
+  AddedToken token{
+      config.member("content").string(),          id,
+      config.member("special").boolean_or(false), config.member("normalized").boolean_or(false),
+      config.member("lstrip").boolean_or(false),  config.member("rstrip").boolean_or(false)};
   if (token.content.empty()) throw InputError("{}.content: is empty", config.where);
-  const auto [place, is_new] = parts.id_of_token.emplace(token.content, id);
-  if (place->second != id)
-    throw InputError("{}: token \"{}\" has id {}, but also id {}", config.where, token.content, id,
-                     place->second);
-  if (is_new) {
-    for (const auto& [other, other_id] : parts.id_of_token) {
-      if (other_id == id && other != token.content)
-        throw InputError("{}: id {} belongs to \"{}\" and to \"{}\"", config.where, id, other,
-                         token.content);
-    }
-  }
+  return token;
+}
+
+void add_token(const JsonPlace& config, int64_t id, BpeTokenizerParts& parts) {
+  AddedToken token = read_added_token(config, id);
+  parts.vocabulary.add(token.content, id, config.where);
   for (const AddedToken& other : parts.added_tokens) {
     if (other.id == id) throw InputError("{}: \"{}\" is added twice", config.where, token.content);
   }
   parts.added_tokens.push_back(std::move(token));
+}
+
+/// The tokens before the text in {"single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": …}]}.
+void read_template(const JsonPlace& processor, BpeTokenizerParts& parts) {
+  const JsonPlace single = processor.member("single");
+  for (size_t i = 0; i < single.array().size(); ++i) {
+    const JsonPlace token = single.element(i).member("SpecialToken");
+    if (token.is_absent()) return;
+    const JsonPlace ids =
+        processor.member("special_tokens").member(token.member("id").string()).member("ids");
+    for (size_t k = 0; k < ids.array().size(); ++k)
+      parts.prefix_ids.push_back(ids.element(k).integer());
+  }
+}
+
+/// Other kinds change offsets, or are of models that are not for generation.
+void read_post_processor(const JsonPlace& processor, BpeTokenizerParts& parts) {
+  if (processor.is_absent()) return;
+  const std::string& type = processor.member("type").string();
+  if (type == "TemplateProcessing") read_template(processor, parts);
+  if (type != "Sequence") return;
+  const JsonPlace list = processor.member("processors");
+  for (size_t i = 0; i < list.array().size(); ++i) read_post_processor(list.element(i), parts);
 }
 
 }  // namespace
@@ -153,42 +165,60 @@ BpeTokenizerParts read_tokenizer_json(const std::filesystem::path& file) {
   model.object();
   check_model(model);
   BpeTokenizerParts parts;
-  parts.normalize_nfc = read_normalizer(root.member("normalizer"));
+  parts.normalizer = Normalizer::from_json(root.member("normalizer"));
   parts.pretokenizer = Pretokenizer::from_json(root.member("pre_tokenizer"));
-  check_decoder(root.member("decoder"));
-  read_vocab(model.member("vocab"), parts);
-  read_byte_tokens(model.member("vocab"), parts);
+  parts.detokenizer = DetokenizerRules::from_json(root.member("decoder"));
+  read_vocab(model.member("vocab"), parts.vocabulary);
+  read_symbols(model, parts);
   read_merges(model.member("merges"), parts);
   if (model.member("ignore_merges").boolean_or(false)) {
-    for (const auto& [token, id] : parts.id_of_token)
-      parts.bpe.whole_words.emplace(byte_level_decode(token), static_cast<int32_t>(id));
+    const bool is_byte_level = parts.pretokenizer.is_byte_level();
+    for (const auto& [token, id] : parts.vocabulary.tokens())
+      parts.bpe.whole_words.emplace(is_byte_level ? byte_level_decode(token) : token,
+                                    static_cast<int32_t>(id));
   }
   if (const JsonPlace added = root.member("added_tokens"); !added.is_absent()) {
     for (size_t i = 0; i < added.array().size(); ++i) {
       const JsonPlace token = added.element(i);
       token.object();
-      add_token(token, read_id(token.member("id")), parts);
+      add_token(token, token.member("id").integer(), parts);
     }
   }
+  read_post_processor(root.member("post_processor"), parts);
   return parts;
 }
 
-void add_tokens_of_config(const std::filesystem::path& file, BpeTokenizerParts& parts) {
+std::vector<AddedToken> read_added_tokens_decoder(const std::filesystem::path& file) {
   const json content = read_json(file);
   const JsonPlace decoder =
       JsonPlace{&content, file.string() + ": "}.member("added_tokens_decoder");
-  if (decoder.is_absent()) return;
+  std::vector<AddedToken> tokens;
+  if (decoder.is_absent()) return tokens;
   for (const auto& [key, token_json] : decoder.object()) {
     const JsonPlace token{&token_json, fmt::format("{}[\"{}\"]", decoder.where, key)};
     int64_t id = -1;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
-    if (error != std::errc() || end != key.data() + key.size() || id < 0 || id >= kMaxIds)
+    if (error != std::errc() || end != key.data() + key.size() || id < 0 ||
+        id >= Vocabulary::kMaxIds)
       throw InputError("{}: expected an id as the key", token.where);
-    const std::string& text = token.member("content").string();
-    const bool is_known = std::any_of(
-        parts.added_tokens.begin(), parts.added_tokens.end(),
-        [&](const AddedToken& other) { return other.content == text && other.id == id; });
-    if (!is_known) add_token(token, id, parts);
+    tokens.push_back(read_added_token(token, id));
+  }
+  return tokens;
+}
+
+void add_tokens_of_config(const std::filesystem::path& file, BpeTokenizerParts& parts) {
+  for (AddedToken& token : read_added_tokens_decoder(file)) {
+    const std::string where =
+        fmt::format("{}: added_tokens_decoder[\"{}\"]", file.string(), token.id);
+    const auto same_id =
+        std::find_if(parts.added_tokens.begin(), parts.added_tokens.end(),
+                     [&](const AddedToken& other) { return other.id == token.id; });
+    if (same_id == parts.added_tokens.end()) {
+      parts.vocabulary.add_or_rename(token.content, token.id, where);
+      parts.added_tokens.push_back(std::move(token));
+    } else {
+      parts.vocabulary.add(token.content, token.id, where);  // equal, or an error
+    }
   }
 }
 

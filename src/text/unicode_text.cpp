@@ -19,17 +19,25 @@ void check(UErrorCode status) {
 }
 
 /// Leaves characters younger than Unicode 9 alone, as the tables of Hugging Face tokenizers do.
-const icu::Normalizer2& nfc_of_unicode_9() {
-  static const icu::FilteredNormalizer2 instance = [] {
-    UErrorCode status = U_ZERO_ERROR;
-    const icu::Normalizer2* nfc = icu::Normalizer2::getNFCInstance(status);
+icu::FilteredNormalizer2 with_unicode_9(const icu::Normalizer2* (*form)(UErrorCode&)) {
+  UErrorCode status = U_ZERO_ERROR;
+  static const icu::UnicodeSet* const known = [&] {
+    auto set = new icu::UnicodeSet(u"[:age=9.0:]", status);
     check(status);
-    static icu::UnicodeSet known(u"[:age=9.0:]", status);
-    check(status);
-    known.freeze();
-    return icu::FilteredNormalizer2(*nfc, known);
+    return set->freeze();
   }();
-  return instance;
+  const icu::Normalizer2* all = form(status);
+  check(status);
+  return {*all, *known};
+}
+
+std::string normalize(const icu::Normalizer2& form, std::string_view text) {
+  UErrorCode status = U_ZERO_ERROR;
+  std::string normalized;
+  icu::StringByteSink<std::string> sink(&normalized);
+  form.normalizeUTF8(0, {text.data(), static_cast<int32_t>(text.size())}, sink, nullptr, status);
+  check(status);
+  return normalized;
 }
 
 }  // namespace
@@ -71,13 +79,19 @@ std::string normalize_nfc(std::string_view text) {
   const bool is_below_u0300 = std::none_of(
       text.begin(), text.end(), [](char byte) { return static_cast<uint8_t>(byte) >= 0xCC; });
   if (is_below_u0300) return std::string(text);  // always in form C
-  UErrorCode status = U_ZERO_ERROR;
-  std::string normalized;
-  icu::StringByteSink<std::string> sink(&normalized);
-  nfc_of_unicode_9().normalizeUTF8(0, {text.data(), static_cast<int32_t>(text.size())}, sink,
-                                   nullptr, status);
-  check(status);
-  return normalized;
+  static const auto form = with_unicode_9(&icu::Normalizer2::getNFCInstance);
+  return normalize(form, text);
+}
+
+std::string normalize_nfkc(std::string_view text) {
+  static const auto form = with_unicode_9(&icu::Normalizer2::getNFKCInstance);
+  return normalize(form, text);
+}
+
+size_t complete_utf8(std::string_view bytes) {
+  auto length = static_cast<int32_t>(bytes.size());
+  U8_TRUNCATE_IF_INCOMPLETE(bytes.data(), 0, length);
+  return static_cast<size_t>(length);
 }
 
 }  // namespace caprl

@@ -46,6 +46,7 @@ Pretokenizer make_pretokenizer() {
 class MergeBuilder {
  public:
   MergeBuilder() {
+    parts_.symbols.byte_level = true;
     for (int byte = 0; byte < 256; ++byte)
       tokens_.push_back(std::string(1, static_cast<char>(byte)));
     // The order of GPT-2's vocabulary: by the characters that stand for the bytes.
@@ -53,7 +54,7 @@ class MergeBuilder {
       return byte_level_encode(a) < byte_level_encode(b);
     });
     for (int id = 0; id < 256; ++id) {
-      parts_.byte_ids[static_cast<uint8_t>(tokens_[id][0])] = id;
+      parts_.symbols.bytes[static_cast<uint8_t>(tokens_[id][0])] = id;
       id_of_token_[tokens_[id]] = id;
     }
   }
@@ -96,7 +97,7 @@ class MergeBuilder {
 
 bool is_one_piece(const Pretokenizer& pretokenizer, const std::string& text) {
   int num_pieces = 0;
-  pretokenizer.split(text, [&](std::string_view) { ++num_pieces; });
+  pretokenizer.split(text, true, [&](std::string_view) { ++num_pieces; });
   return num_pieces == 1;
 }
 

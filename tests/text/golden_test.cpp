@@ -55,11 +55,32 @@ TEST(TokenizerGolden, VariantsOfTheFile) {
   }
 }
 
+TEST(TokenizerGolden, CharactersWithByteFallback) {
+  const json base = read_json(text_data("characters/tokenizer.json"));
+  const json golden = read_json(text_data("characters_golden.json"));
+  ASSERT_EQ(golden["variants"].size(), 12u);
+  for (const json& variant : golden["variants"]) {
+    SCOPED_TRACE(variant["name"]);
+    json description = base;
+    description.merge_patch(variant["patch"]);
+    const TempFolder dir;
+    dir.write("tokenizer.json", description.dump());
+    const auto tokenizer = Tokenizer::load(dir.path());
+    EXPECT_EQ(tokenizer->prefix_ids(), (std::vector<int64_t>{1}));
+    expect_ids(*tokenizer, golden["strings"], variant["ids"], true);
+    expect_ids(*tokenizer, golden["strings"], variant["plain"], false);
+    // Hugging Face decodes a normalised added token as its normalised text, special or not.
+    if (variant["name"] != "normalized_added") expect_decoded(*tokenizer, variant["decoded"]);
+  }
+}
+
 TEST(TokenizerGolden, VariantsDiffer) {  // or the test above would show nothing
-  const json golden = read_json(text_data("variants_golden.json"));
-  std::set<json> seen;
-  for (const json& variant : golden["variants"]) seen.insert(variant["ids"]);
-  EXPECT_EQ(seen.size(), golden["variants"].size());
+  for (const char* file : {"variants_golden.json", "characters_golden.json"}) {
+    const json golden = read_json(text_data(file));
+    std::set<json> seen;
+    for (const json& variant : golden["variants"]) seen.insert(variant["ids"]);
+    EXPECT_EQ(seen.size(), golden["variants"].size()) << file;
+  }
 }
 
 class RealTokenizerGolden : public testing::TestWithParam<const char*> {
@@ -85,14 +106,21 @@ class RealTokenizerGolden : public testing::TestWithParam<const char*> {
 TEST_P(RealTokenizerGolden, SameAsHuggingFace) {
   const auto tokenizer = Tokenizer::load(dir_.path());
   expect_golden(*tokenizer, read_json(text_data(std::string(GetParam()) + "_golden.json")));
+}
+
+using RealQwenTokenizer = RealTokenizerGolden;
+
+TEST_P(RealQwenTokenizer, AddedTokens) {
+  const auto tokenizer = Tokenizer::load(dir_.path());
   const bool is_qwen3 = std::string_view(GetParam()) == "qwen3";
   EXPECT_EQ(tokenizer->vocab_size(), is_qwen3 ? 151669 : 151665);
   EXPECT_EQ(tokenizer->added_ids().size(), is_qwen3 ? 26u : 22u);
   EXPECT_EQ(tokenizer->added_ids().front(), 151643);
   EXPECT_EQ(tokenizer->token_id("<|im_end|>"), 151645);
+  EXPECT_TRUE(tokenizer->prefix_ids().empty());
 }
 
-TEST_P(RealTokenizerGolden, PublishedVectors) {
+TEST_P(RealQwenTokenizer, PublishedVectors) {
   const auto tokenizer = Tokenizer::load(dir_.path());
   using Ids = std::vector<int64_t>;
   EXPECT_EQ(tokenizer->encode("Hello, world!", true), (Ids{9707, 11, 1879, 0}));
@@ -103,7 +131,9 @@ TEST_P(RealTokenizerGolden, PublishedVectors) {
             (Ids{5501, 7512, 419, 2168, 304, 7716, 13}));
 }
 
-INSTANTIATE_TEST_SUITE_P(Qwen, RealTokenizerGolden, testing::Values("qwen2_5", "qwen3"));
+INSTANTIATE_TEST_SUITE_P(All, RealTokenizerGolden,
+                         testing::Values("qwen2_5", "qwen3", "llama2", "internlm2"));
+INSTANTIATE_TEST_SUITE_P(Qwen, RealQwenTokenizer, testing::Values("qwen2_5", "qwen3"));
 
 }  // namespace
 }  // namespace caprl

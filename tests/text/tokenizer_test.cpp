@@ -15,6 +15,7 @@
 namespace caprl {
 namespace {
 
+using nlohmann::json;
 using Ids = std::vector<int64_t>;
 
 std::shared_ptr<const Tokenizer> small_tokenizer() { return Tokenizer::load(text_data("small")); }
@@ -63,6 +64,25 @@ TEST(Tokenizer, PlainTextNeverBecomesAnAddedToken) {
     EXPECT_FALSE(std::binary_search(added.begin(), added.end(), id)) << id;
   EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, false), true), text);
   EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, true), true), "a<tool_call>");
+}
+
+TEST(Tokenizer, MergesNeverMakeAnAddedToken) {
+  json description = read_json(text_data("characters/tokenizer.json"));
+  json& model = description["model"];
+  for (const char* token : {"<", ">", "<s"}) model["vocab"][token] = model["vocab"].size();
+  model["merges"].push_back({"<", "s"});
+  model["merges"].push_back({"<s", ">"});
+  for (const bool ignore_merges : {false, true}) {
+    model["ignore_merges"] = ignore_merges;
+    description["normalizer"] = nullptr;  // the text is "<s>", not "▁<s>"
+    const TempFolder dir;
+    dir.write("tokenizer.json", description.dump());
+    const auto tokenizer = Tokenizer::load(dir.path());
+    EXPECT_EQ(tokenizer->encode("<s>", true), (Ids{1}));
+    const Ids plain = tokenizer->encode("<s>", false);
+    EXPECT_EQ(std::count(plain.begin(), plain.end(), 1), 0);
+    EXPECT_EQ(tokenizer->decode(plain, true), "<s>");
+  }
 }
 
 TEST(Tokenizer, FindsAddedTokens) {
@@ -158,7 +178,8 @@ TEST(Bpe, MergesAsDefined) {
   std::mt19937 random(3);
   for (int round = 0; round < 200; ++round) {
     BpeParts parts;
-    for (int byte = 0; byte < 256; ++byte) parts.byte_ids[byte] = byte % 3;
+    parts.symbols.byte_level = true;
+    for (int byte = 0; byte < 256; ++byte) parts.symbols.bytes[byte] = byte % 3;
     int32_t num_ids = 3;
     for (int i = 0; i < 12; ++i) {
       const auto left = static_cast<int32_t>(random() % num_ids);

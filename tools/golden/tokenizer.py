@@ -2,8 +2,8 @@
 """Golden ids of tokenizers and chat templates for tests/text, made by Hugging Face tokenizers and transformers.
 
 usage: tools/golden/tokenizer.py OUT [TEST_DATA]
-OUT is tests/golden/text. TEST_DATA holds tokenizers/{qwen2_5,qwen3}/tokenizer.json.xz; without it their golden files
-are left as they are.
+OUT is tests/golden/text. TEST_DATA holds tokenizers/{qwen2_5,qwen3,llama2,internlm2}/tokenizer.json.xz; without it
+their golden files are left as they are.
 """
 import json
 import lzma
@@ -11,6 +11,7 @@ import random
 import sys
 from pathlib import Path
 
+import sentencepiece
 import tokenizers
 import transformers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -148,6 +149,91 @@ def variants(small):
     }
 
 
+def train_characters(directory):
+    """A tokenizer of characters with byte fallback, as files converted from sentencepiece are."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(split=True)
+    tokenizer.train_from_iterator(training_text(), trainers.BpeTrainer(vocab_size=360, show_progress=False))
+    model = json.loads(tokenizer.to_str())["model"]
+    merges = [m if isinstance(m, list) else m.split(" ") for m in model["merges"]]
+    # Merges over the space and of the line's end: they show whether words are cut where they may be.
+    extra = [["e", "\u2581"], ["e\u2581", "c"], ["\u2581", "\u2581"], ["\u2581\u2581", "\u2581\u2581"], [".", "\n"], ["\u4f60", "\u597d"]]
+    words = [w for w in model["vocab"] if w not in ("\u4f60", "\u597d")] + ["\u4f60", "\u597d"] + [a + b for a, b in extra]
+    tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)] + list(dict.fromkeys(words))
+    space = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+    back = {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}
+    bos = {"id": "<s>", "ids": [1], "tokens": ["<s>"]}
+    directory.mkdir(parents=True, exist_ok=True)
+    write(directory / "tokenizer.json", {
+        "version": "1.0", "truncation": None, "padding": None,
+        "added_tokens": [added(i, t) for i, t in enumerate(["<unk>", "<s>", "</s>"])],
+        "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, space]},
+        "pre_tokenizer": None,
+        "post_processor": {"type": "TemplateProcessing", "pair": [], "special_tokens": {"<s>": bos},
+                           "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]},
+        "decoder": {"type": "Sequence", "decoders": [back, {"type": "ByteFallback"}, {"type": "Fuse"},
+                                                     {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+        "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None, "end_of_word_suffix": None,
+                  "fuse_unk": True, "byte_fallback": True, "ignore_merges": False,
+                  "vocab": {t: i for i, t in enumerate(tokens)}, "merges": merges + extra}})
+
+
+def added(id, content, **flags):
+    return {"id": id, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+            "special": True} | flags
+
+
+def metaspace(scheme, split):
+    return {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": scheme, "split": split}
+
+
+def character_variants(base):
+    without_prefix = {"normalizer": {"type": "Sequence", "normalizers": base["normalizer"]["normalizers"][1:]}}
+    bare = [{"type": "ByteFallback"}, {"type": "Fuse"}]
+    return {
+        "llama": {},
+        "no_prefix": without_prefix | {"decoder": {"type": "Sequence", "decoders": base["decoder"]["decoders"][:3]}},
+        "metaspace_first": {"normalizer": None, "pre_tokenizer": metaspace("first", False)},
+        "metaspace_always": {"normalizer": None, "pre_tokenizer": metaspace("always", True)},
+        "metaspace_never": {"normalizer": None, "pre_tokenizer": metaspace("never", True), "decoder": {"type": "Sequence", "decoders": bare}},
+        "unknown_fused": {"model": {"byte_fallback": False}},
+        "unknown_apart": {"model": {"byte_fallback": False, "fuse_unk": False}},
+        "unknown_left_out": {"model": {"byte_fallback": False, "unk_token": None}},
+        "compatibility": {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFKC"}] + base["normalizer"]["normalizers"]}},
+        "normalized_added": {"added_tokens": [added(0, "<unk>"), added(1, "<s>", normalized=True), added(2, "</s>", normalized=True)]},
+        "strips": {"added_tokens": [added(0, "<unk>"), added(1, "<s>", rstrip=True), added(2, "</s>", lstrip=True, rstrip=True)]},
+        "ignore_merges": without_prefix | {"model": {"ignore_merges": True, "merges": base["model"]["merges"][:100]}},
+    }
+
+
+def golden_characters(out):
+    base = json.loads((out / "characters" / "tokenizer.json").read_text())
+    strings = make_strings()[::6] + ["", " ", "   ", "<s>x", "<s> a</s> b", " <s>  the</s>  \n</s>circle", "the circle e c", "e  c\u2581e\u2581c", "<0x41>",
+                                     "\u2581the \u2581", "\u4f60\u597d\u4f60 \U0001f600\U0001f600 x", "\x00\ufffd", "the\ncircle.\n", "\u00a0<s>\u3000</s>"]
+    write(out / "characters_golden.json", {"strings": strings, "variants": [
+        {"name": name, "patch": patch} | golden(merge_patch(base, patch), strings, 5) for name, patch in character_variants(base).items()]})
+
+
+def golden_sentencepiece(out):
+    """Models of sentencepiece, and what its own library makes of texts and ids."""
+    options = {"bpe": dict(model_type="bpe", byte_fallback=True, remove_extra_whitespaces=False, vocab_size=500, user_defined_symbols=["<tool>"]),
+               "unigram": dict(model_type="unigram", remove_extra_whitespaces=True, vocab_size=170)}
+    directory = out / "sentencepiece"
+    directory.mkdir(parents=True, exist_ok=True)
+    strings = make_strings()[::4] + ["", " ", "   a  b ", "<tool>x <tool>", "the red circle"]
+    result = {"strings": strings}
+    for name, chosen in options.items():
+        sentencepiece.SentencePieceTrainer.train(sentence_iterator=training_text(), model_prefix=str(directory / name), minloglevel=2,
+                                                 normalization_rule_name="identity", **chosen)
+        (directory / f"{name}.vocab").unlink()
+        processor = sentencepiece.SentencePieceProcessor(model_file=str(directory / f"{name}.model"))
+        rng = random.Random(11)
+        ids = [[rng.randrange(1, rng.choice([260, processor.vocab_size()]) if name == "bpe" else processor.vocab_size())
+                for _ in range(rng.randint(0, 12))] for _ in range(300)]
+        result[name] = {"ids": [processor.encode(s) for s in strings], "decoded": [[i, processor.decode(i)] for i in ids]}
+    write(out / "sentencepiece_golden.json", result)
+
+
 def merge_patch(target, patch):
     if not isinstance(patch, dict):
         return patch
@@ -204,11 +290,20 @@ def main():
         "strings": some,
         "variants": [{"name": name, "patch": patch, "ids": golden(merge_patch(small, patch), some, 2)["ids"]}
                      for name, patch in variants(small).items()]})
+    train_characters(out / "characters")
+    golden_characters(out)
+    golden_sentencepiece(out)
     write(out / "chat_golden.json", chat_golden(out))
     if len(sys.argv) > 2:
-        for name in ["qwen2_5", "qwen3"]:
-            packed = Path(sys.argv[2]) / "tokenizers" / name / "tokenizer.json.xz"
-            write(out / f"{name}_golden.json", golden(json.loads(lzma.open(packed).read()), strings, 3))
+        for name in ["qwen2_5", "qwen3", "llama2", "internlm2"]:
+            folder = Path(sys.argv[2]) / "tokenizers" / name
+            description = json.loads(lzma.open(folder / "tokenizer.json.xz").read())
+            config = json.loads((folder / "tokenizer_config.json").read_text())
+            if not description["added_tokens"]:  # InternLM2 names them only in the other file
+                description["added_tokens"] = [token | {"id": int(id)} for id, token in config["added_tokens_decoder"].items()]
+                names = {token["id"]: token["content"] for token in description["added_tokens"]}  # some are renamed
+                description["model"]["vocab"] = {names.get(id, token): id for token, id in description["model"]["vocab"].items()}
+            write(out / f"{name}_golden.json", golden(description, strings, 3))
     print(f"tokenizers {tokenizers.__version__}, transformers {transformers.__version__}: {len(strings)} strings")
 
 
