@@ -16,7 +16,7 @@ namespace caprl {
 namespace {
 
 struct ScoreOptions {
-  std::string model, input, dtype = "float32", device = "auto";
+  std::string model, input, chat_template, dtype = "float32", device = "auto";
   int64_t greedy = 0, micro_tokens = 16384;
 };
 
@@ -27,6 +27,7 @@ void print(ScoreRowReader& reader, const ScoreRow& row, const std::vector<int64_
   line["prompt_ids"] = row.prompt.ids;
   line["response_ids"] = response;
   line["logprobs"] = logprobs;
+  line["tokens"] = reader.token_texts(response);
   line["text"] = reader.text(response);
   std::cout << line.dump() << "\n";
 }
@@ -77,7 +78,7 @@ void run_score(const ScoreOptions& options) {
   JsonlReader lines(input);
   const auto model = Model::load(options.model, {.dtype = parse_dtype(options.dtype, "--dtype"),
                                                  .device = parse_device(options.device)});
-  ScoreRowReader reader(options.model, model->traits());
+  ScoreRowReader reader(options.model, options.chat_template, model->traits());
   std::vector<ScoreRow> rows;
   int64_t tokens = 0;
   const auto flush = [&] {
@@ -112,6 +113,8 @@ void add_score_command(CLI::App& app) {
   command->add_option("--model", options->model, "model directory")->required();
   command->add_option("--input", options->input, "JSONL file, one prompt and response a line")
       ->required();
+  command->add_option("--chat-template", options->chat_template,
+                      "Jinja file in place of the model directory's chat template");
   command
       ->add_option("--greedy", options->greedy,
                    "generate this many tokens at most instead of taking a response")

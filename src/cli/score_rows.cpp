@@ -67,7 +67,7 @@ const Tokenizer& ScoreRowReader::tokenizer() {
 
 const ChatFormat& ScoreRowReader::chat() {
   tokenizer();
-  if (!chat_) chat_ = ChatFormat::load(model_dir_, tokenizer_);
+  if (!chat_) chat_ = ChatFormat::load(model_dir_, tokenizer_, chat_template_);
   return *chat_;
 }
 
@@ -79,6 +79,15 @@ const PatchConfig& ScoreRowReader::patches() {
 json ScoreRowReader::text(std::span<const int64_t> ids) {
   if (!tokenizer_ && !Tokenizer::exists(model_dir_)) return nullptr;
   return tokenizer().decode(ids, true);
+}
+
+json ScoreRowReader::token_texts(std::span<const int64_t> ids) {
+  if (!tokenizer_ && !Tokenizer::exists(model_dir_)) return nullptr;
+  std::vector<std::string> texts(ids.size());
+  const auto stream = tokenizer().stream(false);
+  for (size_t i = 0; i < ids.size(); ++i) stream->push(ids[i], texts[i]);
+  if (!texts.empty()) stream->finish(texts.back());
+  return texts;
 }
 
 std::vector<std::shared_ptr<const ImagePatches>> ScoreRowReader::load_images(

@@ -25,8 +25,11 @@ struct ScoreRow {
 /// ids work without a tokenizer.
 class ScoreRowReader {
  public:
-  ScoreRowReader(std::filesystem::path model_dir, ModelTraits traits)
-      : model_dir_(std::move(model_dir)), traits_(std::move(traits)) {}
+  ScoreRowReader(std::filesystem::path model_dir, std::filesystem::path chat_template,
+                 ModelTraits traits)
+      : model_dir_(std::move(model_dir)),
+        chat_template_(std::move(chat_template)),
+        traits_(std::move(traits)) {}
 
   /// `folder`: where relative image paths start. `with_response` false: a response is refused.
   /// InputError "FILE:LINE: …".
@@ -35,6 +38,9 @@ class ScoreRowReader {
 
   /// Text of ids with their special tokens left out; null without a tokenizer.
   nlohmann::json text(std::span<const int64_t> ids);
+  /// What each id adds to the text with all tokens in it: of a character's tokens the last one adds
+  /// the character, and the very last adds what is unfinished. Null without a tokenizer.
+  nlohmann::json token_texts(std::span<const int64_t> ids);
 
  private:
   const Tokenizer& tokenizer();
@@ -54,6 +60,7 @@ class ScoreRowReader {
   void check_images(const Prompt& prompt, const std::string& where) const;
 
   std::filesystem::path model_dir_;
+  std::filesystem::path chat_template_;
   ModelTraits traits_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::shared_ptr<const ChatFormat> chat_;

@@ -14,6 +14,8 @@ void AnswererConfig::fields(ConfigVisitor& v) {
   v.field("max_new_tokens", max_new_tokens, "of mode sample", Range{1, 1e6});
   v.field("micro_tokens", micro_tokens, "tokens packed into one forward pass of mode letter_logits",
           Range{1, 1e9});
+  v.field("chat_template", chat_template,
+          "Jinja file in place of the model directory's chat template");
   v.field("system_prompt", system_prompt, "empty: the chat template's default");
   v.field("prompt", prompt, "text with {caption} and {question}; empty: the built-in prompt");
   v.field("assistant_prefix", assistant_prefix, "what the answerer's turn begins with");

@@ -65,7 +65,7 @@ struct RewardModel::Impl {
         Model::load(settings.model, {parse_dtype(settings.dtype, "config: 'reward.answerer.dtype'"),
                                      device, TrainedParts::kNone});
     auto tokenizer = Tokenizer::load(settings.model);
-    auto chat = ChatFormat::load(settings.model, tokenizer);
+    auto chat = ChatFormat::load(settings.model, tokenizer, settings.chat_template);
     AnswerPrompt prompt(settings, std::move(tokenizer), std::move(chat),
                         max_prompt_tokens(settings));
     answerer = settings.mode == AnswerMode::kSample

@@ -72,17 +72,23 @@ void BpeTokenizer::sort_added_tokens(std::vector<AddedToken> tokens) {
 }
 
 std::vector<int64_t> BpeTokenizer::encode(std::string_view text, bool parse_special) const {
-  check_utf8(text);
   std::vector<int64_t> ids;
   if (!parse_special) {
-    encode_segment(text, true, false, ids);
+    encode_plain(text, true, ids);
     return ids;
   }
+  check_utf8(text);
   raw_tokens_.split(
       text,
       [&](std::string_view plain, size_t start) { encode_segment(plain, start == 0, true, ids); },
       [&](const AddedToken& token) { ids.push_back(token.id); });
   return ids;
+}
+
+void BpeTokenizer::encode_plain(std::string_view text, bool is_start,
+                                std::vector<int64_t>& ids) const {
+  check_utf8(text);
+  encode_segment(text, is_start, false, ids);
 }
 
 void BpeTokenizer::encode_segment(std::string_view text, bool is_start, bool parse_special,

@@ -26,6 +26,7 @@ class BpeTokenizer : public Tokenizer {
   explicit BpeTokenizer(BpeTokenizerParts parts);
 
   std::vector<int64_t> encode(std::string_view text, bool parse_special) const override;
+  void encode_plain(std::string_view text, bool is_start, std::vector<int64_t>& ids) const override;
   std::unique_ptr<TokenStream> stream(bool skip_special) const override;
   std::optional<int64_t> token_id(std::string_view token) const override;
   std::optional<std::string> find_added_token(std::string_view text) const override;

@@ -53,6 +53,7 @@ class Renderer {
   bool statement(const std::string& content, bool live) {
     const std::string_view word = first_word(content);
     if (word == "elif" || word == "else" || word == "endif" || word == "endfor") return false;
+    if (word == "generation" || word == "endgeneration") return true;  // marks what is trained on
     if (word == "if") {
       if_statement(live);
     } else if (word == "for") {
@@ -67,12 +68,11 @@ class Renderer {
 
   void print(const std::string& expression) {
     const json value = evaluate_jinja(expression, scope_, where_);
-    if (value.is_string())
-      output_ += value.get_ref<const std::string&>();
-    else if (value.is_number_integer())
-      output_ += std::to_string(value.get<int64_t>());
-    else
-      throw InputError("{}: \"{}\" is neither a string nor an integer", where_, expression);
+    try {
+      output_ += jinja::print(value);
+    } catch (const JinjaProblem& problem) {
+      throw InputError("{}: {}: \"{}\"", where_, problem.reason, expression);
+    }
   }
 
   const std::string& current(std::string_view opener) const {
@@ -108,10 +108,14 @@ class Renderer {
         throw InputError("{}: \"{}\" is not supported", where_, header);
       name = rest.substr(0, in);
       std::erase(name, ' ');
-      items = evaluate_jinja(rest.substr(in + 4), scope_, where_);
+      const std::string_view list = rest.substr(in + 4);
+      const size_t condition = list.find(" if ");
+      items = evaluate_jinja(list.substr(0, condition), scope_, where_);
       if (!items.is_array() || name.find(',') != std::string::npos)
         throw InputError("{}: \"{}\" is not supported: it needs one name and a list", where_,
                          header);
+      if (condition != std::string_view::npos)
+        items = select(items, name, list.substr(condition + 4));
     }
     for (size_t i = 0; i < items.size(); ++i) {
       scope_.open();
@@ -133,6 +137,17 @@ class Renderer {
     }
     if (first_word(current("for")) != "endfor")
       throw InputError("{}: \"{}\" inside a for", where_, current("for"));
+  }
+
+  json select(const json& items, const std::string& name, std::string_view condition) {
+    json selected = json::array();
+    for (const json& item : items) {
+      scope_.open();
+      scope_.set(name, item);
+      if (is_true(evaluate_jinja(condition, scope_, where_))) selected.push_back(item);
+      scope_.close();
+    }
+    return selected;
   }
 
   void set_statement(std::string_view assignment) {

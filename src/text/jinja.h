@@ -1,4 +1,4 @@
-// Renders chat templates written in the part of Jinja that the ChatML family uses.
+// Renders chat templates written in the part of Jinja that published ones use.
 #pragma once
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -7,8 +7,8 @@
 
 namespace caprl {
 
-/// Text, {{ }}, if/elif/else, for … in …, set. What is not supported is an InputError "WHERE: …";
-/// expressions count only if the rendering comes to them, so that branches for tools need no
+/// Text, {{ }}, if/elif/else, for … in … if …, set. What is not supported is an InputError "WHERE:
+/// …"; expressions count only if the rendering comes to them, so that branches for tools need no
 /// support.
 std::string render_jinja(std::string_view source, const nlohmann::json& variables,
                          const std::string& where);

@@ -1,9 +1,11 @@
-// The expressions that chat templates of the ChatML family are made of.
+// The expressions that chat templates are made of.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "text/jinja_values.h"
 
 namespace caprl {
 
@@ -25,13 +27,11 @@ class JinjaScope {
   std::vector<nlohmann::json> scopes_;
 };
 
-/// Literals, names, attributes and items, ==, !=, +, ~, and, or, not, in, `is [not]
-/// string|defined|none`, namespace(…). InputError "WHERE: …" for anything else, and for operations
-/// that Jinja refuses.
+/// Literals, names, attributes, items and slices, lists, comparisons, `in`, + - * // % ~, and, or,
+/// not, `x if y else z`, the filters, tests and methods of jinja_values.h, namespace(…) and
+/// raise_exception(…). InputError "WHERE: …" for anything else, for operations that Jinja refuses
+/// and for exceptions that the template raises.
 nlohmann::json evaluate_jinja(std::string_view expression, JinjaScope& scope,
                               const std::string& where);
-
-/// Jinja's truth: undefined, none, false, 0, and empty strings, lists and mappings are false.
-bool is_true(const nlohmann::json& value);
 
 }  // namespace caprl

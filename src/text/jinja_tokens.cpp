@@ -41,7 +41,9 @@ class TokenReader {
 
   std::string read_sign() {
     const std::string_view rest = source_.substr(at_);
-    const size_t length = rest.starts_with("==") || rest.starts_with("!=") ? 2 : 1;
+    size_t length = 1;
+    for (const char* pair : {"==", "!=", "<=", ">=", "//"})
+      if (rest.starts_with(pair)) length = 2;
     at_ += length;
     return std::string(rest.substr(0, length));
   }

@@ -78,23 +78,32 @@ int64_t SentencePieceTokenizer::leading_spaces_dropped() const {
 
 std::vector<int64_t> SentencePieceTokenizer::encode(std::string_view text,
                                                     bool parse_special) const {
-  check_utf8(text);
   std::vector<int64_t> ids;
-  if (parse_special) {
-    added_tokens_.split(
-        text, [&](std::string_view plain, size_t) { encode_plain(plain, ids); },
-        [&](const AddedToken& token) { ids.push_back(token.id); });
+  if (!parse_special) {
+    encode_plain(text, true, ids);
     return ids;
   }
-  encode_plain(text, ids);
-  for (const int64_t id : ids) {
-    if (id != processor_.unk_id() && std::binary_search(added_ids_.begin(), added_ids_.end(), id))
-      throw InputError("the text contains the reserved token \"{}\"", *vocabulary_.spelling(id));
-  }
+  check_utf8(text);
+  added_tokens_.split(
+      text, [&](std::string_view plain, size_t) { append_pieces(plain, ids); },
+      [&](const AddedToken& token) { ids.push_back(token.id); });
   return ids;
 }
 
-void SentencePieceTokenizer::encode_plain(std::string_view text, std::vector<int64_t>& ids) const {
+void SentencePieceTokenizer::encode_plain(std::string_view text, bool /*is_start*/,
+                                          std::vector<int64_t>& ids) const {
+  check_utf8(text);
+  const size_t before = ids.size();
+  append_pieces(text, ids);
+  for (size_t i = before; i < ids.size(); ++i) {
+    if (ids[i] != processor_.unk_id() &&
+        std::binary_search(added_ids_.begin(), added_ids_.end(), ids[i]))
+      throw InputError("the text contains the reserved token \"{}\"",
+                       *vocabulary_.spelling(ids[i]));
+  }
+}
+
+void SentencePieceTokenizer::append_pieces(std::string_view text, std::vector<int64_t>& ids) const {
   std::vector<int> pieces;
   const auto status = processor_.Encode(text, &pieces);
   if (!status.ok()) throw Error("sentencepiece: {}", status.message());

@@ -17,6 +17,7 @@ class SentencePieceTokenizer : public Tokenizer {
 
   /// InputError if `parse_special` is false and the model itself makes an added token of a text.
   std::vector<int64_t> encode(std::string_view text, bool parse_special) const override;
+  void encode_plain(std::string_view text, bool is_start, std::vector<int64_t>& ids) const override;
   std::unique_ptr<TokenStream> stream(bool skip_special) const override;
   std::optional<int64_t> token_id(std::string_view token) const override;
   std::optional<std::string> find_added_token(std::string_view text) const override;
@@ -29,7 +30,7 @@ class SentencePieceTokenizer : public Tokenizer {
   void read_config(const std::filesystem::path& config);
   void make_detokenizer();
   int64_t leading_spaces_dropped() const;
-  void encode_plain(std::string_view text, std::vector<int64_t>& ids) const;
+  void append_pieces(std::string_view text, std::vector<int64_t>& ids) const;
 
   sentencepiece::SentencePieceProcessor processor_;
   Vocabulary vocabulary_;

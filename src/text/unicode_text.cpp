@@ -2,6 +2,7 @@
 
 #include <unicode/bytestream.h>
 #include <unicode/normalizer2.h>
+#include <unicode/uchar.h>
 #include <unicode/uniset.h>
 #include <unicode/utf8.h>
 
@@ -86,6 +87,23 @@ std::string normalize_nfc(std::string_view text) {
 std::string normalize_nfkc(std::string_view text) {
   static const auto form = with_unicode_9(&icu::Normalizer2::getNFKCInstance);
   return normalize(form, text);
+}
+
+std::string_view strip_space(std::string_view text, bool left, bool right) {
+  const auto is_space = [](UChar32 c) { return u_isUWhiteSpace(c) || (c >= 0x1C && c <= 0x1F); };
+  int32_t start = 0;
+  auto end = static_cast<int32_t>(text.size());
+  for (int32_t next = 0; left && start < end; start = next) {
+    UChar32 code_point = 0;
+    U8_NEXT(text.data(), next, end, code_point);
+    if (!is_space(code_point)) break;
+  }
+  for (int32_t before = end; right && end > start; end = before) {
+    UChar32 code_point = 0;
+    U8_PREV(text.data(), start, before, code_point);
+    if (!is_space(code_point)) break;
+  }
+  return text.substr(static_cast<size_t>(start), static_cast<size_t>(end - start));
 }
 
 size_t complete_utf8(std::string_view bytes) {

@@ -26,6 +26,9 @@ constexpr size_t utf8_length(char lead) {
   return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
 }
 
+/// Without the white space at its ends, as Python's str.strip() has it.
+std::string_view strip_space(std::string_view text, bool left, bool right);
+
 /// Bytes before a code point whose end is still missing: the text that can be shown already.
 size_t complete_utf8(std::string_view bytes);
 

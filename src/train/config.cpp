@@ -16,6 +16,8 @@ void PolicyConfig::fields(ConfigVisitor& v) {
   v.field("model", model, "Hugging Face directory of the model that is trained");
   v.field("dtype", dtype,
           "float32, bfloat16 or float64 weights; bfloat16 is trained with float32 master weights");
+  v.field("chat_template", chat_template,
+          "Jinja file in place of the model directory's chat template");
   v.choice("train", train,
            {{"all", TrainedParts::kAll},
             {"language", TrainedParts::kLanguage},

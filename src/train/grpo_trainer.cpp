@@ -38,7 +38,8 @@ struct GrpoTrainer::Impl {
                 {parse_dtype(config.policy.dtype, "config: 'policy.dtype'"), session.device(),
                  config.policy.train},
                 config.optimizer),
-        prompts(config.policy.model, learner.model().traits(), config.data.max_prompt_length),
+        prompts(config.policy.model, config.policy.chat_template, learner.model().traits(),
+                config.data.max_prompt_length),
         reward(config.reward, static_cast<uint64_t>(config.run.seed), session.device()),
         train_rows(
             load_caption_rows(config.data.train_files, config.data.bad_rows, prompts.tokenizer())),

@@ -4,12 +4,13 @@
 
 namespace caprl {
 
-PromptBuilder::PromptBuilder(const std::filesystem::path& model_dir, ModelTraits traits,
+PromptBuilder::PromptBuilder(const std::filesystem::path& model_dir,
+                             const std::filesystem::path& chat_template, ModelTraits traits,
                              int64_t max_prompt_length)
     : traits_(std::move(traits)),
       max_prompt_length_(max_prompt_length),
       tokenizer_(Tokenizer::load(model_dir)),
-      chat_(ChatFormat::load(model_dir, tokenizer_)) {
+      chat_(ChatFormat::load(model_dir, tokenizer_, chat_template)) {
   if (traits_.image_token_id) patches_ = PatchConfig::load(model_dir);
   if (tokenizer_->vocab_size() > traits_.vocab_size)
     throw InputError("{}: the tokenizer has {} ids, but the model's embedding only {} rows",

@@ -75,7 +75,8 @@ struct SftTrainer::Impl {
                 {parse_dtype(config.policy.dtype, "config: 'policy.dtype'"), session.device(),
                  config.policy.train},
                 config.optimizer),
-        prompts(config.policy.model, learner.model().traits(), config.data.max_prompt_length),
+        prompts(config.policy.model, config.policy.chat_template, learner.model().traits(),
+                config.data.max_prompt_length),
         rows(load_sft_rows(config.data.train_files, config.data.bad_rows, prompts.tokenizer())),
         order((static_cast<int64_t>(rows.rows.size()) + config.data.rows_per_group - 1) /
                   config.data.rows_per_group,

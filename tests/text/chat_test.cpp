@@ -1,8 +1,7 @@
-// Prompts equal apply_chat_template of transformers; templates that do something else are refused.
+// Prompts equal apply_chat_template of transformers; templates that change texts are refused.
 #include "caprl/text/chat.h"
 
 #include "support.h"
-#include "text/chat_template.h"
 
 namespace caprl {
 namespace {
@@ -28,6 +27,12 @@ ChatMessage from_json(const json& value) {
 
 class Chat : public testing::Test {
  protected:
+  /// The small tokenizer with the added tokens of several families.
+  Chat() {
+    std::filesystem::copy(text_data("small/tokenizer.json"), dir_.path());
+    dir_.write("tokenizer_config.json", read_file(text_data("chat_tokenizer_config.json")));
+    tokenizer_ = Tokenizer::load(dir_.path());
+  }
   std::shared_ptr<const ChatFormat> load(std::string_view jinja) {
     dir_.write("chat_template.jinja", jinja);
     return ChatFormat::load(dir_.path(), tokenizer_);
@@ -38,12 +43,12 @@ class Chat : public testing::Test {
   std::string text(const Ids& ids) { return tokenizer_->decode(ids, false); }
 
   TempFolder dir_;
-  std::shared_ptr<const Tokenizer> tokenizer_ = Tokenizer::load(text_data("small"));
+  std::shared_ptr<const Tokenizer> tokenizer_;
 };
 
 TEST_F(Chat, SameIdsAsTransformers) {
   const json golden = read_json(text_data("chat_golden.json"));
-  ASSERT_GE(golden.size(), 50u);
+  ASSERT_GE(golden.size(), 168u);
   for (const json& one : golden) {
     const auto format = load(template_file(one["template"].get<std::string>()));
     std::vector<ChatMessage> messages;
@@ -91,9 +96,28 @@ TEST_F(Chat, UserTextCannotInjectSpecialTokens) {
 }
 
 TEST_F(Chat, StopIds) {
-  const auto format = load(template_file("text_bare.jinja"));
-  EXPECT_EQ(format->stop_ids(),
-            (Ids{*tokenizer_->token_id("<|im_end|>"), *tokenizer_->token_id("<|endoftext|>")}));
+  const struct {
+    const char* file;
+    const char* end;
+  } cases[] = {{"text_bare.jinja", "<|im_end|>"},
+               {"text_thinking.jinja", "<|im_end|>"},
+               {"text_headers.jinja", "<|eot_id|>"},
+               {"text_inst_sys.jinja", "</s>"}};
+  for (const auto& one : cases) {
+    Ids expected = {*tokenizer_->token_id(one.end)};
+    if (std::string_view(one.end) != "</s>") expected.push_back(*tokenizer_->token_id("</s>"));
+    expected.push_back(*tokenizer_->token_id("<|endoftext|>"));
+    EXPECT_EQ(load(template_file(one.file))->stop_ids(), expected) << one.file;
+  }
+}
+
+TEST_F(Chat, TheTemplateMayBeAFileOfItsOwn) {
+  dir_.write("chat_template.jinja", "{{ broken");
+  dir_.write("other.jinja", template_file("text_bare.jinja"));
+  const ChatMessage user[] = {message("user", "hi")};
+  const auto format = ChatFormat::load(dir_.path(), tokenizer_, dir_.path() / "other.jinja");
+  EXPECT_EQ(text(format->render(user, false)), "<|im_start|>user\nhi<|im_end|>\n");
+  EXPECT_THROW(ChatFormat::load(dir_.path(), tokenizer_, dir_.path() / "none.jinja"), InputError);
 }
 
 TEST_F(Chat, OneImagePadPerImage) {
@@ -107,11 +131,11 @@ TEST_F(Chat, OneImagePadPerImage) {
 TEST_F(Chat, WrongConversationsAreErrors) {
   const auto format = load(template_file("text_tools.jinja"));
   const std::string file = (dir_.path() / "chat_template.jinja").string();
-  const ChatMessage image[] = {{"user", {{ChatPart::Kind::kImage, "a.png"}}}};
-  EXPECT_EQ(input_error([&] { format->render(image, true); }),
+  const ChatMessage answer[] = {message("assistant", "a"), message("user", "b")};
+  EXPECT_EQ(input_error([&] { load(template_file("text_inst_sys.jinja"))->render(answer, true); }),
             file +
-                ": the template does not render images as "
-                "<|vision_start|><|image_pad|><|vision_end|>, but a user message has one");
+                ": the template refuses this conversation: the roles must take turns in \""
+                "raise_exception('the roles must take turns')\"");
   const ChatMessage tool[] = {message("tool", "{}")};
   EXPECT_EQ(input_error([&] { format->render(tool, true); }),
             "message role: expected system, user or assistant, got \"tool\"");
@@ -144,67 +168,84 @@ TEST_F(Chat, TemplateIsFoundInEveryFile) {
   check();
 }
 
+TEST_F(Chat, ImagesInATemplateThatTakesStringsOnly) {
+  const ChatMessage messages[] = {
+      {"user", {{ChatPart::Kind::kImage, "a.png"}, {ChatPart::Kind::kText, "x"}}}};
+  // As InternVL's own code writes them, where the tokenizer has its tokens …
+  EXPECT_EQ(text(load(template_file("text_bare.jinja"))->render(messages, false)),
+            "<|im_start|>user\n<img><IMG_CONTEXT></img>\nx<|im_end|>\n");
+  // … and not at all where it has not.
+  std::filesystem::remove(dir_.path() / "tokenizer_config.json");
+  tokenizer_ = Tokenizer::load(dir_.path());
+  const auto format = load(template_file("text_bare.jinja"));
+  EXPECT_EQ(input_error([&] { format->render(messages, true); }),
+            (dir_.path() / "chat_template.jinja").string() +
+                ": the template does not render images, but a message has one");
+}
+
 TEST_F(Chat, UnknownTemplatesAreRefused) {
   const std::string file = (dir_.path() / "chat_template.jinja").string();
   const auto error = [&](std::string_view jinja) {
     const std::string text = input_error([&] { load(jinja); });
     return text.starts_with(file + ": ") ? text.substr(file.size() + 2) : text;
   };
-  std::string trimmed = template_file("text_bare.jinja");
-  trimmed.replace(trimmed.find("m['content']"), 12, "m['content'] | trim");
-  EXPECT_TRUE(error(trimmed).starts_with("\"|\" is not supported in ")) << error(trimmed);
-
-  std::string no_newline = template_file("text_bare.jinja");
-  no_newline.replace(no_newline.find(" + '\\n' }}"), 9, " }}");
-  EXPECT_TRUE(error(no_newline)
-                  .starts_with("this chat template is not known: ChatML gives "
-                               "\"<|im_start|>user\\n a user's\\n words <|im_end|>"))
-      << error(no_newline);
-
-  std::string thinking = template_file("text_bare.jinja");
-  thinking.replace(thinking.find("assistant\\n"), 11, "assistant\\n<think>\\n");
-  EXPECT_TRUE(error(thinking).starts_with("this chat template is not known: ")) << error(thinking);
-
-  std::string every_turn = template_file("vision_counted.jinja");  // default for every user turn
-  every_turn.replace(every_turn.find("loop.index0 == 0 and "), 21, "");
-  EXPECT_TRUE(error(every_turn).starts_with("this chat template is not known: "));
-
-  EXPECT_TRUE(error("[INST] {{ messages[0].content }} [/INST]")
-                  .starts_with("this chat template is not known: "));
-  EXPECT_TRUE(error("").starts_with("this chat template is not known: "));
+  const auto changed = [&](std::string_view filter) {
+    std::string jinja = template_file("text_bare.jinja");
+    jinja.replace(jinja.find("m['content']"), 12, "(m['content']" + std::string(filter) + ")");
+    return jinja;
+  };
+  load(changed(" | trim"));
+  load(changed(".lstrip('\\n')"));
+  EXPECT_EQ(error(changed(" | title")),
+            "filter \"title\" is not supported in \"'<|im_start|>' + m['role'] + '\\n' + "
+            "(m['content'] | title) + '<|im_end|>' + '\\n'\"");
+  const char* const changes = ": it changes texts, not only white space at their ends";
+  load(changed(".strip('\\n ')"));
+  EXPECT_EQ(error(changed(".replace('\\n', '_')")),
+            std::string("this chat template is not known") + changes);
+  const char* const not_once =
+      "this chat template is not known: it does not show every message's text once";
+  EXPECT_EQ(error(changed(" + m['content']")), not_once);
+  EXPECT_EQ(error(""), not_once);
+  EXPECT_EQ(error("[INST] {{ messages[0].content }} [/INST]"), not_once);  // an answer is left out
+  load("{% for m in messages %}{{ m.content }}\n{% endfor %}");
 }
 
-TEST_F(Chat, TokenizerMustHaveTheTokens) {
+TEST_F(Chat, AnAnswerMustHaveAnEnd) {
+  std::filesystem::remove(dir_.path() / "tokenizer_config.json");
   json small = read_json(text_data("small/tokenizer.json"));
-  for (size_t i = 0; i < small["added_tokens"].size(); ++i) {
-    if (small["added_tokens"][i]["content"] == "<|image_pad|>") small["added_tokens"].erase(i);
-  }
+  small["added_tokens"] = json::array();
   dir_.write("tokenizer.json", small.dump());
   tokenizer_ = Tokenizer::load(dir_.path());
-  load(template_file("text_bare.jinja"));
-  EXPECT_EQ(
-      input_error([&] { load(template_file("vision_plain.jinja")); }),
-      (dir_.path() / "chat_template.jinja: ").string() +
-          "the template needs \"<|image_pad|>\", which the tokenizer lacks as an added token");
+  EXPECT_EQ(input_error([&] { load(template_file("text_bare.jinja")); }),
+            (dir_.path() / "chat_template.jinja").string() +
+                ": the template ends an answer with no added token of the tokenizer");
 }
 
 /// The chat templates of published models, which are not part of the project.
-ChatMlRules published_rules(const char* name) {
-  return recognize_chatml(read_chat_template(std::filesystem::path(std::getenv("CAPRL_TEST_DATA")) /
-                                             "tokenizers" / name));
+class PublishedTemplates : public Chat, public testing::WithParamInterface<const char*> {};
+
+TEST_P(PublishedTemplates, AreUnderstood) {
+  const char* data = std::getenv("CAPRL_TEST_DATA");
+  if (data == nullptr)
+    GTEST_SKIP() << "CAPRL_TEST_DATA is not set: published chat templates are NOT tested";
+  const std::string name = GetParam();
+  const json config =
+      read_json(std::filesystem::path(data) / "tokenizers" / name / "tokenizer_config.json");
+  const auto format = load(config["chat_template"].get<std::string>());
+  const ChatMessage user[] = {message("user", "hi")};
+  const std::string turn = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n";
+  const std::map<std::string, std::string> expected = {
+      {"qwen2_5",
+       "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful "
+       "assistant.<|im_end|>\n" +
+           turn},
+      {"qwen3", turn + "<think>\n\n</think>\n\n"},
+      {"internlm2", "<s>" + turn}};
+  EXPECT_EQ(text(format->render(user, true)), expected.at(name));
 }
 
-TEST(PublishedTemplates, Qwen) {
-  if (std::getenv("CAPRL_TEST_DATA") == nullptr)
-    GTEST_SKIP() << "CAPRL_TEST_DATA is not set: published chat templates are NOT tested";
-  const ChatMlRules rules = published_rules("qwen2_5");
-  EXPECT_EQ(rules.default_system,
-            "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.");
-  EXPECT_FALSE(rules.takes_images);
-  EXPECT_TRUE(input_error([] {
-                published_rules("qwen3");
-              }).find("tokenizer_config.json: chat_template") != std::string::npos);
-}
+INSTANTIATE_TEST_SUITE_P(All, PublishedTemplates, testing::Values("qwen2_5", "qwen3", "internlm2"));
 
 }  // namespace
 }  // namespace caprl

@@ -65,7 +65,7 @@ TEST_F(Sft, LossIsThatOfTheResponsesTokens) {
   train(config);
 
   const auto model = Model::load(path("captioner"), {at::kFloat});
-  const PromptBuilder prompts(path("captioner"), model->traits(), 1024);
+  const PromptBuilder prompts(path("captioner"), "", model->traits(), 1024);
   const auto rows =
       load_sft_rows(config.data.train_files, BadRows::kStop, prompts.tokenizer()).rows;
   double sum = 0, count = 0;

@@ -250,15 +250,29 @@ CONVERSATIONS = [
     [("user", "What color is the circle?")],
     [("user", "  spaces around \n")],
     [("system", "Answer briefly."), ("user", "How many stars?"), ("assistant", "Three."), ("user", "Sure?")],
+    [("system", "\n Be exact. \n"), ("user", "\nWhy?"), ("assistant", "\n\n Because. \n")],
     [("user", [{"type": "image", "image": "a.png"}, {"type": "text", "text": "Describe this image."}])],
     [("user", [{"type": "text", "text": "First "}, {"type": "image", "image": "a.png"}, {"type": "text", "text": "and second "},
                {"type": "image", "image": "b.png"}]), ("assistant", ""), ("user", "e\u0301 你好 12")],
 ]
 PREFIXES = ["", "The answer is", " "]
+CHAT_TOKENS = ["<s>", "</s>", "[INST]", "[/INST]", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<think>", "</think>", "<img>", "</img>",
+               "<IMG_CONTEXT>"]
+
+
+def chat_tokenizer(out):
+    """The small tokenizer with the added tokens of other families; its tokenizer_config.json is a test file too."""
+    first = max(t["id"] for t in json.loads((out / "small" / "tokenizer.json").read_text())["added_tokens"]) + 1
+    decoder = {str(first + i): {k: v for k, v in added(0, t, special="think" not in t).items() if k != "id"} for i, t in enumerate(CHAT_TOKENS)}
+    write(out / "chat_tokenizer_config.json", {"added_tokens_decoder": decoder, "bos_token": "<s>", "eos_token": {"content": "</s>"}})
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(out / "small" / "tokenizer.json"), bos_token="<s>", eos_token="</s>")
+    tokenizer.add_tokens([AddedToken(t, special="think" not in t, normalized=False) for t in CHAT_TOKENS])
+    assert all(tokenizer.convert_tokens_to_ids(t["content"]) == int(i) for i, t in decoder.items())
+    return tokenizer
 
 
 def chat_golden(out):
-    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(out / "small" / "tokenizer.json"))
+    tokenizer = chat_tokenizer(out)
     result = []
     for path in sorted((out / "templates").glob("*.jinja")):
         for messages in CONVERSATIONS:
@@ -267,8 +281,9 @@ def chat_golden(out):
                 continue
             chat = [{"role": role, "content": content} for role, content in messages]
             for prefix in [None] + PREFIXES:
-                text = tokenizer.apply_chat_template(chat, chat_template=path.read_text(), tokenize=False,
+                text = tokenizer.apply_chat_template(chat, chat_template=path.read_text(), tokenize=False, enable_thinking=False,
                                                      add_generation_prompt=prefix is not None)
+                text = text.replace("<IMG_CONTEXT>", "<img><IMG_CONTEXT></img>")  # as the processor does
                 ids = tokenizer.encode(text + (prefix or ""), add_special_tokens=False)
                 result.append({"template": path.name, "messages": chat, "prefix": prefix, "ids": ids})
     return result

@@ -1,4 +1,4 @@
-// Conversations to token ids, in the format that a model directory's chat template stands for.
+// Conversations to token ids, as a model directory's chat template has them.
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -22,20 +22,25 @@ struct ChatMessage {
   std::vector<ChatPart> content;
 };
 
-/// Immutable; thread safe.
+/// Speaks as the model directory's chat template does. Thread safe.
 class ChatFormat {
  public:
   virtual ~ChatFormat() = default;
 
-  /// Chooses the format by the content of the directory's chat template (chat_template.jinja,
-  /// chat_template.json, or the key in tokenizer_config.json). InputError for a template that is
-  /// not known.
+  /// The template is a file of its own if `chat_template` is not empty, else the directory's
+  /// (chat_template.jinja, chat_template.json, or the key in tokenizer_config.json). Thinking is
+  /// switched off where it asks for `enable_thinking`; dates that it would take from the clock are
+  /// those that it has without one. InputError for a template that uses something unknown, or that
+  /// changes the messages' texts: such a model would be trained on prompts it was not made for.
   static std::shared_ptr<const ChatFormat> load(const std::filesystem::path& model_dir,
-                                                std::shared_ptr<const Tokenizer> tokenizer);
+                                                std::shared_ptr<const Tokenizer> tokenizer,
+                                                const std::filesystem::path& chat_template = {});
 
-  /// Ids of the conversation. Each image part becomes vision_start, ONE image_pad, vision_end; the
-  /// caller expands the pad. With `generation_prompt` the assistant's turn is opened, followed by
-  /// `assistant_prefix` as plain text.
+  /// Ids of the conversation, those of transformers' apply_chat_template, but added tokens come
+  /// from the template alone: in a message their text is ordinary text. Each image part becomes the
+  /// template's marks around ONE image token, which the caller expands. With `generation_prompt`
+  /// the assistant's turn is opened, followed by `assistant_prefix` as plain text. InputError for
+  /// an unknown role and for what the template refuses.
   virtual std::vector<int64_t> render(std::span<const ChatMessage> messages, bool generation_prompt,
                                       std::string_view assistant_prefix = {}) const = 0;
   /// What ends an assistant's turn, the first one being the one to train on ("<|im_end|>").

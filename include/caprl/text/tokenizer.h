@@ -41,6 +41,10 @@ class Tokenizer {
   /// can never inject them. As in Hugging Face, a character that the vocabulary has nothing for
   /// becomes the unknown token or, if there is none, nothing.
   virtual std::vector<int64_t> encode(std::string_view text, bool parse_special) const = 0;
+  /// Appends the ids of ordinary text as encode() finds them between added tokens; `is_start` if
+  /// nothing comes before it, which some tokenizers mark.
+  virtual void encode_plain(std::string_view text, bool is_start,
+                            std::vector<int64_t>& ids) const = 0;
   /// Ids to UTF-8; bytes that form no code point become U+FFFD and ids without a token become
   /// nothing, as in Hugging Face. `skip_special` leaves out added tokens marked special, not the
   /// other added tokens ("<tool_call>").

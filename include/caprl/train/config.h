@@ -26,6 +26,7 @@ struct RunConfig {
 struct PolicyConfig {
   std::string model;
   std::string dtype = "bfloat16";
+  std::string chat_template;  // a Jinja file; empty: the model directory's
   TrainedParts train = TrainedParts::kAll;
   void fields(ConfigVisitor& v);
 };

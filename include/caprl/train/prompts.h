@@ -16,10 +16,10 @@ namespace caprl {
 /// The text and image side of a model directory. Immutable; thread safe.
 class PromptBuilder {
  public:
-  /// Reads the tokenizer, the chat template and, of a vision-language model,
-  /// preprocessor_config.json.
-  PromptBuilder(const std::filesystem::path& model_dir, ModelTraits traits,
-                int64_t max_prompt_length);
+  /// Reads the tokenizer, the chat template (from `chat_template` if it is not empty) and, of a
+  /// vision-language model, preprocessor_config.json.
+  PromptBuilder(const std::filesystem::path& model_dir, const std::filesystem::path& chat_template,
+                ModelTraits traits, int64_t max_prompt_length);
 
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const ChatFormat& chat() const { return *chat_; }
