@@ -6,6 +6,8 @@
 //     FILE: rows of `caprl score` with string ids; for each OUT_DIR/<id>.safetensors holds, in
 //     float32, "logits" [response, V] and under every parameter's name the gradient of the mean
 //     next-token loss of the response
+//   caprl-probe parameters CONFIG
+//     stdout: {"name": shape} of the model that a config.json describes
 #include <ATen/ATen.h>
 
 #include <iostream>
@@ -13,6 +15,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/image/image.h"
+#include "caprl/io/json.h"
 #include "caprl/io/jsonl.h"
 #include "caprl/io/safetensors.h"
 #include "caprl/train/loss_batch.h"
@@ -64,12 +67,21 @@ void write_losses(const std::filesystem::path& model_dir, const std::filesystem:
   }
 }
 
+void print_parameters(const std::filesystem::path& config) {
+  nlohmann::json shapes = nlohmann::json::object();
+  for (const ParameterSpec& spec : describe_model(read_json(config), config.string()).parameters)
+    shapes[spec.name] = spec.shape;
+  std::cout << shapes.dump() << "\n";
+}
+
 void run(std::span<char*> arguments) {
   const std::string_view command = arguments.size() > 1 ? arguments[1] : "";
   if (command == "patches" && arguments.size() == 3) return print_patches(arguments[2]);
   if (command == "loss" && arguments.size() == 5)
     return write_losses(arguments[2], arguments[3], arguments[4]);
-  throw InputError("usage: caprl-probe patches MODEL_DIR | loss MODEL_DIR FILE OUT_DIR");
+  if (command == "parameters" && arguments.size() == 3) return print_parameters(arguments[2]);
+  throw InputError(
+      "usage: caprl-probe patches MODEL_DIR | loss MODEL_DIR FILE OUT_DIR | parameters CONFIG");
 }
 
 }  // namespace
