@@ -12,6 +12,18 @@ namespace {
 constexpr std::string_view kByteLevelPattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
+/// Letters and numbers of Unicode 16, as Hugging Face tokenizers has them, with any ICU: those of
+/// Unicode 15.0 and the ones that came after it.
+constexpr std::string_view kLetters =
+    R"([[\p{L}&&\p{age=15.0}]\x{1C89}-\x{1C8A}\x{A7CB}-\x{A7CD}\x{A7DA}-\x{A7DC}\x{105C0}-\x{105F3})"
+    R"(\x{10D4A}-\x{10D65}\x{10D6F}-\x{10D85}\x{10EC2}-\x{10EC4}\x{11380}-\x{11389}\x{1138B}\x{1138E})"
+    R"(\x{11390}-\x{113B5}\x{113B7}\x{113D1}\x{113D3}\x{11BC0}-\x{11BE0}\x{13460}-\x{143FA})"
+    R"(\x{16100}-\x{1611D}\x{16D40}-\x{16D6C}\x{18CFF}\x{1E5D0}-\x{1E5ED}\x{1E5F0})"
+    R"(\x{2EBF0}-\x{2EE5D}])";
+constexpr std::string_view kNumbers =
+    R"([[\p{N}&&\p{age=15.0}]\x{10D40}-\x{10D49}\x{116D0}-\x{116E3}\x{11BF0}-\x{11BF9})"
+    R"(\x{16130}-\x{16139}\x{16D70}-\x{16D79}\x{1CCF0}-\x{1CCF9}\x{1E5F1}-\x{1E5FA}])";
+
 /// Of backtracking state; ICU's default of 8 MB is small for texts of many megabytes.
 constexpr int32_t kRegexStackBytes = 256 << 20;
 
@@ -148,8 +160,9 @@ void Pretokenizer::add_stage(const JsonPlace& config) {
 void Pretokenizer::add_pattern(std::string_view pattern, const std::string& where) {
   UErrorCode status = U_ZERO_ERROR;
   UParseError position;
-  const auto text =
-      icu::UnicodeString::fromUTF8({pattern.data(), static_cast<int>(pattern.size())});
+  const std::string full =
+      replace_all(replace_all(pattern, R"(\p{L})", kLetters), R"(\p{N})", kNumbers);
+  const auto text = icu::UnicodeString::fromUTF8({full.data(), static_cast<int>(full.size())});
   std::unique_ptr<const icu::RegexPattern> compiled(
       icu::RegexPattern::compile(text, 0, position, status));
   if (U_FAILURE(status)) {

@@ -10,6 +10,7 @@
 
 #include "support.h"
 #include "text/bpe.h"
+#include "text/pretokenizer.h"
 #include "text/unicode_text.h"
 
 namespace caprl {
@@ -64,6 +65,20 @@ TEST(Tokenizer, PlainTextNeverBecomesAnAddedToken) {
     EXPECT_FALSE(std::binary_search(added.begin(), added.end(), id)) << id;
   EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, false), true), text);
   EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, true), true), "a<tool_call>");
+}
+
+TEST(Tokenizer, LettersAreThoseOfUnicode16) {
+  const json qwen = read_json(text_data("small/tokenizer.json"))["pre_tokenizer"];
+  const auto splitter = Pretokenizer::from_json({&qwen, ""});
+  const auto num_words = [&](std::string_view text) {
+    int n = 0;
+    splitter.split(text, true, [&](std::string_view) { ++n; });
+    return n;
+  };
+  EXPECT_EQ(num_words("ab"), 1);
+  EXPECT_EQ(num_words("a\U00013460\U0001E5D0\u1C89"), 1);  // of Unicode 16
+  EXPECT_EQ(num_words("a\U00016D40\U000A7DD0"), 2);        // the second one is no letter yet
+  EXPECT_EQ(num_words("a\U0001CCF0\U0001CCF1"), 3);        // digits of Unicode 16, one by one
 }
 
 TEST(Tokenizer, MergesNeverMakeAnAddedToken) {

@@ -56,7 +56,7 @@ NamedTensors loss_of(Model& model, const ScoreRow& row) {
 void write_losses(const std::filesystem::path& model_dir, const std::filesystem::path& input,
                   const std::filesystem::path& out) {
   const auto model = Model::load(model_dir, {at::kFloat, at::kCPU, TrainedParts::kAll});
-  ScoreRowReader reader(model_dir, model->traits());
+  ScoreRowReader reader(model_dir, {}, model->traits());
   std::filesystem::create_directories(out);
   JsonlReader lines(input);
   while (const auto line = lines.next()) {

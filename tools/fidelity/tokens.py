@@ -57,8 +57,8 @@ class HuggingFace:
             description["model"]["vocab"] = {names.get(i, t): i for t, i in description["model"]["vocab"].items()}
         self.tokenizer = tokenizers.Tokenizer.from_str(json.dumps(description))
         self.size = self.tokenizer.get_vocab_size()
-        self.lossless = description["pre_tokenizer"] is not None and all(
-            chr(b) in description["model"]["vocab"] for b in range(33, 127)) and self.tokenizer.token_to_id("\u0120") is not None
+        # A byte-level vocabulary of 256 bytes and the normal form C restore every text up to that form; some lack bytes.
+        self.lossless = description["normalizer"] == {"type": "NFC"}
 
     def encode(self, strings):
         return [e.ids for e in self.tokenizer.encode_batch_fast(strings, add_special_tokens=False)]
