@@ -18,7 +18,8 @@ endif()
 
 add_library(caprl_options INTERFACE)
 target_compile_options(caprl_options INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-parameter -fpch-preprocess>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-parameter>
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess>
   # lld 14 mixes up the unwind entries of an empty cold part and the function after it: exceptions would end the program.
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-reorder-blocks-and-partition>)
 target_include_directories(caprl_options INTERFACE ${CMAKE_SOURCE_DIR}/include)
@@ -27,4 +28,7 @@ if(CAPRL_SANITIZE)
   target_compile_options(caprl_options INTERFACE
     -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-sanitize=vptr -fno-omit-frame-pointer -g1)
   target_link_options(caprl_options INTERFACE -fsanitize=address,undefined)
+endif()
+if(CAPRL_FUZZ)
+  target_compile_options(caprl_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()

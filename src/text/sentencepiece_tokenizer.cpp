@@ -18,10 +18,7 @@ constexpr const char* kSpace = "\u2581";
 
 SentencePieceTokenizer::SentencePieceTokenizer(const std::filesystem::path& model,
                                                const std::filesystem::path& config) {
-  const auto status = processor_.LoadFromSerializedProto(read_file(model));
-  if (!status.ok() || processor_.GetPieceSize() == 0)
-    throw InputError("{}: expected a model of sentencepiece: {}", model.string(),
-                     status.ok() ? "it has no pieces" : status.message());
+  load(model);
   read_pieces(model);
   if (processor_.bos_id() >= 0) prefix_ids_ = {processor_.bos_id()};
   if (std::filesystem::exists(config)) read_config(config);
@@ -29,6 +26,23 @@ SentencePieceTokenizer::SentencePieceTokenizer(const std::filesystem::path& mode
   std::sort(added_ids_.begin(), added_ids_.end());
   make_detokenizer();
   added_tokens_ = AddedTokens(std::move(tokens_));
+}
+
+void SentencePieceTokenizer::load(const std::filesystem::path& model) {
+  std::string problem;
+  try {
+    const auto status = processor_.LoadFromSerializedProto(read_file(model));
+    if (!status.ok())
+      problem = status.message();
+    else if (processor_.GetPieceSize() == 0)
+      problem = "it has no pieces";
+  } catch (const InputError&) {  // the file cannot be read
+    throw;
+  } catch (const std::exception& error) {  // of the library's parts
+    problem = error.what();
+  }
+  if (!problem.empty())
+    throw InputError("{}: expected a model of sentencepiece: {}", model.string(), problem);
 }
 
 void SentencePieceTokenizer::read_pieces(const std::filesystem::path& model) {
@@ -60,7 +74,7 @@ void SentencePieceTokenizer::make_detokenizer() {
   rules.invalid = DetokenizerRules::Invalid::kEachByte;
   rules.replacements = {{kSpace, " "}};
   rules.byte_fallback = true;
-  rules.strip = " ";
+  rules.strip.assign(1, ' ');
   rules.num_strip = leading_spaces_dropped();
   std::vector<TokenText> texts(static_cast<size_t>(vocabulary_.num_ids()));
   for (const auto& [token, id] : vocabulary_.tokens()) texts[id] = rules.token_text(token);

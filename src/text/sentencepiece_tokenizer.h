@@ -26,6 +26,7 @@ class SentencePieceTokenizer : public Tokenizer {
   int64_t vocab_size() const override { return vocabulary_.num_ids(); }
 
  private:
+  void load(const std::filesystem::path& model);
   void read_pieces(const std::filesystem::path& model);
   void read_config(const std::filesystem::path& config);
   void make_detokenizer();
