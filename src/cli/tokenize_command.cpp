@@ -14,7 +14,7 @@ void add_tokenize_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "tokenize", "Turn lines of stdin (JSON strings) into lines of ids (JSON arrays)");
   auto options = std::make_shared<Options>();
-  command->add_option("--model", options->model, "model directory with tokenizer.json")->required();
+  command->add_option("--model", options->model, "model directory with a tokenizer")->required();
   command->add_flag("--decode", options->decode, "ids in, strings out");
   command->callback([options] {
     const auto tokenizer = Tokenizer::load(options->model);

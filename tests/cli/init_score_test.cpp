@@ -141,6 +141,7 @@ TEST_F(InitAndScore, EveryFormOfAPromptGivesTheSame) {
   EXPECT_EQ(first[0]["id"], "a");
   EXPECT_EQ(first[1]["id"], 2);
   EXPECT_EQ(first[0]["text"], "red square");
+  EXPECT_EQ(first[0]["tokens"], json({"red", " square"}));
   EXPECT_EQ(first[0]["response_ids"].size(), 2u);
   EXPECT_EQ(first[0]["logprobs"].size(), 2u);
 
@@ -160,6 +161,23 @@ TEST_F(InitAndScore, EveryFormOfAPromptGivesTheSame) {
     for (size_t t = 0; t < 2; ++t)
       EXPECT_NEAR(line["logprobs"][t].get<double>(), first[0]["logprobs"][t].get<double>(), 1e-5);
   }
+}
+
+TEST_F(InitAndScore, TheChatTemplateMayBeAFileOfItsOwn) {
+  std::ofstream(path("mine.jinja"))
+      << "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>"
+         "{% endfor %}";
+  const auto run = [&](const std::string& file) {
+    return score({{{"messages", conversation("red")}, {"response", "circle"}}},
+                 {"--chat-template", path(file)});
+  };
+  const auto lines = run("mine.jinja").lines();
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0]["prompt_ids"].size(), 3u);
+  std::ofstream(path("wrong.jinja")) << "{{ messages[0].content | shuffle }}";
+  const Outcome refused = run("wrong.jinja");
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("wrong.jinja: filter \"shuffle\" is not supported"));
 }
 
 /// Log-probabilities of every next token, from the model alone.
