@@ -25,10 +25,11 @@ struct InitOptions {
   uint64_t seed = 1;
 };
 
+constexpr const char* kPreprocessorFile = "preprocessor_config.json";
 constexpr std::array kTokenizerFiles = {
-    "tokenizer.json",      "tokenizer_config.json",   "vocab.json",
-    "merges.txt",          "special_tokens_map.json", "added_tokens.json",
-    "chat_template.jinja", "chat_template.json"};
+    "tokenizer.json",    "tokenizer.model",     "tokenizer_config.json",
+    "vocab.json",        "merges.txt",          "special_tokens_map.json",
+    "added_tokens.json", "chat_template.jinja", "chat_template.json"};
 
 /// Keys of config.json that hold ids, and the tokens of the Qwen2.5 family that they stand for.
 constexpr std::array<std::pair<const char*, const char*>, 7> kTokenKeys = {
@@ -58,9 +59,11 @@ void check_tokenizer(const ModelTraits& traits, const Tokenizer& tokenizer) {
     throw InputError("--tokenizer: it has {} ids, but the config's vocab_size is {}",
                      tokenizer.vocab_size(), traits.vocab_size);
   if (!traits.image_token_id) return;
-  const auto pad = tokenizer.token_id("<|image_pad|>");
+  const char* name =
+      traits.architecture.starts_with("InternVL") ? "<IMG_CONTEXT>" : "<|image_pad|>";
+  const auto pad = tokenizer.token_id(name);
   if (pad != traits.image_token_id)
-    throw InputError("--tokenizer: its <|image_pad|> is {}, but the config's image_token_id is {}",
+    throw InputError("--tokenizer: its {} is {}, but the config's image_token_id is {}", name,
                      pad ? std::to_string(*pad) : "absent", *traits.image_token_id);
 }
 
@@ -74,7 +77,7 @@ at::ScalarType choose_dtype(json& config, const std::string& asked) {
   return parse_dtype(config[key].get<std::string>(), fmt::format("config: '{}'", key));
 }
 
-/// What transformers' processor of the family needs; values of the published models.
+/// What transformers' processor of Qwen2-VL and Qwen2.5-VL needs; values of the published models.
 json preprocessor_config(const json& config) {
   const json& vision = config["vision_config"];
   return {{"image_processor_type", "Qwen2VLImageProcessor"},
@@ -88,6 +91,26 @@ json preprocessor_config(const json& config) {
           {"image_std", {0.26862954, 0.26130258, 0.27577711}}};
 }
 
+bool knows_preprocessor(const ModelTraits& traits) {
+  return traits.architecture.starts_with("Qwen2");
+}
+
+/// The tokenizer's folder may bring it; the families that need more than a few numbers must.
+void write_preprocessor(const InitOptions& options, const json& config, const fs::path& dir) {
+  const fs::path given = fs::path(options.tokenizer) / kPreprocessorFile;
+  if (!options.tokenizer.empty() && fs::exists(given))
+    fs::copy_file(given, dir / kPreprocessorFile);
+  else
+    write_file_atomic(dir / kPreprocessorFile, preprocessor_config(config).dump(2) + "\n");
+}
+
+void check_preprocessor(const InitOptions& options, const ModelTraits& traits) {
+  if (!traits.image_token_id || knows_preprocessor(traits)) return;
+  if (options.tokenizer.empty() || !fs::exists(fs::path(options.tokenizer) / kPreprocessorFile))
+    throw InputError("--tokenizer: {} needs a folder with a {}", traits.architecture,
+                     kPreprocessorFile);
+}
+
 void write_model(const InitOptions& options, json config, const ModelTraits& traits,
                  const fs::path& dir) {
   const at::ScalarType dtype = choose_dtype(config, options.dtype);
@@ -99,8 +122,7 @@ void write_model(const InitOptions& options, json config, const ModelTraits& tra
   write_file_atomic(dir / "config.json", config.dump(2) + "\n");
   write_file_atomic(dir / "generation_config.json",
                     json({{"eos_token_id", traits.eos_ids}}).dump(2) + "\n");
-  if (traits.image_token_id)
-    write_file_atomic(dir / "preprocessor_config.json", preprocessor_config(config).dump(2) + "\n");
+  if (traits.image_token_id) write_preprocessor(options, config, dir);
   if (options.tokenizer.empty()) return;
   for (const char* name : kTokenizerFiles)
     if (fs::exists(fs::path(options.tokenizer) / name))
@@ -118,6 +140,7 @@ void init_model(const InitOptions& options) {
   }
   const ModelDescription described =
       describe_model(config, options.config.empty() ? options.preset : options.config);
+  check_preprocessor(options, described.traits);
 
   // Beside the target, then renamed: a failure leaves nothing that looks like a model.
   const fs::path temporary = fmt::format("{}.tmp-{}", fs::absolute(out).string(), getpid());
