@@ -13,14 +13,15 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
 def place_of(path):
-    """(kind, module) of a path in the project: "public" for include/caprl/M/…, "private" for src/M/…, "kernels"; or None."""
+    """(kind, module) of a path in the project: "public" for include/caprl/M/…, "private" for src/M/…, "math" for
+    kernels/math/…, "kernels" for the others there; or None."""
     parts = path.parts
     if parts[:2] == ("include", "caprl") and len(parts) > 3:
         return "public", parts[2]
     if parts[0] == "src" and len(parts) > 2:
         return "private", parts[1]
     if parts[0] == "kernels":
-        return "kernels", None
+        return "math" if parts[1] == "math" else "kernels", None
     return None
 
 
@@ -41,8 +42,14 @@ def problem_with(file, included):
     if target is None:
         return None
     target_kind, target_module = target
+    if kind == "math":
+        return None if target_kind == "math" else "kernels/math may include only itself"
     if kind == "kernels":
-        return None if target_kind == "kernels" else "kernels may include nothing of the modules"
+        return None if target_kind in ("math", "kernels") else "kernels may include nothing of the modules"
+    if target_kind in ("math", "kernels") and kind == "public":
+        return "a public header includes one of kernels/"
+    if target_kind == "math":
+        return None  # plain functions, for every module
     if target_kind == "kernels":
         return None if module == "ops" else "only ops may include kernels"
     if target_kind == "private" and kind == "public":
@@ -66,7 +73,7 @@ def violations(root):
         place = place_of(file)
         if place is None:
             continue  # src/pch.h: the precompiled header of all
-        if place[0] != "kernels" and place[1] not in MODULES:
+        if place[0] in ("public", "private") and place[1] not in MODULES:
             found.append(f"{file}: unknown module {place[1]}")
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -100,9 +107,12 @@ class PlantedTest(unittest.TestCase):
         "include/caprl/train/trainer.h": '#include "caprl/models/model.h"\n',
         "src/models/layers.h": '#include "caprl/models/model.h"\n',
         "src/models/layers.cpp": '#include "layers.h"\n#include "models/layers.h"\n#include <vector>\n',
-        "src/ops/loss.cpp": '#include "kernels/math.h"\n',
-        "kernels/math.h": "#include <cmath>\n",
-        "kernels/loss.cu": '#include "math.h"\n',
+        "src/ops/loss.cpp": '#include "kernels/loss.h"\n',
+        "src/core/random.cpp": '#include "kernels/math/philox.h"\n',
+        "kernels/loss.h": '#include "kernels/math/philox.h"\n',
+        "kernels/loss.cu": '#include "loss.h"\n',
+        "kernels/math/philox.h": '#include "kernels/math/words.h"\n',
+        "kernels/math/words.h": "#include <cmath>\n",
         "src/pch.h": "#include <torch/torch.h>\n",
     }
 
@@ -150,8 +160,16 @@ class PlantedTest(unittest.TestCase):
     def test_kernels(self):
         self.check({"kernels/bad.cu": '#include "caprl/core/error.h"\n'},
                    ["kernels/bad.cu:1: kernels may include nothing of the modules"])
-        self.check({"src/models/bad.cpp": '#include "kernels/math.h"\n'},
+        self.check({"src/models/bad.cpp": '#include "kernels/loss.h"\n'},
                    ["src/models/bad.cpp:1: only ops may include kernels"])
+        self.check({"include/caprl/ops/bad.h": '#include "kernels/loss.h"\n#include "kernels/math/philox.h"\n'},
+                   ["include/caprl/ops/bad.h:1: a public header includes one of kernels/",
+                    "include/caprl/ops/bad.h:2: a public header includes one of kernels/"])
+
+    def test_math_of_kernels(self):
+        self.check({"kernels/math/bad.h": '#include "kernels/loss.h"\n#include "caprl/core/error.h"\n'},
+                   ["kernels/math/bad.h:1: kernels/math may include only itself",
+                    "kernels/math/bad.h:2: kernels/math may include only itself"])
 
 
 if __name__ == "__main__":

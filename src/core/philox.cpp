@@ -5,6 +5,8 @@
 #include <numeric>
 #include <utility>
 
+#include "kernels/math/philox.h"
+
 namespace caprl {
 namespace {
 
@@ -16,19 +18,16 @@ uint64_t mix(uint64_t x) {
   return x ^ (x >> 31);
 }
 
+std::array<uint32_t, 4> words(const kernels::PhiloxBlock& block) {
+  return {block.words[0], block.words[1], block.words[2], block.words[3]};
+}
+
 }  // namespace
 
 std::array<uint32_t, 4> philox4x32_10(std::array<uint32_t, 4> counter,
                                       std::array<uint32_t, 2> key) {
-  constexpr uint64_t kM0 = 0xD2511F53, kM1 = 0xCD9E8D57;
-  constexpr uint32_t kW0 = 0x9E3779B9, kW1 = 0xBB67AE85;
-  for (int round = 0; round < 10; ++round) {
-    const uint64_t p0 = kM0 * counter[0], p1 = kM1 * counter[2];
-    counter = {static_cast<uint32_t>(p1 >> 32) ^ counter[1] ^ key[0], static_cast<uint32_t>(p1),
-               static_cast<uint32_t>(p0 >> 32) ^ counter[3] ^ key[1], static_cast<uint32_t>(p0)};
-    key = {key[0] + kW0, key[1] + kW1};
-  }
-  return counter;
+  return words(
+      kernels::philox4x32_10({counter[0], counter[1], counter[2], counter[3]}, key[0], key[1]));
 }
 
 CounterRng::CounterRng(uint64_t seed, RandomPurpose purpose, std::initializer_list<uint64_t> ids)
@@ -37,9 +36,7 @@ CounterRng::CounterRng(uint64_t seed, RandomPurpose purpose, std::initializer_li
 }
 
 std::array<uint32_t, 4> CounterRng::block(uint64_t high, uint64_t low) const {
-  return philox4x32_10({static_cast<uint32_t>(low), static_cast<uint32_t>(low >> 32),
-                        static_cast<uint32_t>(high), static_cast<uint32_t>(high >> 32)},
-                       {static_cast<uint32_t>(key_), static_cast<uint32_t>(key_ >> 32)});
+  return words(kernels::philox_block(key_, high, low));
 }
 
 double CounterRng::uniform(uint64_t high, uint64_t low) const {

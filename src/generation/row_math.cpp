@@ -5,10 +5,12 @@
 #include <cmath>
 #include <limits>
 
-#include "fast_math.h"
+#include "kernels/math/fast_math.h"
 
 namespace caprl {
 namespace {
+
+using kernels::fast_exp, kernels::gumbel, kernels::kMaxGumbel;
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 constexpr size_t kBlock = 16;  // tokens handled together: four Philox blocks

@@ -1,11 +1,11 @@
-#include "generation/fast_math.h"
+#include "kernels/math/fast_math.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-namespace caprl {
+namespace caprl::kernels {
 namespace {
 
 TEST(FastMath, ExpIsWithinTwoUnitsInTheLastPlace) {
@@ -45,4 +45,4 @@ TEST(FastMath, GumbelFollowsItsFormulaToTheEndsOfItsRange) {
 }
 
 }  // namespace
-}  // namespace caprl
+}  // namespace caprl::kernels

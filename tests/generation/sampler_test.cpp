@@ -10,11 +10,12 @@
 #include <set>
 
 #include "caprl/core/error.h"
-#include "generation/fast_math.h"
+#include "kernels/math/fast_math.h"
 
 namespace caprl {
 namespace {
 
+using kernels::gumbel;
 using Logits = std::vector<float>;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 

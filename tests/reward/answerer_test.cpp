@@ -8,7 +8,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/philox.h"
-#include "generation/fast_math.h"
+#include "kernels/math/fast_math.h"
 #include "reward/draw.h"
 #include "test_answerer.h"
 
@@ -126,7 +126,7 @@ TEST_F(AnswererTest, SampledAnswersAreThoseOfUncachedSampling) {
         float best_score = -1e30f;
         for (int64_t v = 0; v < logits.size(0); ++v) {
           const auto word = rng.block(generated.size(), static_cast<uint64_t>(v) / 4)[v % 4];
-          const float score = logits[v].item<float>() / temperature + gumbel(word);
+          const float score = logits[v].item<float>() / temperature + kernels::gumbel(word);
           if (score > best_score) {
             best_score = score;
             best = v;

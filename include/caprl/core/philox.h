@@ -28,6 +28,7 @@ class CounterRng {
  public:
   CounterRng(uint64_t seed, RandomPurpose purpose, std::initializer_list<uint64_t> ids);
 
+  uint64_t key() const { return key_; }
   /// Four independent 32-bit words at the counter (high, low).
   std::array<uint32_t, 4> block(uint64_t high, uint64_t low) const;
   /// Uniform in (0, 1), 32 random bits, never 0 and never 1.

@@ -1,14 +1,28 @@
-// exp and log that compilers turn into vector code: no branches, no table, single precision
-// (Cephes' polynomials, 1–2 units in the last place). The libm functions of a row of 150,000 logits
-// would cost as much as the layers before them.
+// exp, log and Gumbel noise in single precision, as compilers turn them into vector code: no
+// branches, no table (Cephes' polynomials, 1–2 units in the last place). The libm functions of a
+// row of 150,000 logits would cost as much as the layers before them. CPU code and CUDA kernels
+// share them, so that both draw the same noise but for rounding.
 #pragma once
-#include <bit>
-#include <cstdint>
+#include <stdint.h>
+#include <string.h>
 
-namespace caprl {
+#include "kernels/math/host_device.h"
+
+namespace caprl::kernels {
+
+CAPRL_HOST_DEVICE inline uint32_t bits_of(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+CAPRL_HOST_DEVICE inline float float_of(uint32_t bits) {
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
 
 /// e^x for x ≤ 88; below −87 it stays at e^−87. NaN stays NaN.
-inline float fast_exp(float x) {
+CAPRL_HOST_DEVICE inline float fast_exp(float x) {
   constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
   constexpr float kRound = 12582912.0f;  // 1.5 · 2^23: adding it rounds to an integer
   x = x < -87.0f ? -87.0f : x;
@@ -23,17 +37,17 @@ inline float fast_exp(float x) {
   y = y * r + 5.0000001201e-1f;
   y = y * r * r + r + 1.0f;
   // The integer n sits in the low bits of `shifted`; into the exponent with it.
-  const auto bits = static_cast<uint32_t>(std::bit_cast<uint32_t>(shifted) + 127u) << 23;
-  return y * std::bit_cast<float>(bits);
+  const auto bits = static_cast<uint32_t>(bits_of(shifted) + 127u) << 23;
+  return y * float_of(bits);
 }
 
 /// ln x for positive normal x.
-inline float fast_log(float x) {
+CAPRL_HOST_DEVICE inline float fast_log(float x) {
   constexpr uint32_t kSqrtHalf = 0x3f3504f3;
-  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  const uint32_t bits = bits_of(x);
   // x = m · 2^e with m in [√½, √2).
   const auto exponent = static_cast<int32_t>(bits - kSqrtHalf) >> 23;
-  const float m = std::bit_cast<float>(bits - (static_cast<uint32_t>(exponent) << 23)) - 1.0f;
+  const float m = float_of(bits - (static_cast<uint32_t>(exponent) << 23)) - 1.0f;
   const auto e = static_cast<float>(exponent);
   const float z = m * m;
   float y = 7.0376836292e-2f;
@@ -53,7 +67,7 @@ inline constexpr float kMaxGumbel = 22.25f;  // no gumbel() is above it
 
 /// A Gumbel(0, 1) number from 32 random bits: −ln E with E = −ln(1 − u), u uniform in (0, 1). It is
 /// large where u is small, and small floats are dense: the upper tail reaches 2^−32.
-inline float gumbel(uint32_t word) {
+CAPRL_HOST_DEVICE inline float gumbel(uint32_t word) {
   float u = (static_cast<float>(static_cast<int32_t>(word >> 1)) + 0.5f) * 0x1p-31f;
   u = u > 0x1.fffffep-1f ? 0x1.fffffep-1f : u;
   const float rest = 1.0f - u;
@@ -63,4 +77,4 @@ inline float gumbel(uint32_t word) {
   return -fast_log(exponential);
 }
 
-}  // namespace caprl
+}  // namespace caprl::kernels

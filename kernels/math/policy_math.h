@@ -1,13 +1,9 @@
 // The policy-gradient loss of one token: plain functions that CPU code and CUDA kernels share. No
 // Torch.
 #pragma once
-#ifdef __CUDACC__
-#define CAPRL_HOST_DEVICE __host__ __device__
-#else
-#define CAPRL_HOST_DEVICE
-#endif
-
 #include <math.h>
+
+#include "kernels/math/host_device.h"
 
 namespace caprl::kernels {
 

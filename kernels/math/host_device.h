@@ -1,0 +1,7 @@
+// Plain functions that CPU code and CUDA kernels share carry this mark.
+#pragma once
+#ifdef __CUDACC__
+#define CAPRL_HOST_DEVICE __host__ __device__
+#else
+#define CAPRL_HOST_DEVICE
+#endif

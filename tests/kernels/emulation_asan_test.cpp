@@ -1,0 +1,27 @@
+// Bugs that AddressSanitizer and UndefinedBehaviorSanitizer find.
+#include "kernels/device_buffer.h"
+#include "kernels/planted_bugs.h"
+
+namespace caprl::kernels {
+namespace {
+
+TEST(EmulationAsanDeathTest, OutsideABuffer) {
+  DeviceBuffer<float> values(5);
+  EXPECT_DEATH(write_behind(values.get(), 5), "use-after-poison.*planted_bugs.cu");
+  EXPECT_DEATH(write_behind(values.get(), -1), "use-after-poison.*planted_bugs.cu");
+}
+
+TEST(EmulationAsanDeathTest, BehindSharedMemory) {
+  DeviceBuffer<float> out(64);
+  EXPECT_DEATH(write_behind_static_shared(out.get()), "global-buffer-overflow.*planted_bugs.cu");
+  EXPECT_DEATH(write_behind_dynamic_shared(out.get()), "heap-buffer-overflow.*planted_bugs.cu");
+}
+
+TEST(EmulationAsanDeathTest, MisalignedWideLoad) {
+  DeviceBuffer<float> values(8), shifted(8, 1), out(1);
+  load_16_bytes(values.get(), out.get());
+  EXPECT_DEATH(load_16_bytes(shifted.get(), out.get()), "misaligned address");
+}
+
+}  // namespace
+}  // namespace caprl::kernels
