@@ -23,10 +23,11 @@ if(CAPRL_CUDA)
   enable_language(CUDA)
   find_package(CUDAToolkit 13 REQUIRED)
   set(cuda_extra ${CAPRL_DEPS}/wheels-cuda/nvidia)
-  # no-as-needed: libtorch_cuda registers its kernels when it is loaded, no symbol of it is named.
+  # no-as-needed: libtorch_cuda registers its kernels when it is loaded, no symbol of it is named. The library's path, not
+  # its target, which brings an include folder: files without CUDA are compiled as in the preset cpu, so that the compiler
+  # cache serves both.
   target_link_libraries(caprl_torch INTERFACE
-    c10_cuda CUDA::cudart "-Wl,--no-as-needed,${torch_root}/lib/libtorch_cuda.so,--as-needed")
-  target_include_directories(caprl_torch SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
+    c10_cuda ${CUDA_cudart_LIBRARY} "-Wl,--no-as-needed,${torch_root}/lib/libtorch_cuda.so,--as-needed")
   list(APPEND torch_rpath ${CUDAToolkit_LIBRARY_DIR}
        ${cuda_extra}/cu13/lib ${cuda_extra}/cusparselt/lib ${cuda_extra}/nvshmem/lib)
 endif()

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "caprl/core/error.h"
+#include "caprl/ops/sample.h"
 #include "row_math.h"
 
 namespace caprl {
@@ -22,6 +23,11 @@ constexpr int64_t kLogitsPerTask = 4096;  // less work is not worth a thread
 /// round.
 at::Tensor product_type(const at::Tensor& weight) {
   return weight.is_cuda() || weight.scalar_type() == at::kDouble ? weight : weight.to(at::kFloat);
+}
+
+[[noreturn]] void throw_not_finite(const SampleRow& row) {
+  throw Error("[sampler] logits are not finite: prompt {}, sample {}, token {}", row.prompt_id,
+              row.sample, row.position);
 }
 
 }  // namespace
@@ -45,6 +51,7 @@ Sampler::Sampler(const SamplingParams& params, const at::Tensor& head_weight)
                 banned_.front(), banned_.back());
   if (static_cast<int64_t>(banned_.size()) == vocab_size)
     throw Error("[sampler] all {} tokens of the vocabulary are banned", vocab_size);
+  banned_bits_ = ops::banned_bits(banned_, vocab_size, head_weight.device());
 }
 
 /// Ids that top_k and top_p leave, given logits without banned tokens; equal logits rank by id.
@@ -81,9 +88,7 @@ SampledToken Sampler::sample_row(std::span<float> logits, const SampleRow& row) 
   if (temperature_ != 1.0f)
     for (float& logit : logits) logit /= temperature_;
   const double normaliser = log_sum_exp(logits);
-  if (!std::isfinite(normaliser))
-    throw Error("[sampler] logits are not finite: prompt {}, sample {}, token {}", row.prompt_id,
-                row.sample, row.position);
+  if (!std::isfinite(normaliser)) throw_not_finite(row);
   for (const int64_t id : banned_) logits[id] = kNever;
   int64_t chosen;
   if (greedy_) {
@@ -96,30 +101,59 @@ SampledToken Sampler::sample_row(std::span<float> logits, const SampleRow& row) 
   return {chosen, static_cast<float>(logits[chosen] - normaliser)};
 }
 
-/// [N, H] → [N, V], float on the CPU, contiguous.
+/// [N, H] → [N, V] float on the model's device.
 at::Tensor Sampler::logits(const at::Tensor& hidden) const {
   const bool widens = head_HV_.is_cuda() && head_HV_.scalar_type() == at::kBFloat16;
-  const at::Tensor logits_NV = widens ? at::mm(hidden, head_HV_, at::kFloat)
-                                      : at::mm(hidden.to(head_HV_.scalar_type()), head_HV_);
-  return logits_NV.to(at::TensorOptions(at::kCPU).dtype(at::kFloat)).contiguous();
+  return widens ? at::mm(hidden, head_HV_, at::kFloat)
+                : at::mm(hidden.to(head_HV_.scalar_type()), head_HV_).to(at::kFloat);
+}
+
+void Sampler::sample_on_host(at::Tensor logits_NV, std::span<const SampleRow> rows,
+                             std::span<SampledToken> tokens) const {
+  logits_NV = logits_NV.to(at::kCPU).contiguous();
+  const int64_t vocab_size = logits_NV.size(1);
+  float* data = logits_NV.data_ptr<float>();
+  const int64_t grain = std::max<int64_t>(1, kLogitsPerTask / vocab_size);
+  at::parallel_for(0, logits_NV.size(0), grain, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i)
+      tokens[i] = sample_row({data + i * vocab_size, static_cast<size_t>(vocab_size)}, rows[i]);
+  });
+}
+
+void Sampler::sample_on_device(const at::Tensor& logits_NV, std::span<const SampleRow> rows,
+                               std::span<SampledToken> tokens) const {
+  std::vector<int64_t> keys, positions;
+  for (const SampleRow& row : rows) {
+    keys.push_back(static_cast<int64_t>(row.rng.key()));
+    positions.push_back(static_cast<int64_t>(row.position));
+  }
+  const auto on_device = [&](const std::vector<int64_t>& values) {
+    return at::tensor(values, at::kLong).to(logits_NV.device());
+  };
+  const auto sampled =
+      ops::sample_rows(logits_NV, banned_bits_, on_device(keys), on_device(positions),
+                       {greedy_ ? 0.0 : static_cast<double>(temperature_), top_k_, top_p_});
+  const at::Tensor ids = sampled.ids.to(at::kCPU), logprobs = sampled.logprobs.to(at::kCPU);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    tokens[i] = {ids.const_data_ptr<int64_t>()[i], logprobs.const_data_ptr<float>()[i]};
+    if (tokens[i].id < 0) throw_not_finite(rows[i]);
+  }
 }
 
 std::vector<SampledToken> Sampler::sample(const at::Tensor& hidden,
                                           std::span<const SampleRow> rows) const {
   const auto num_rows = static_cast<int64_t>(rows.size());
-  const int64_t vocab_size = head_HV_.size(1);
-  const int64_t at_a_time = std::max<int64_t>(1, kLogitsAtATime / vocab_size);
+  const int64_t at_a_time = std::max<int64_t>(1, kLogitsAtATime / head_HV_.size(1));
   std::vector<SampledToken> tokens(rows.size());
   for (int64_t begin = 0; begin < num_rows; begin += at_a_time) {
     const int64_t count = std::min(at_a_time, num_rows - begin);
     const at::Tensor logits_NV = logits(hidden.narrow(0, begin, count));
-    float* data = logits_NV.data_ptr<float>();
-    const int64_t grain = std::max<int64_t>(1, kLogitsPerTask / vocab_size);
-    at::parallel_for(0, count, grain, [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i)
-        tokens[begin + i] =
-            sample_row({data + i * vocab_size, static_cast<size_t>(vocab_size)}, rows[begin + i]);
-    });
+    const auto part = rows.subspan(begin, count);
+    const auto results = std::span(tokens).subspan(begin, count);
+    if (ops::samples_on_device(logits_NV))
+      sample_on_device(logits_NV, part, results);
+    else
+      sample_on_host(logits_NV, part, results);
   }
   return tokens;
 }

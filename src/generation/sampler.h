@@ -36,10 +36,15 @@ class Sampler {
 
  private:
   at::Tensor logits(const at::Tensor& hidden) const;
+  void sample_on_host(at::Tensor logits_NV, std::span<const SampleRow> rows,
+                      std::span<SampledToken> tokens) const;
+  void sample_on_device(const at::Tensor& logits_NV, std::span<const SampleRow> rows,
+                        std::span<SampledToken> tokens) const;
   std::vector<int64_t> candidates(std::span<const float> logits) const;
 
   at::Tensor head_HV_;
-  float temperature_;  // 1 where sampling is greedy
+  at::Tensor banned_bits_;  // on the head's device; only where tokens are sampled there
+  float temperature_;       // 1 where sampling is greedy
   bool greedy_;
   int64_t top_k_;
   double top_p_;

@@ -15,6 +15,9 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const { return bytes_; }
+  /// Lets the pages of `part`, which lies in bytes(), leave this process's memory. They come back
+  /// from the file when they are read again.
+  void release(std::span<const std::byte> part) const;
 
  private:
   std::span<const std::byte> bytes_;

@@ -42,8 +42,12 @@ at::Tensor SafetensorsFile::tensor(std::string_view name) const {
     if (copy.nbytes() > 0) std::memcpy(copy.data_ptr(), data, copy.nbytes());
     return copy;
   }
+  // What has been read and let go of no longer counts as this process's memory, so that a model is
+  // loaded without holding its file too.
+  const std::span part(data, wanted.end - wanted.begin);
   return at::from_blob(
-      const_cast<std::byte*>(data), wanted.shape, [keep = file_](void*) {}, options);
+      const_cast<std::byte*>(data), wanted.shape,
+      [keep = file_, part](void*) { keep->release(part); }, options);
 }
 
 }  // namespace caprl

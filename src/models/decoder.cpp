@@ -2,7 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <tuple>
+
 #include "architecture.h"
+#include "caprl/ops/embedding.h"
 #include "caprl/ops/rms_norm.h"
 #include "caprl/ops/swiglu.h"
 
@@ -51,6 +54,7 @@ std::vector<ParameterSpec> decoder_specs(const DecoderConfig& config) {
 
 Decoder::Decoder(DecoderConfig config, const Parameters& parameters)
     : config_(std::move(config)),
+      parameters_(parameters),
       embedding_VH_(parameters.get(kEmbeddingName)),
       final_norm_H_(parameters.get("model.norm.weight")),
       rope_(config_.rope, config_.head_dim, embedding_VH_.options()) {
@@ -81,8 +85,8 @@ Decoder::Decoder(DecoderConfig config, const Parameters& parameters)
   }
 }
 
-at::Tensor Decoder::embed(const at::Tensor& ids_N) const {
-  return at::embedding(embedding_VH_, ids_N);
+at::Tensor Decoder::embed(const at::Tensor& ids_N, int64_t placeholder) const {
+  return ops::look_up(embedding_VH_, ids_N, parameters_.gradient(kEmbeddingName), placeholder);
 }
 
 Decoder::Heads Decoder::project(const Layer& layer, const at::Tensor& hidden_NH) const {
@@ -108,8 +112,8 @@ at::Tensor Decoder::attention_block(int64_t index, const at::Tensor& hidden_NH,
     heads.q = ops::rms_norm(heads.q, layer.q_norm, config_.rms_norm_eps);
     heads.k = ops::rms_norm(heads.k, layer.k_norm, config_.rms_norm_eps);
   }
-  const at::Tensor mixed =
-      attention.attend(index, ops::rotate(heads.q, table), ops::rotate(heads.k, table), heads.v);
+  const auto [q, k] = ops::rotate(heads.q, heads.k, table);
+  const at::Tensor mixed = attention.attend(index, q, k, heads.v);
   return at::linear(mixed.reshape({-1, config_.num_heads * config_.head_dim}), layer.o_weight,
                     layer.o_bias);
 }
@@ -123,21 +127,27 @@ at::Tensor Decoder::feed_forward(const Layer& layer, const at::Tensor& hidden_NH
 at::Tensor Decoder::forward(const Embeddings& embeddings, const at::Tensor& positions,
                             Attention& attention) const {
   at::Tensor hidden = embeddings.tokens;
+  const double eps = config_.rms_norm_eps;
   if (positions.dim() != 2 || positions.size(0) != 3 || positions.size(1) != hidden.size(0))
     throw Error("[decode] expected positions [3, {}], got {} dimensions, {} elements",
                 hidden.size(0), positions.dim(), positions.numel());
   const ops::RotaryTable table = rope_.table(positions);
+  at::Tensor normed = ops::rms_norm(hidden, layers_.front().input_norm, eps);
   for (int64_t i = 0; i < config_.num_layers; ++i) {
     const Layer& layer = layers_[i];
-    hidden =
-        hidden + attention_block(i, ops::rms_norm(hidden, layer.input_norm, config_.rms_norm_eps),
-                                 table, attention);
-    hidden = hidden + feed_forward(layer, ops::rms_norm(hidden, layer.post_attention_norm,
-                                                        config_.rms_norm_eps));
-    if (i < static_cast<int64_t>(embeddings.deep_features.size()))
-      hidden = hidden.index_add(0, embeddings.image_places, embeddings.deep_features[i]);
+    const at::Tensor& next_norm =
+        i + 1 < config_.num_layers ? layers_[i + 1].input_norm : final_norm_H_;
+    const at::Tensor mixed = attention_block(i, normed, table, attention);
+    std::tie(hidden, normed) = ops::add_rms_norm(hidden, mixed, layer.post_attention_norm, eps);
+    const at::Tensor change = feed_forward(layer, normed);
+    if (i < static_cast<int64_t>(embeddings.deep_features.size())) {
+      hidden = (hidden + change).index_add(0, embeddings.image_places, embeddings.deep_features[i]);
+      normed = ops::rms_norm(hidden, next_norm, eps);
+    } else {
+      std::tie(hidden, normed) = ops::add_rms_norm(hidden, change, next_norm, eps);
+    }
   }
-  return ops::rms_norm(hidden, final_norm_H_, config_.rms_norm_eps);
+  return normed;
 }
 
 }  // namespace caprl

@@ -17,9 +17,11 @@ std::vector<ParameterSpec> decoder_specs(const DecoderConfig& config);
 
 class Decoder {
  public:
+  /// `parameters` must live as long.
   Decoder(DecoderConfig config, const Parameters& parameters);
 
-  at::Tensor embed(const at::Tensor& ids_N) const;
+  /// `placeholder`: see ops::look_up.
+  at::Tensor embed(const at::Tensor& ids_N, int64_t placeholder = -1) const;
   /// positions [3, N]; a decoder with one axis reads row 0.
   at::Tensor forward(const Embeddings& embeddings, const at::Tensor& positions,
                      Attention& attention) const;
@@ -43,6 +45,7 @@ class Decoder {
   at::Tensor feed_forward(const Layer& layer, const at::Tensor& hidden_NH) const;
 
   DecoderConfig config_;
+  const Parameters& parameters_;
   at::Tensor embedding_VH_, final_norm_H_;
   std::vector<Layer> layers_;
   Rope rope_;

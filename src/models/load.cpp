@@ -86,8 +86,8 @@ void warn_of_untied_head(const SourceNames& sources, const WeightFiles& weights)
   if (head == sources.end()) return;
   const at::Tensor stored = weights.tensor(head->second);
   const at::Tensor embedding = weights.tensor(sources.at(kEmbeddingName));
-  if (stored.sizes() != embedding.sizes() ||
-      !at::equal(stored.to(at::kFloat), embedding.to(at::kFloat)))
+  if (stored.sizes() != embedding.sizes() || stored.scalar_type() != embedding.scalar_type() ||
+      !at::equal(stored, embedding))
     spdlog::warn(
         "{}: {} differs from the embedding although config.json ties them; going by the embedding",
         weights.file(head->second).path().string(), head->second);

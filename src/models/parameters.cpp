@@ -45,6 +45,22 @@ const at::Tensor& Parameters::get(const std::string& name) const {
   return it->second;
 }
 
+void Parameters::attach_gradients(const at::Tensor& buffer) {
+  gradients_.clear();
+  if (!buffer.defined()) return;
+  if (buffer.dim() != 1 || buffer.size(0) != num_trainable())
+    throw Error("[attach_gradients] expected [{}], got {}", num_trainable(),
+                c10::str(buffer.sizes()));
+  for (const Slice& slice : trainable_slices_)
+    gradients_[slice.name] =
+        buffer.narrow(0, slice.offset, slice.size).view(get(slice.name).sizes());
+}
+
+at::Tensor Parameters::gradient(const std::string& name) const {
+  const auto it = gradients_.find(name);
+  return it == gradients_.end() ? at::Tensor() : it->second;
+}
+
 bool Parameters::is_trainable(const std::string& name) const { return get(name).requires_grad(); }
 
 }  // namespace caprl

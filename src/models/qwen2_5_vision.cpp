@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "caprl/ops/rms_norm.h"
 #include "caprl/ops/swiglu.h"
@@ -61,7 +62,7 @@ at::Tensor Qwen25VisionTower::attention(const Block& block, const at::Tensor& hi
   const auto qkv = at::linear(hidden_PH, block.qkv_weight, block.qkv_bias)
                        .view({-1, 3, heads, head_dim})
                        .unbind(1);
-  const at::Tensor q = ops::rotate(qkv[0], table), k = ops::rotate(qkv[1], table);
+  const auto [q, k] = ops::rotate(qkv[0], qkv[1], table);
   const at::Tensor mixed = block.full_attention ? attend_images(images, q, k, qkv[2])
                                                 : attend_windows(images, q, k, qkv[2]);
   return at::linear(mixed, block.proj_weight, block.proj_bias);
@@ -73,9 +74,9 @@ at::Tensor Qwen25VisionTower::feed_forward(const Block& block, const at::Tensor&
                     block.down_weight, block.down_bias);
 }
 
-at::Tensor Qwen25VisionTower::merge(const at::Tensor& hidden_PH) const {
+at::Tensor Qwen25VisionTower::merge(const at::Tensor& normed_PH) const {
   const int64_t columns = config_.hidden_size * config_.merge_size * config_.merge_size;
-  const at::Tensor blocks = ops::rms_norm(hidden_PH, merger_norm_, kNormEps).view({-1, columns});
+  const at::Tensor blocks = normed_PH.view({-1, columns});
   return at::linear(at::gelu(at::linear(blocks, merger_weight0_, merger_bias0_)), merger_weight2_,
                     merger_bias2_);
 }
@@ -88,11 +89,16 @@ ImageFeatures Qwen25VisionTower::forward(const at::Tensor& pixel_values_PC,
                                  patch_weight_HC_.view({config_.hidden_size, config_.columns()}));
   hidden = images.arrange(hidden);
   const ops::RotaryTable table = images.table();
-  for (const Block& block : blocks_) {
-    hidden = hidden + attention(block, ops::rms_norm(hidden, block.norm1, kNormEps), images, table);
-    hidden = hidden + feed_forward(block, ops::rms_norm(hidden, block.norm2, kNormEps));
+  at::Tensor normed = ops::rms_norm(hidden, blocks_.front().norm1, kNormEps);
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    const Block& block = blocks_[i];
+    const at::Tensor& next_norm = i + 1 < blocks_.size() ? blocks_[i + 1].norm1 : merger_norm_;
+    const at::Tensor mixed = attention(block, normed, images, table);
+    std::tie(hidden, normed) = ops::add_rms_norm(hidden, mixed, block.norm2, kNormEps);
+    std::tie(hidden, normed) =
+        ops::add_rms_norm(hidden, feed_forward(block, normed), next_norm, kNormEps);
   }
-  return {images.restore(merge(hidden)), {}};
+  return {images.restore(merge(normed)), {}};
 }
 
 }  // namespace caprl

@@ -49,7 +49,7 @@ class Qwen25VisionTower : public VisionTower {
   at::Tensor attention(const Block& block, const at::Tensor& hidden_PH, const ImageBatch& images,
                        const ops::RotaryTable& table) const;
   at::Tensor feed_forward(const Block& block, const at::Tensor& hidden_PH) const;
-  at::Tensor merge(const at::Tensor& hidden_PH) const;
+  at::Tensor merge(const at::Tensor& normed_PH) const;
 
   Qwen25VisionConfig config_;
   at::Tensor patch_weight_HC_;

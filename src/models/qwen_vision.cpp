@@ -143,7 +143,8 @@ ImageFeatures QwenVisionTower::forward(const at::Tensor& pixel_values_PC,
   hidden = images.arrange(hidden);
   const ops::RotaryTable table = images.table();
   const auto attend = [&](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-    return attend_images(images, ops::rotate(q, table), ops::rotate(k, table), v);
+    const auto [turned_q, turned_k] = ops::rotate(q, k, table);
+    return attend_images(images, turned_q, turned_k, v);
   };
   ImageFeatures result;
   for (int64_t i = 0; i < config_.depth; ++i) {

@@ -40,6 +40,10 @@ TextModel::TextModel(ModelTraits traits, const DecoderConfig& config, Parameters
       decoder_(config, parameters_),
       head_VH_(parameters_.get(parameters_.contains(kHeadName) ? kHeadName : kEmbeddingName)) {}
 
+at::Tensor Model::head_gradient() const {
+  return parameters().gradient(parameters().contains(kHeadName) ? kHeadName : kEmbeddingName);
+}
+
 Embeddings TextModel::embed(const BranchedBatch& batch) const {
   if (!batch.grids.empty())
     throw Error("[embed] {} images were given to a text-only model", batch.grids.size());

@@ -88,7 +88,7 @@ VlModel::VlModel(ModelTraits traits, const DecoderConfig& text, const VisionPart
       tower_(vision.build(parameters_)) {}
 
 Embeddings VlModel::embed(const BranchedBatch& batch) const {
-  const at::Tensor embeddings = decoder_.embed(batch.ids);
+  const at::Tensor embeddings = decoder_.embed(batch.ids, *traits_.image_token_id);
   const at::Tensor places = (batch.ids == *traits_.image_token_id).nonzero().squeeze(1);
   if (batch.grids.empty()) {
     if (places.numel() > 0) throw Error("[embed] {} image tokens, but no image", places.numel());

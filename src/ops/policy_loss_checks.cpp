@@ -45,6 +45,31 @@ void check_terms(const PolicyLossInput& input, const PolicyLossOptions& options)
   if (options.clip_ratio_c != 0 && !(options.clip_ratio_c > 1))
     throw Error("[policy_loss] expected a clip_ratio_c of 0 (off) or above 1, got {}",
                 options.clip_ratio_c);
+  if (options.logits_dtype != at::kFloat && options.logits_dtype != at::kBFloat16)
+    throw Error("[policy_loss] expected logits of float or bfloat16, got {}",
+                c10::toString(options.logits_dtype));
+}
+
+void check_head_gradient(const at::Tensor& head_weight, const at::Tensor& head_gradient) {
+  if (!head_gradient.defined()) return;
+  const auto expected = head_weight.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  if (head_gradient.sizes() != head_weight.sizes() || head_gradient.scalar_type() != expected ||
+      head_gradient.device() != head_weight.device() || !head_gradient.is_contiguous())
+    throw Error(
+        "[policy_loss] expected a contiguous head gradient {} of {} on {}, got {} of {} on {}",
+        c10::str(head_weight.sizes()), c10::toString(expected), head_weight.device().str(),
+        c10::str(head_gradient.sizes()), c10::toString(head_gradient.scalar_type()),
+        head_gradient.device().str());
+}
+
+void check_sequences(const at::Tensor& targets, const at::Tensor& sequences) {
+  if (!sequences.defined() || sequences.sizes() != targets.sizes() ||
+      sequences.scalar_type() != at::kLong)
+    throw Error("[policy_loss] expected {} int64 sequences, got {}", targets.numel(),
+                sequences.defined() ? c10::str(sequences.sizes(), " of ", sequences.scalar_type())
+                                    : "none");
+  if (sequences.numel() > 0 && sequences.min().item<int64_t>() < 0)
+    throw Error("[policy_loss] expected sequences from 0, got {}", sequences.min().item<int64_t>());
 }
 
 }  // namespace caprl::ops

@@ -3,32 +3,48 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "ops/fused/kernels.h"
+
 namespace caprl::ops {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// cos and sin are [N, 1, D/2].
-at::Tensor turn(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+at::Tensor turn(const at::Tensor& x, const RotaryTable& table) {
+  const at::Tensor cos = table.cos.unsqueeze(1), sin = table.sin.unsqueeze(1);
   const at::Tensor wide = x.to(cos.scalar_type());
   const auto halves = wide.chunk(2, -1);
   return at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1)
       .to(x.scalar_type());
 }
 
+variable_list turn_both(const at::Tensor& q, const at::Tensor& k, const RotaryTable& table) {
+  if (fused::runs_on(q)) return fused::rotate(q, k, table);
+  return {turn(q, table), turn(k, table)};
+}
+
 struct Rotate : torch::autograd::Function<Rotate> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cos,
-                            const at::Tensor& sin) {
+  static variable_list forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
+                               const at::Tensor& cos, const at::Tensor& sin) {
     context->save_for_backward({cos, sin});
-    return turn(x, cos, sin);
+    return turn_both(q, k, {cos, sin});
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    return {turn(gradients[0], saved[0], -saved[1]), at::Tensor(), at::Tensor()};
+    const RotaryTable back{saved[0], -saved[1]};
+    const variable_list turned = turn_both(gradients[0], gradients[1], back);
+    return {turned[0], turned[1], at::Tensor(), at::Tensor()};
   }
 };
+
+void check(const at::Tensor& x, const RotaryTable& table) {
+  TORCH_CHECK(x.dim() == 3 && table.cos.dim() == 2 && table.cos.sizes() == table.sin.sizes() &&
+                  x.size(0) == table.cos.size(0) && x.size(2) == 2 * table.cos.size(1),
+              "[rotate] expected x [N, heads, D] and tables [N, D/2], got ", x.sizes(), ", ",
+              table.cos.sizes(), " and ", table.sin.sizes());
+}
 
 }  // namespace
 
@@ -36,14 +52,16 @@ at::Tensor inverse_frequencies(int64_t dim, double theta, at::TensorOptions opti
   return at::pow(theta, at::arange(0, dim, 2, options).div_(dim)).reciprocal_();
 }
 
-at::Tensor rotate(const at::Tensor& x, const RotaryTable& table) {
-  TORCH_CHECK(x.dim() == 3 && table.cos.dim() == 2 && table.cos.sizes() == table.sin.sizes() &&
-                  x.size(0) == table.cos.size(0) && x.size(2) == 2 * table.cos.size(1),
-              "[rotate] expected x [N, heads, D] and tables [N, D/2], got ", x.sizes(), ", ",
-              table.cos.sizes(), " and ", table.sin.sizes());
-  const at::Tensor cos = table.cos.unsqueeze(1), sin = table.sin.unsqueeze(1);
-  if (!at::GradMode::is_enabled()) return turn(x, cos, sin);
-  return Rotate::apply(x, cos, sin);
+std::tuple<at::Tensor, at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k,
+                                          const RotaryTable& table) {
+  check(q, table);
+  check(k, table);
+  TORCH_CHECK(q.scalar_type() == k.scalar_type(), "[rotate] expected one dtype, got ",
+              q.scalar_type(), " and ", k.scalar_type());
+  const variable_list turned = at::GradMode::is_enabled()
+                                   ? Rotate::apply(q, k, table.cos, table.sin)
+                                   : turn_both(q, k, table);
+  return {turned[0], turned[1]};
 }
 
 }  // namespace caprl::ops

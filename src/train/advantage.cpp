@@ -16,6 +16,10 @@ void AlgorithmConfig::fields(ConfigVisitor& v) {
             {"dr_grpo", AdvantageEstimator::kDrGrpo}},
            "how a reward is compared with its group");
   v.field("adv_eps", adv_eps, "added to the group's standard deviation (grpo)", Range{0, 1});
+  v.choice("importance_sampling_level", importance_sampling_level,
+           {{"token", ImportanceSamplingLevel::kToken},
+            {"sequence", ImportanceSamplingLevel::kSequence}},
+           "whose probability ratio is clipped: each token's, or the caption's (GSPO)");
   v.field("clip_ratio_low", clip_ratio_low, "the ratio is clipped below 1 minus this", Range{0, 1});
   v.field("clip_ratio_high", clip_ratio_high, "the ratio is clipped above 1 plus this",
           Range{0, 1e9});

@@ -50,6 +50,9 @@ void TrainLoopConfig::fields(ConfigVisitor& v) {
           Range{1, 1e9});
   v.field("loss_chunk_tokens", loss_chunk_tokens, "rows of logits that exist at a time",
           Range{1, 1e9});
+  v.field("logits_dtype", logits_dtype,
+          "of the loss of a bfloat16 model: float32, or bfloat16 for half the memory and rounded "
+          "log-probabilities");
   v.field("mask_truncated_completions", mask_truncated_completions,
           "leave captions that hit the length limit out of the loss");
   v.field("max_rollout_probs_diff", max_rollout_probs_diff,
@@ -120,6 +123,8 @@ void GrpoConfig::validate() const {
   optimizer.validate();
   parse_dtype(policy.dtype, "config: 'policy.dtype'");
   parse_dtype(reference.dtype, "config: 'reference.dtype'");
+  if (parse_dtype(train.logits_dtype, "config: 'train.logits_dtype'") == at::kDouble)
+    throw InputError("config: 'train.logits_dtype': expected float32 or bfloat16, got 'float64'");
   parse_dtype(reward.answerer.dtype, "config: 'reward.answerer.dtype'");
 }
 

@@ -37,7 +37,8 @@ std::vector<std::span<const ScoredSequence>> split_by_tokens(
 
 LossBatch make_loss_batch(std::span<const ScoredSequence> sequences, const Model& model) {
   std::vector<BranchedSequence> trees;
-  std::vector<int64_t> rows, targets;
+  std::vector<int64_t> rows, targets, branches;
+  int64_t num_branches = 0;
   std::vector<double> weights, advantages;
   int64_t place = 0;
   for (const ScoredSequence& scored : sequences) {
@@ -56,10 +57,12 @@ LossBatch make_loss_batch(std::span<const ScoredSequence> sequences, const Model
       for (auto t = branch.first; t < static_cast<int64_t>(ids.size()); ++t) {
         rows.push_back(t == 0 ? last_of_prefix : place + t - 1);
         targets.push_back(ids[t]);
+        branches.push_back(num_branches);
         weights.push_back(branch.weight);
         advantages.push_back(branch.advantage);
       }
       place += static_cast<int64_t>(ids.size());
+      ++num_branches;
     }
   }
   LossBatch batch;
@@ -68,6 +71,7 @@ LossBatch make_loss_batch(std::span<const ScoredSequence> sequences, const Model
   const auto real = model.head_weight().scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   batch.rows = at::tensor(rows, at::kLong).to(device);
   batch.targets = at::tensor(targets, at::kLong).to(device);
+  batch.branches = at::tensor(branches, at::kLong).to(device);
   batch.weights = at::tensor(weights, at::kDouble).to(device, real);
   batch.advantages = at::tensor(advantages, at::kDouble).to(device, real);
   return batch;

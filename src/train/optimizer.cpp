@@ -8,13 +8,11 @@
 namespace caprl {
 namespace {
 
-/// Numbers worked on at a time, which bounds the temporaries.
-constexpr int64_t kBlock = int64_t{1} << 24;
-
 /// Moves a bf16 gradient into its place of the fp32 buffer as soon as a backward pass has it.
 struct AddToBuffer : torch::autograd::PostAccumulateGradHook {
   explicit AddToBuffer(at::Tensor view) : view(std::move(view)) {}
   void operator()(const torch::autograd::Variable& parameter) override {
+    if (!parameter.grad().defined()) return;  // an operation has added it to the buffer itself
     at::NoGradGuard no_grad;
     view.add_(parameter.grad());
     parameter.mutable_grad().reset();
@@ -60,18 +58,16 @@ AdamW::AdamW(Parameters& parameters, OptimizerConfig config)
   if (weights.scalar_type() != dtype) master_ = weights.detach().to(dtype);
   for (const auto& slice : parameters.trainable_slices()) {
     const bool decayed = parameters.get(slice.name).dim() >= 2;
-    if (!runs_.empty() && runs_.back().decayed == decayed &&
-        runs_.back().size + slice.size <= kBlock) {
+    if (!runs_.empty() && runs_.back().decayed == decayed)
       runs_.back().size += slice.size;
-      continue;
-    }
-    for (int64_t done = 0; done < slice.size; done += kBlock)
-      runs_.push_back({slice.offset + done, std::min(kBlock, slice.size - done), decayed});
+    else
+      runs_.push_back({slice.offset, slice.size, decayed});
   }
   attach_gradients();
 }
 
 AdamW::~AdamW() {
+  parameters_.attach_gradients({});
   for (const auto& slice : parameters_.trainable_slices()) {
     const at::Tensor& parameter = parameters_.get(slice.name);
     parameter.mutable_grad().reset();
@@ -80,9 +76,10 @@ AdamW::~AdamW() {
 }
 
 void AdamW::attach_gradients() {
+  parameters_.attach_gradients(gradient_);
   for (const auto& slice : parameters_.trainable_slices()) {
     at::Tensor parameter = parameters_.get(slice.name);
-    const at::Tensor view = gradient_.narrow(0, slice.offset, slice.size).view(parameter.sizes());
+    const at::Tensor view = parameters_.gradient(slice.name);
     if (parameter.scalar_type() == gradient_.scalar_type()) {
       // Autograd adds into a gradient that is there already, so the views stay where they are.
       parameter.mutable_grad() = view;
@@ -94,41 +91,34 @@ void AdamW::attach_gradients() {
 
 void AdamW::zero_grad() { gradient_.zero_(); }
 
-double AdamW::grad_norm() const {
-  at::Tensor sum = at::zeros({}, gradient_.options().dtype(at::kDouble));
-  for (int64_t begin = 0; begin < gradient_.numel(); begin += kBlock) {
-    const int64_t size = std::min(kBlock, gradient_.numel() - begin);
-    sum += gradient_.narrow(0, begin, size).to(at::kDouble).square().sum();
-  }
-  return std::sqrt(sum.item<double>());
-}
+double AdamW::grad_norm() const { return std::sqrt(ops::squared_norm(gradient_).item<double>()); }
 
 void AdamW::step(double lr, double grad_norm) {
   if (!std::isfinite(grad_norm))
     throw Error("[AdamW] expected a finite gradient norm, got {}", grad_norm);
   at::NoGradGuard no_grad;
-  if (config_.clip_grad > 0 && grad_norm > config_.clip_grad)
-    gradient_.mul_(config_.clip_grad / (grad_norm + 1e-6));
   step_.add_(1);
-  for (const Run& run : runs_) update(run, lr);
-}
-
-void AdamW::update(const Run& run, double lr) {
-  const auto part = [&](const at::Tensor& t) { return t.detach().narrow(0, run.offset, run.size); };
-  const at::Tensor stored = part(parameters_.trainable_buffer()), gradient = part(gradient_);
-  at::Tensor weights = master_.defined() ? part(master_) : stored;
-  at::Tensor exp_avg = part(exp_avg_), exp_avg_sq = part(exp_avg_sq_);
   const auto count = static_cast<double>(step_.item<int64_t>());
   const double beta1 = config_.betas[0], beta2 = config_.betas[1];
-  const double correction1 = 1 - std::pow(beta1, count);
-  const double correction2 = std::sqrt(1 - std::pow(beta2, count));
+  const bool clips = config_.clip_grad > 0 && grad_norm > config_.clip_grad;
+  const ops::AdamWTerms terms{.lr = lr,
+                              .beta1 = beta1,
+                              .beta2 = beta2,
+                              .eps = config_.eps,
+                              .weight_decay = config_.weight_decay,
+                              .correction1 = 1 - std::pow(beta1, count),
+                              .correction2 = 1 - std::pow(beta2, count),
+                              .gradient_scale = clips ? config_.clip_grad / (grad_norm + 1e-6) : 1};
+  for (const Run& run : runs_) update(run, terms);
+}
 
-  if (run.decayed) weights.mul_(1 - lr * config_.weight_decay);
-  exp_avg.lerp_(gradient, 1 - beta1);
-  exp_avg_sq.mul_(beta2).addcmul_(gradient, gradient, 1 - beta2);
-  const at::Tensor denominator = exp_avg_sq.sqrt().div_(correction2).add_(config_.eps);
-  weights.addcdiv_(exp_avg, denominator, -lr / correction1);
-  if (master_.defined()) stored.copy_(master_.narrow(0, run.offset, run.size));
+void AdamW::update(const Run& run, ops::AdamWTerms terms) {
+  const auto part = [&](const at::Tensor& t) { return t.detach().narrow(0, run.offset, run.size); };
+  const at::Tensor stored = part(parameters_.trainable_buffer());
+  if (!run.decayed) terms.weight_decay = 0;
+  ops::adamw({part(gradient_), master_.defined() ? part(master_) : stored, part(exp_avg_),
+              part(exp_avg_sq_), master_.defined() ? stored : at::Tensor()},
+             terms);
 }
 
 NamedTensors AdamW::state() const {

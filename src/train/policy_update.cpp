@@ -74,6 +74,7 @@ ops::PolicyLossOptions loss_options(const GrpoConfig& config) {
   options.kl_coef = config.algorithm.use_kl_loss ? config.algorithm.kl_loss_coef : 0;
   options.entropy_coeff = config.algorithm.entropy_coeff;
   options.chunk_tokens = config.train.loss_chunk_tokens;
+  options.logits_dtype = parse_dtype(config.train.logits_dtype, "config: 'train.logits_dtype'");
   return options;
 }
 
@@ -131,6 +132,16 @@ std::vector<MiniBatch> mini_batches(const std::vector<CaptionGroup>& groups,
   return batches;
 }
 
+ops::PolicyLossResult policy_loss(const at::Tensor& hidden, const Model& model,
+                                  const LossBatch& batch, const ops::PolicyLossInput& input,
+                                  const GrpoConfig& config) {
+  const ops::PolicyLossOptions options = loss_options(config);
+  if (config.algorithm.importance_sampling_level == ImportanceSamplingLevel::kSequence)
+    return ops::sequence_policy_loss(hidden, model.head_weight(), input, batch.branches, options,
+                                     model.head_gradient());
+  return ops::policy_loss(hidden, model.head_weight(), input, options, model.head_gradient());
+}
+
 /// Gradients of one mini-batch, microbatch by microbatch. `first`: the weights are still those of
 /// the rollout.
 void accumulate(Learner& learner, const MiniBatch& mini, const GrpoConfig& config, bool first,
@@ -144,8 +155,7 @@ void accumulate(Learner& learner, const MiniBatch& mini, const GrpoConfig& confi
     if (!mini.old.empty()) input.old_logprobs = mini.old[index];
     if (!mini.reference.empty()) input.reference_logprobs = mini.reference[index];
     const auto result =
-        ops::policy_loss(hidden_rows(learner.model(), batch), learner.model().head_weight(), input,
-                         loss_options(config));
+        policy_loss(hidden_rows(learner.model(), batch), learner.model(), batch, input, config);
     result.loss.backward();
     totals.add(result, batch, input.old_logprobs);
     if (!std::isfinite(result.loss.item<double>()))

@@ -96,7 +96,8 @@ struct SftTrainer::Impl {
       const LossBatch batch = make_loss_batch(micro, learner.model());
       const at::Tensor micro_loss = ops::cross_entropy_loss(
           hidden_rows(learner.model(), batch), learner.model().head_weight(), batch.targets,
-          batch.weights, config.train.loss_chunk_tokens);
+          batch.weights, config.train.loss_chunk_tokens, nullptr,
+          learner.model().head_gradient());
       micro_loss.backward();
       loss += micro_loss.item<double>();
     }

@@ -31,7 +31,9 @@ void check_gradients(const std::function<at::Tensor(const std::vector<at::Tensor
   torch::autograd::backward({(out * values(out.sizes(), 0.3)).sum()}, {});
   constexpr double kStep = 1e-5;
   for (const at::Tensor& input : inputs) {
-    const at::Tensor flat = input.detach().view({-1}), gradient = input.grad().reshape({-1});
+    const at::Tensor flat = input.detach().view({-1});
+    const at::Tensor gradient =
+        input.grad().defined() ? input.grad().reshape({-1}) : at::zeros_like(flat);
     for (int64_t i = 0; i < flat.numel(); ++i) {
       double* element = flat.mutable_data_ptr<double>() + i;
       const double before = *element;
@@ -77,9 +79,37 @@ TEST(RmsNorm, Bfloat16RoundsBeforeTheWeight) {
   EXPECT_TRUE(at::equal(rms_norm(x, weight, 1e-6), want));
 }
 
+TEST(RmsNorm, AfterAnAddition) {
+  const at::Tensor residual = values({3, 4}, 0), delta = values({3, 4}, 1), weight = values({4}, 2);
+  const auto [sum, normed] = add_rms_norm(residual, delta, weight, 0.01);
+  EXPECT_TRUE(at::equal(sum, residual + delta));
+  EXPECT_TRUE(at::equal(normed, rms_norm(sum, weight, 0.01)));
+  const auto both = [](const auto& in) {
+    const auto [sum, normed] = add_rms_norm(in[0], in[1], in[2], 0.01);
+    return normed + 2 * sum.square();
+  };
+  check_gradients(both, {residual, delta, weight});
+  // Only one of the two results is used.
+  check_gradients(
+      [](const auto& in) { return std::get<0>(add_rms_norm(in[0], in[1], in[2], 0.01)); },
+      {residual, delta, weight});
+  check_gradients(
+      [](const auto& in) { return std::get<1>(add_rms_norm(in[0], in[1], in[2], 0.01)); },
+      {residual, delta, weight});
+  EXPECT_THROW(add_rms_norm(residual, values({4, 4}, 1), weight, 0.01), c10::Error);
+}
+
 TEST(RmsNorm, Contract) {
   EXPECT_THROW(rms_norm(at::ones({2, 4}), at::ones({3}), 1e-6), c10::Error);
   EXPECT_THROW(rms_norm(at::ones({2, 4}), at::ones({4}, at::kDouble), 1e-6), c10::Error);
+}
+
+/// Of queries; keys are turned likewise, and as a gradient of theirs shows, independently.
+at::Tensor rotate(const at::Tensor& x, const RotaryTable& table) {
+  const auto [q, k] = rotate(x, x.detach().narrow(1, 0, 1) + 1, table);
+  const auto [other_k, other_q] = rotate(x.detach().narrow(1, 0, 1) + 1, x, table);
+  EXPECT_TRUE(at::equal(q, other_q) && at::equal(k, other_k));
+  return q;
 }
 
 RotaryTable table_of(const at::Tensor& angles) { return {angles.cos(), angles.sin()}; }
@@ -101,7 +131,12 @@ TEST(Rotary, TurnsPairsOfHalves) {
 
 TEST(Rotary, Gradients) {
   const RotaryTable table = table_of(values({2, 2}, 2));
-  check_gradients([&](const auto& in) { return rotate(in[0], table); }, {values({2, 3, 4}, 0)});
+  check_gradients(
+      [&](const auto& in) {
+        const auto [q, k] = rotate(in[0], in[1], table);
+        return q.sum(1) + 2 * k.square().sum(1);
+      },
+      {values({2, 3, 4}, 0), values({2, 1, 4}, 1)});
 }
 
 TEST(Rotary, ComputesInTheTablesDtype) {

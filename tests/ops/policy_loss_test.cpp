@@ -1,4 +1,5 @@
 // The loss head against autograd and finite differences in fp64.
+#include "caprl/core/error.h"
 #include "policy_loss_problem.h"
 
 namespace caprl::ops {
@@ -169,6 +170,56 @@ TEST(TokenLogprobs, MatchLogSoftmaxAtATemperature) {
                 .item<double>(),
             1e-13);
   EXPECT_LT((entropy + (log_probs.exp() * log_probs).sum(1)).abs().max().item<double>(), 1e-13);
+}
+
+/// The head's gradient goes where the caller sums it, as autograd would have given it.
+TEST(PolicyLoss, HeadGradientIsAddedInPlace) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
+    Problem p = make_problem(dtype, true);
+    policy_loss(p.hidden, p.weight, p.input, {}).loss.backward();
+    const at::Tensor d_hidden = p.hidden.grad().clone(), d_weight = p.weight.grad().clone();
+    p.hidden.mutable_grad().reset();
+    p.weight.mutable_grad().reset();
+
+    const auto real = dtype == at::kDouble ? at::kDouble : at::kFloat;
+    const at::Tensor before = at::ones(p.weight.sizes(), real);
+    const at::Tensor sum = before.clone();
+    policy_loss(p.hidden, p.weight, p.input, {}, sum).loss.backward();
+    EXPECT_TRUE(at::equal(p.hidden.grad(), d_hidden));
+    EXPECT_FALSE(p.weight.grad().defined());
+    const double rounding = dtype == at::kBFloat16 ? 0x1p-8 : 1e-6;
+    EXPECT_TRUE(at::allclose(sum - before, d_weight.to(real), rounding, 1e-6)) << dtype;
+  }
+}
+
+TEST(PolicyLoss, HeadGradientsContract) {
+  Problem p = make_problem(at::kBFloat16, false);
+  const auto loss = [&](const at::Tensor& sum) {
+    return policy_loss(p.hidden, p.weight, p.input, {}, sum).loss;
+  };
+  EXPECT_THROW(loss(at::zeros(p.weight.sizes(), at::kBFloat16)), Error);
+  EXPECT_THROW(loss(at::zeros({kHidden, kVocab}, at::kFloat)), Error);
+  EXPECT_THROW(loss(at::zeros({kHidden, kVocab}, at::kFloat).t()), Error);
+  // Added already, so it cannot be scaled any more.
+  EXPECT_THROW((loss(at::zeros(p.weight.sizes(), at::kFloat)) * 2).backward(), Error);
+}
+
+TEST(PolicyLoss, RoundedLogitsOfBfloat16) {
+  Problem p = make_problem(at::kBFloat16, false);
+  PolicyLossOptions options;
+  const at::Tensor exact = policy_loss(p.hidden, p.weight, p.input, options).logprobs;
+  options.logits_dtype = at::kBFloat16;
+  const at::Tensor rounded = policy_loss(p.hidden, p.weight, p.input, options).logprobs;
+  const at::Tensor logits = p.hidden.detach()
+                                .to(at::kFloat)
+                                .matmul(p.weight.detach().to(at::kFloat).t())
+                                .to(at::kBFloat16);
+  const at::Tensor expected =
+      at::log_softmax(logits.to(at::kFloat), 1).gather(1, p.input.targets.unsqueeze(1)).squeeze(1);
+  EXPECT_TRUE(at::allclose(rounded, expected, 1e-5, 1e-6));
+  EXPECT_FALSE(at::allclose(rounded, exact, 1e-5, 1e-6));
+  options.logits_dtype = at::kHalf;
+  EXPECT_THROW(policy_loss(p.hidden, p.weight, p.input, options), Error);
 }
 
 }  // namespace

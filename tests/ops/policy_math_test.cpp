@@ -1,5 +1,5 @@
 // The loss of one token against a table made by hand and against finite differences.
-#include "kernels/policy_math.h"
+#include "kernels/math/policy_math.h"
 
 #include <gtest/gtest.h>
 

@@ -90,6 +90,8 @@ class Model {
   /// The output head's weight [V, H]; with tied embeddings the embedding itself. Logits are hidden
   /// · weightᵀ.
   virtual const at::Tensor& head_weight() const = 0;
+  /// Where that weight's gradient is summed (Parameters::gradient).
+  at::Tensor head_gradient() const;
 
   /// Positions (t, h, w) of a prompt's tokens; `next` is the position of the first token after it.
   struct Positions {

@@ -32,6 +32,11 @@ class Parameters {
   at::Tensor trainable_buffer() const { return trainable_; }  // [num_trainable]
   at::Tensor frozen_buffer() const { return frozen_; }        // [num_frozen]
   int64_t num_trainable() const { return trainable_.numel(); }
+  /// From now on gradients are summed in `buffer` [num_trainable], float (double for double
+  /// weights), by autograd or straight by an operation; undefined: no longer.
+  void attach_gradients(const at::Tensor& buffer);
+  /// The parameter's view of that buffer; undefined without one and for frozen parameters.
+  at::Tensor gradient(const std::string& name) const;
   /// Names, offsets and sizes of the trainable views within trainable_buffer(), in order.
   struct Slice {
     std::string name;
@@ -43,7 +48,7 @@ class Parameters {
   std::vector<ParameterSpec> specs_;
   std::vector<Slice> trainable_slices_;
   at::Tensor trainable_, frozen_;
-  std::unordered_map<std::string, at::Tensor> views_;
+  std::unordered_map<std::string, at::Tensor> views_, gradients_;
 };
 
 }  // namespace caprl

@@ -16,7 +16,10 @@ struct PolicyLossOptions {
   KlEstimator kl = KlEstimator::kNone;
   double kl_coef = 0.0;
   double entropy_coeff = 0.0;   // loss −= entropy_coeff · entropy
-  int64_t chunk_tokens = 1024;  // rows of logits that exist at a time
+  int64_t chunk_tokens = 2048;  // rows of logits that exist at a time
+  /// Of a bfloat16 model: float keeps the products' results, bfloat16 rounds them (half the memory
+  /// and traffic; a logit of 20 is then off by up to 0.06). Other models' logits have their dtype.
+  at::ScalarType logits_dtype = at::kFloat;
 };
 
 /// One row per scored token. Undefined optional tensors mean "not used".
@@ -40,27 +43,43 @@ struct PolicyLossResult {
 
 /// The loss of a token is max(−A·r, −A·clip(r)), at most −A·clip_ratio_c for A < 0, with r = p /
 /// p_old, plus kl_coef · KL, minus entropy_coeff · entropy. Exponents of r and of k3 are held
-/// within ±20, beyond which the gradient is 0 (kernels/policy_math.h has the formulas). A row of
-/// zero weight adds exactly nothing, whatever its other inputs hold; a NaN anywhere else reaches
+/// within ±20, beyond which the gradient is 0 (kernels/math/policy_math.h has the formulas). A row
+/// of zero weight adds exactly nothing, whatever its other inputs hold; a NaN anywhere else reaches
 /// the gradients.
 ///
-/// hidden [N, H], head_weight [V, H] of one dtype: float, double, bfloat16. Logits and statistics
-/// are fp32 (fp64 for double): products of bf16 are not rounded to bf16, and the head's gradient is
-/// summed in fp32 before it gets the head's dtype. Gradients are computed in the forward pass,
-/// three products in all, without the rows that have none; backward only hands them on (scaled) and
-/// runs once. Error for shapes, dtypes, targets and options outside this contract.
+/// hidden [N, H], head_weight [V, H] of one dtype: float, double, bfloat16. Statistics are fp32
+/// (fp64 for double), and the head's gradient is summed in fp32. Gradients are computed in the
+/// forward pass, three products in all, without the rows that have none; backward only hands them
+/// on (scaled) and runs once.
+///
+/// head_gradient [V, H] float (double for double): if defined, the head's gradient is added to it
+/// at once, exactly as for a backward pass of upstream gradient 1, and autograd gets none; without
+/// it autograd gets the gradient in the head's dtype.
+/// Error for shapes, dtypes, targets and options outside this contract.
 PolicyLossResult policy_loss(const at::Tensor& hidden, const at::Tensor& head_weight,
-                             const PolicyLossInput& input, const PolicyLossOptions& options);
+                             const PolicyLossInput& input, const PolicyLossOptions& options,
+                             const at::Tensor& head_gradient = {});
+
+/// The same with one ratio for a whole sequence, s = exp(mean of log p − log p_old over its rows of
+/// nonzero weight), in place of each of its tokens' r (GSPO, arXiv 2507.18071, eq. 5–7).
+/// `sequences` [N] int64 from 0 names each row's sequence; all rows of a sequence are given, with
+/// one advantage. KL and entropy stay per token. The ratio is needed before the gradient, so this
+/// makes a fourth product.
+PolicyLossResult sequence_policy_loss(const at::Tensor& hidden, const at::Tensor& head_weight,
+                                      const PolicyLossInput& input, const at::Tensor& sequences,
+                                      const PolicyLossOptions& options,
+                                      const at::Tensor& head_gradient = {});
 
 /// Σ weights · (−log p(target)): supervised training. Same path as policy_loss.
 at::Tensor cross_entropy_loss(const at::Tensor& hidden, const at::Tensor& head_weight,
                               const at::Tensor& targets, const at::Tensor& weights,
-                              int64_t chunk_tokens, at::Tensor* logprobs = nullptr);
+                              int64_t chunk_tokens, at::Tensor* logprobs = nullptr,
+                              const at::Tensor& head_gradient = {});
 
 /// Forward only: log-probability of each target at a temperature, [N] float (double for double
 /// input).
 at::Tensor token_logprobs(const at::Tensor& hidden, const at::Tensor& head_weight,
                           const at::Tensor& targets, double temperature,
-                          int64_t chunk_tokens = 1024, at::Tensor* entropy = nullptr);
+                          int64_t chunk_tokens = 2048, at::Tensor* entropy = nullptr);
 
 }  // namespace caprl::ops

@@ -2,6 +2,8 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <tuple>
+
 namespace caprl::ops {
 
 /// weight · x / √(mean(x²) + eps) over the last dimension: x [..., H], weight [H], one dtype
@@ -9,5 +11,10 @@ namespace caprl::ops {
 /// the weight is applied, as transformers does. Differentiable in both; keeps x and one number a
 /// row for the backward pass.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
+
+/// sum = residual + delta, and rms_norm(sum, weight, eps): what every transformer layer does twice,
+/// in one pass on a GPU. residual and delta [..., H] of one shape and dtype. Differentiable in all.
+std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& residual, const at::Tensor& delta,
+                                                const at::Tensor& weight, double eps);
 
 }  // namespace caprl::ops

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <tuple>
 
 namespace caprl::ops {
 
@@ -14,8 +15,9 @@ struct RotaryTable {
 /// theta^(−2k/dim), k = 0 … dim/2 − 1, of dtype float or double.
 at::Tensor inverse_frequencies(int64_t dim, double theta, at::TensorOptions options);
 
-/// x [N, heads, D] with every pair of every head turned by its row's angle. Computed in the table's
-/// dtype, returned in x's. Differentiable in x.
-at::Tensor rotate(const at::Tensor& x, const RotaryTable& table);
+/// Queries [N, Hq, D] and keys [N, Hk, D] with every pair of every head turned by its row's angle.
+/// Computed in the table's dtype (float on a GPU), returned in theirs. Differentiable in both.
+std::tuple<at::Tensor, at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k,
+                                          const RotaryTable& table);
 
 }  // namespace caprl::ops

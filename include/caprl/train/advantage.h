@@ -18,10 +18,14 @@ enum class LossAggregation {
   kSeqMeanTokenSumNorm
 };
 
+/// Whose probability ratio is clipped: each token's, or one for the whole caption (GSPO).
+enum class ImportanceSamplingLevel { kToken, kSequence };
+
 /// Section `algorithm`.
 struct AlgorithmConfig {
   AdvantageEstimator adv_estimator = AdvantageEstimator::kGrpo;
   double adv_eps = 1e-6;
+  ImportanceSamplingLevel importance_sampling_level = ImportanceSamplingLevel::kToken;
   double clip_ratio_low = 0.2;
   double clip_ratio_high = 0.2;
   double clip_ratio_c = 3.0;

@@ -34,6 +34,7 @@ struct LossBatch {
   BranchedBatch packed;
   at::Tensor rows;        // [M] int64: packed index of the token before it
   at::Tensor targets;     // [M] int64: its id
+  at::Tensor branches;    // [M] int64: number of its branch within the batch
   at::Tensor weights;     // [M] float (double for a double model)
   at::Tensor advantages;  // [M] float (double for a double model)
 };

@@ -10,6 +10,7 @@
 #include "caprl/core/config.h"
 #include "caprl/io/safetensors.h"
 #include "caprl/models/parameters.h"
+#include "caprl/ops/adamw.h"
 
 namespace caprl {
 
@@ -65,7 +66,7 @@ class AdamW {
   };
 
   void attach_gradients();
-  void update(const Run& run, double lr);
+  void update(const Run& run, ops::AdamWTerms terms);
   Parameters& parameters_;
   OptimizerConfig config_;
   at::Tensor gradient_, master_, exp_avg_, exp_avg_sq_, step_;

@@ -1,0 +1,54 @@
+#include "caprl/ops/embedding.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "ops/fused/kernels.h"
+
+namespace caprl::ops {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+void add_rows(const at::Tensor& d_rows, const at::Tensor& ids, int64_t placeholder,
+              at::Tensor& gradient) {
+  if (fused::runs_on(d_rows)) return fused::embedding_gradient(d_rows, ids, placeholder, gradient);
+  gradient.index_add_(0, ids, d_rows.to(gradient.scalar_type()));
+}
+
+/// The gradient goes where it is summed, autograd gets none.
+struct Embedding : torch::autograd::Function<Embedding> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& weight,
+                            const at::Tensor& ids, const at::Tensor& gradient,
+                            int64_t placeholder) {
+    context->saved_data["ids"] = ids;
+    context->saved_data["gradient"] = gradient;
+    context->saved_data["placeholder"] = placeholder;
+    return at::embedding(weight, ids);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    at::Tensor gradient = context->saved_data["gradient"].toTensor();
+    add_rows(gradients[0], context->saved_data["ids"].toTensor(),
+             context->saved_data["placeholder"].toInt(), gradient);
+    return {at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor look_up(const at::Tensor& weight, const at::Tensor& ids, const at::Tensor& gradient,
+                   int64_t placeholder) {
+  TORCH_CHECK(weight.dim() == 2 && ids.dim() == 1 && ids.scalar_type() == at::kLong,
+              "[look_up] expected weight [V, H] and int64 ids [N], got ", weight.sizes(), " and ",
+              ids.sizes(), " of ", ids.scalar_type());
+  if (!at::GradMode::is_enabled() || !weight.requires_grad() || !gradient.defined())
+    return at::embedding(weight, ids);
+  TORCH_CHECK(gradient.sizes() == weight.sizes() && gradient.is_contiguous(),
+              "[look_up] expected a contiguous gradient of ", weight.sizes(), ", got ",
+              gradient.sizes());
+  return Embedding::apply(weight, ids, gradient, placeholder);
+}
+
+}  // namespace caprl::ops

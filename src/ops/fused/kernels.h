@@ -1,0 +1,53 @@
+// Operations on own CUDA kernels. Each has the contract of the public operation that calls it,
+// which has checked it; tensors are on the device that runs_on() accepts. Builds without CUDA have
+// no_kernels.cpp in place of these.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "caprl/ops/adamw.h"
+#include "caprl/ops/rotary.h"
+#include "caprl/ops/sample.h"
+#include "ops/loss_rows.h"
+
+namespace caprl::ops::fused {
+
+/// Whether kernels work on such a tensor: on a CUDA device, of float or bfloat16.
+bool runs_on(const at::Tensor& tensor);
+
+void policy_loss(const LossProblem& problem, LossOutput& output);
+/// gradient[ids[n]] += d_rows[n], without rows of `placeholder`.
+void embedding_gradient(const at::Tensor& d_rows, const at::Tensor& ids, int64_t placeholder,
+                        at::Tensor& gradient);
+void logprobs(const LogprobProblem& problem, at::Tensor& logprobs, at::Tensor& entropy);
+
+/// {q, k} turned.
+std::vector<at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k, const RotaryTable& table);
+
+struct AddedNorm {
+  at::Tensor sum, normed;  // like x
+  at::Tensor scale;        // 1 / rms of the sum's rows, [..., 1] float
+};
+/// `delta` undefined: the sum is x itself.
+AddedNorm add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
+                       double eps);
+/// The gradient of the sum: g of the normed rows, g_sum (or undefined) of the sum. `d_weight` [H]
+/// float is added to unless undefined.
+at::Tensor rms_norm_backward(const at::Tensor& g, const at::Tensor& g_sum, const at::Tensor& sum,
+                             const at::Tensor& weight, const at::Tensor& scale,
+                             at::Tensor& d_weight);
+
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
+/// {d_gate, d_up}.
+std::vector<at::Tensor> swiglu_backward(const at::Tensor& gate, const at::Tensor& up,
+                                        const at::Tensor& g);
+
+/// The stored weights, where there are any, are bfloat16.
+void adamw(const AdamWTensors& tensors, const AdamWTerms& terms);
+at::Tensor squared_norm(const at::Tensor& x);
+
+SampledRows sample_rows(const at::Tensor& logits, const at::Tensor& banned, const at::Tensor& keys,
+                        const at::Tensor& positions, const SampleTerms& terms);
+
+}  // namespace caprl::ops::fused

@@ -1,0 +1,17 @@
+// Tensors as the rows that kernels work on.
+#pragma once
+#include <ATen/ATen.h>
+
+namespace caprl::ops::fused {
+
+/// [..., W] as [N, W] with the values of a row side by side and rows a stride apart; a copy only
+/// where the layout asks for one. Undefined stays undefined.
+inline at::Tensor as_rows(const at::Tensor& x) {
+  if (!x.defined()) return x;
+  const at::Tensor flat = x.reshape({-1, x.size(-1)});
+  return flat.stride(1) == 1 || flat.size(1) == 1 ? flat : flat.contiguous();
+}
+
+inline int64_t stride_of(const at::Tensor& rows) { return rows.defined() ? rows.stride(0) : 0; }
+
+}  // namespace caprl::ops::fused

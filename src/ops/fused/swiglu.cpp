@@ -1,0 +1,55 @@
+#include "kernels/swiglu.h"
+
+#include "ops/fused/device.h"
+#include "ops/fused/elements.h"
+#include "ops/fused/kernels.h"
+#include "ops/fused/rows.h"
+
+namespace caprl::ops::fused {
+
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
+  at::Tensor out = at::empty(gate.sizes(), gate.options());
+  const at::Tensor gates = as_rows(gate), ups = as_rows(up), outs = as_rows(out);
+  with_element(gate.scalar_type(), [&](auto element) {
+    using T = decltype(element);
+    kernels::SwiGlu<T> work;
+    work.gate = data<T>(gates);
+    work.up = data<T>(ups);
+    work.out = data<T>(outs);
+    work.gate_stride = gates.stride(0);
+    work.up_stride = ups.stride(0);
+    work.out_stride = outs.stride(0);
+    work.num_rows = gates.size(0);
+    work.width = gates.size(1);
+    kernels::swiglu(work, stream_of(gate));
+  });
+  return out;
+}
+
+std::vector<at::Tensor> swiglu_backward(const at::Tensor& gate, const at::Tensor& up,
+                                        const at::Tensor& g) {
+  at::Tensor d_gate = at::empty(gate.sizes(), gate.options());
+  at::Tensor d_up = at::empty(up.sizes(), up.options());
+  const at::Tensor gates = as_rows(gate), ups = as_rows(up), gs = as_rows(g);
+  const at::Tensor d_gates = as_rows(d_gate), d_ups = as_rows(d_up);
+  with_element(gate.scalar_type(), [&](auto element) {
+    using T = decltype(element);
+    kernels::SwiGluBackward<T> work;
+    work.gate = data<T>(gates);
+    work.up = data<T>(ups);
+    work.dout = data<T>(gs);
+    work.dgate = data<T>(d_gates);
+    work.dup = data<T>(d_ups);
+    work.gate_stride = gates.stride(0);
+    work.up_stride = ups.stride(0);
+    work.dout_stride = gs.stride(0);
+    work.dgate_stride = d_gates.stride(0);
+    work.dup_stride = d_ups.stride(0);
+    work.num_rows = gates.size(0);
+    work.width = gates.size(1);
+    kernels::swiglu_backward(work, stream_of(gate));
+  });
+  return {d_gate, d_up};
+}
+
+}  // namespace caprl::ops::fused

@@ -1,0 +1,39 @@
+// Builds without CUDA: no tensor is of a device with kernels.
+#include "caprl/core/error.h"
+#include "ops/fused/kernels.h"
+
+namespace caprl::ops::fused {
+namespace {
+
+[[noreturn]] void unavailable() { throw Error("[kernels] this build has none (preset cuda)"); }
+
+}  // namespace
+
+bool runs_on(const at::Tensor&) { return false; }
+void policy_loss(const LossProblem&, LossOutput&) { unavailable(); }
+void embedding_gradient(const at::Tensor&, const at::Tensor&, int64_t, at::Tensor&) {
+  unavailable();
+}
+std::vector<at::Tensor> rotate(const at::Tensor&, const at::Tensor&, const RotaryTable&) {
+  unavailable();
+}
+AddedNorm add_rms_norm(const at::Tensor&, const at::Tensor&, const at::Tensor&, double) {
+  unavailable();
+}
+at::Tensor rms_norm_backward(const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                             const at::Tensor&, const at::Tensor&, at::Tensor&) {
+  unavailable();
+}
+at::Tensor swiglu(const at::Tensor&, const at::Tensor&) { unavailable(); }
+std::vector<at::Tensor> swiglu_backward(const at::Tensor&, const at::Tensor&, const at::Tensor&) {
+  unavailable();
+}
+void adamw(const AdamWTensors&, const AdamWTerms&) { unavailable(); }
+at::Tensor squared_norm(const at::Tensor&) { unavailable(); }
+SampledRows sample_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                        const SampleTerms&) {
+  unavailable();
+}
+void logprobs(const LogprobProblem&, at::Tensor&, at::Tensor&) { unavailable(); }
+
+}  // namespace caprl::ops::fused

@@ -1,0 +1,37 @@
+// Whole training steps on kernels beside the composed ones.
+#include "caprl/train/grpo_trainer.h"
+#include "on_kernels/switch.h"
+#include "train/tiny_run.h"
+
+namespace caprl {
+namespace {
+
+class TrainingOnKernels : public TinyRun {};
+
+TEST_F(TrainingOnKernels, TwoStepsOfGrpo) {
+  const auto train = [](const std::string& name) {
+    GrpoConfig config = grpo(name, 2);
+    config.run.device = current_device().str();
+    config.algorithm.use_kl_loss = true;
+    GrpoTrainer(config, "never").run();
+    return metrics(name, true);
+  };
+  const auto composed = train("composed");
+  std::vector<nlohmann::json> on_kernels;
+  {
+    const OnKernels on;
+    on_kernels = train("on_kernels");
+  }
+  ASSERT_EQ(on_kernels.size(), composed.size());
+  for (size_t step = 0; step < composed.size(); ++step)
+    for (const auto& [name, value] : composed[step].items())
+      EXPECT_NEAR(on_kernels[step].at(name).get<double>(), value.get<double>(),
+                  1e-5 + 1e-4 * std::abs(value.get<double>()))
+          << name << " of step " << step;
+  const auto expected = weights("composed", 2), got = weights("on_kernels", 2);
+  for (const auto& [name, tensor] : expected)
+    EXPECT_LE((got.at(name) - tensor).abs().max().item<double>(), 1e-4) << name;
+}
+
+}  // namespace
+}  // namespace caprl
