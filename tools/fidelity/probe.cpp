@@ -6,10 +6,14 @@
 //     FILE: rows of `caprl score` with string ids; for each OUT_DIR/<id>.safetensors holds, in
 //     float32, "logits" [response, V] and under every parameter's name the gradient of the mean
 //     next-token loss of the response
+//   caprl-probe load MODEL_DIR
+//     loads the model in its weights' dtype; stdout: {"weights": bytes, "peak": most bytes of
+//     memory that the process had resident}
 //   caprl-probe parameters CONFIG
 //     stdout: {"name": shape} of the model that a config.json describes
 #include <ATen/ATen.h>
 
+#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -18,6 +22,7 @@
 #include "caprl/io/json.h"
 #include "caprl/io/jsonl.h"
 #include "caprl/io/safetensors.h"
+#include "caprl/io/weight_files.h"
 #include "caprl/train/loss_batch.h"
 #include "cli/score_rows.h"
 
@@ -67,6 +72,24 @@ void write_losses(const std::filesystem::path& model_dir, const std::filesystem:
   }
 }
 
+int64_t peak_resident_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
+  throw Error("/proc/self/status: expected a line VmHWM");
+}
+
+void print_memory_of_loading(const std::filesystem::path& model_dir) {
+  const auto dtype = [&] {
+    const WeightFiles files = WeightFiles::open(model_dir);
+    return files.dtype(files.names().front());
+  }();
+  const auto model = Model::load(model_dir, {dtype, at::kCPU, TrainedParts::kNone});
+  const nlohmann::json memory = {{"weights", model->parameters().frozen_buffer().nbytes()},
+                                 {"peak", peak_resident_bytes()}};
+  std::cout << memory.dump() << "\n";
+}
+
 void print_parameters(const std::filesystem::path& config) {
   nlohmann::json shapes = nlohmann::json::object();
   for (const ParameterSpec& spec : describe_model(read_json(config), config.string()).parameters)
@@ -79,9 +102,11 @@ void run(std::span<char*> arguments) {
   if (command == "patches" && arguments.size() == 3) return print_patches(arguments[2]);
   if (command == "loss" && arguments.size() == 5)
     return write_losses(arguments[2], arguments[3], arguments[4]);
+  if (command == "load" && arguments.size() == 3) return print_memory_of_loading(arguments[2]);
   if (command == "parameters" && arguments.size() == 3) return print_parameters(arguments[2]);
   throw InputError(
-      "usage: caprl-probe patches MODEL_DIR | loss MODEL_DIR FILE OUT_DIR | parameters CONFIG");
+      "usage: caprl-probe patches MODEL_DIR | loss MODEL_DIR FILE OUT_DIR | load MODEL_DIR | "
+      "parameters CONFIG");
 }
 
 }  // namespace
