@@ -109,6 +109,28 @@ TEST_F(Grpo, MicrobatchesChangeNothingButRounding) {
     EXPECT_NEAR(large.at(name).get<double>(), small.at(name).get<double>(), 1e-6) << name;
 }
 
+/// Of a caption's tokens, whose ratios all are 1 in the first update, both levels make the same.
+TEST_F(Grpo, CaptionsRatioIsThatOfItsTokensWhileOnPolicy) {
+  GrpoConfig config = grpo("level_token", 1);
+  config.algorithm.loss_agg_mode = LossAggregation::kSeqMeanTokenMean;
+  train(config);
+  config.run.dir = path("level_sequence");
+  config.algorithm.importance_sampling_level = ImportanceSamplingLevel::kSequence;
+  train(config);
+  const auto token = metrics("level_token").at(0), sequence = metrics("level_sequence").at(0);
+  for (const char* name : {"actor/pg_loss", "actor/grad_norm", "actor/entropy"})
+    EXPECT_NEAR(token.at(name).get<double>(), sequence.at(name).get<double>(), 1e-6) << name;
+
+  config.run.dir = path("level_sequence_again");
+  config.train.ppo_epochs = 3;
+  config.train.micro_tokens = 60;
+  config.optimizer.lr = 1e-2;
+  train(config);
+  const auto again = metrics("level_sequence_again").at(0);
+  EXPECT_NE(again.at("actor/ppo_kl"), 0.0);
+  EXPECT_GT(again.at("actor/pg_clipfrac"), 0.0);
+}
+
 TEST_F(Grpo, NothingToCompareChangesNothing) {
   GrpoConfig config = grpo("equal", 2);
   config.rollout.temperature = 1e-3;  // all captions of a group are the same
