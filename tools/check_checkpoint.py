@@ -20,7 +20,7 @@ from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 def rows_of(data, count):
     with open(data) as lines:
         rows = [json.loads(line) for _, line in zip(range(count), lines)]
-    return [(str(data.parent / row["image"]["path"]), row["prompt"][0]["content"].replace("<image>", "")) for row in rows]
+    return [(str(data.resolve().parent / row["image"]["path"]), row["prompt"][0]["content"].replace("<image>", "")) for row in rows]
 
 
 def with_caprl(caprl, model, rows, tokens):
@@ -30,7 +30,7 @@ def with_caprl(caprl, model, rows, tokens):
             questions.write(json.dumps({"id": str(i), "messages": [{"role": "user", "content": content}]}) + "\n")
         questions.flush()
         command = [caprl, "score", "--model", model, "--input", questions.name, "--greedy", str(tokens), "--device", "cpu"]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return [json.loads(line) for line in output.splitlines()]
 
 
