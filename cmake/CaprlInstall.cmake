@@ -24,11 +24,17 @@ endif()
 
 add_custom_target(bundle-programs DEPENDS ${programs})  # what is installed, without building all the other tests
 
-set(install_rpath "$ORIGIN/..")  # what the programs bring along; PyTorch and CUDA come from LD_LIBRARY_PATH
+# $ORIGIN/..: what the programs bring along; PyTorch and CUDA come from LD_LIBRARY_PATH.
 foreach(program ${programs})
   install(TARGETS ${program} RUNTIME_DEPENDENCY_SET caprl_libraries RUNTIME DESTINATION lib/caprl)
-  # The build's paths are options of the linker, which CMake does not remove.
-  install(CODE "file(RPATH_SET FILE \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/lib/caprl/${program}\" NEW_RPATH \"\\${install_rpath}\")")
+  # The build's paths are options of the linker, which CMake does not remove. Without Torch there are none.
+  install(CODE "
+    set(program \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/lib/caprl/${program}\")
+    unset(build_rpath)
+    file(READ_ELF \"\${program}\" RPATH build_rpath CAPTURE_ERROR ignored)
+    if(build_rpath)
+      file(RPATH_SET FILE \"\${program}\" NEW_RPATH \"\$ORIGIN/..\")
+    endif()")
   install(PROGRAMS cmake/launch.sh DESTINATION bin RENAME ${program})
 endforeach()
 install(PROGRAMS cmake/torch_libs.sh DESTINATION lib/caprl)

@@ -3,7 +3,8 @@
     python compare.py [--json] --what TEXT --unit TEXT --amount NUMBER --target NUMBER [--rounds N] -- CAPRL COMMAND -- PEER COMMAND
 
 Both commands answer every line on stdin with the seconds of one round of the same work, `amount` units of it. The ratio is the
-median over rounds of (peer's seconds / caprl's seconds): above 1, caprl is faster.
+median over rounds of (peer's seconds / caprl's seconds): above 1, caprl is faster. With --same TOLERANCE both first print a line of
+numbers, which must agree that closely.
 """
 import argparse
 import json
@@ -16,13 +17,22 @@ class Program:
     def __init__(self, command: list[str]):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def round(self) -> float:
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+    def line(self) -> str:
         answer = self.process.stdout.readline()
         if not answer:
             sys.exit(f"compare: {self.process.args[0]} ended with {self.process.wait()}")
-        return float(answer)
+        return answer
+
+    def round(self) -> float:
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.line())
+
+
+def check_same(caprl: Program, peer: Program, tolerance: float) -> None:
+    ours, theirs = ([float(word) for word in side.line().split()] for side in (caprl, peer))
+    if len(ours) != len(theirs) or not all(abs(a - b) <= tolerance * abs(b) for a, b in zip(ours, theirs)):
+        sys.exit(f"compare: the two sides compute different things: {ours} and {theirs}")
 
 
 def main() -> None:
@@ -33,11 +43,14 @@ def main() -> None:
     parser.add_argument("--amount", type=float, required=True)
     parser.add_argument("--target", type=float, required=True)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--same", type=float)
     own = sys.argv[1:]
     first = own.index("--")
     second = own.index("--", first + 1)
     options = parser.parse_args(own[:first])
     caprl, peer = Program(own[first + 1:second]), Program(own[second + 1:])
+    if options.same is not None:
+        check_same(caprl, peer, options.same)
     caprl.round(), peer.round()  # warm
     times = [(caprl.round(), peer.round()) for _ in range(options.rounds)]
     ratio = statistics.median(p / c for c, p in times)
