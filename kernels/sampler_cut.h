@@ -73,7 +73,7 @@ class Cut {
     if (!listed_) fill_below_highest<true>();
     const uint64_t total_mass = listed_ ? listed_mass() : total<true>();
     const auto share = static_cast<uint64_t>(ceil(p * static_cast<double>(total_mass)));
-    const uint64_t target = share < 1 ? 1 : (share < total_mass ? share : total_mass);
+    const uint64_t target = share < total_mass ? share : total_mass;  // but for rounding
     if (listed_)
       cut_list<true>(target, 0);
     else
@@ -108,9 +108,8 @@ class Cut {
   }
 
   __device__ int bin_below_highest(float x) const {
-    // The step is a part of a logit before the division by the temperature. Where that is huge, the
-    // bound keeps infinity · 0 out.
-    const float distance = (highest_ - x) * fminf(kBinsPerLogit * row_.temperature, 1e30f);
+    // Steps are parts of a logit before its division by the temperature.
+    const float distance = (highest_ - x) * kBinsPerLogit * row_.temperature;
     return distance < kBins - 1 ? static_cast<int>(distance) : kBins - 1;
   }
   /// The lowest rank that a token of bin_below_highest ≤ bin can have.
@@ -136,14 +135,13 @@ class Cut {
   /// The histogram of the tokens of ranks [low, high].
   template <bool kMass, class BinOf>
   __device__ void fill(uint64_t low, uint64_t high, BinOf bin_of) {
-    __syncthreads();  // everyone has done with the last one
     for (int bin = static_cast<int>(threadIdx.x); bin < kBins; bin += static_cast<int>(blockDim.x))
       memory_.counts[bin] = memory_.mass_low[bin] = memory_.mass_high[bin] = 0;
     __syncthreads();
     for_each_allowed(row_, [&](const Tokens& tokens) {
       for (int i = 0; i < 4; ++i) {
         const uint64_t rank = rank_of(tokens.x[i], tokens.first + i);
-        if (tokens.x[i] == kNever || rank < low || rank > high) continue;
+        if (rank < low || rank > high) continue;
         const int bin = bin_of(tokens.x[i], rank);
         atomicAdd(&memory_.counts[bin], 1u);
         if (kMass) add(bin, mass_of(tokens.x[i]));
@@ -223,7 +221,7 @@ class Cut {
     for_each_allowed(row_, [&](const Tokens& tokens) {
       for (int i = 0; i < 4; ++i) {
         const uint64_t rank = rank_of(tokens.x[i], tokens.first + i);
-        if (tokens.x[i] == kNever || rank < low || rank > high) continue;
+        if (rank < low || rank > high) continue;
         const unsigned slot = atomicAdd(&memory_.num_listed, 1u);
         memory_.ranks[slot] = rank;
         memory_.masses[slot] = mass_of(tokens.x[i]);
@@ -249,14 +247,13 @@ class Cut {
     }
     __syncthreads();
     lowest_ = memory_.cut;
-    __syncthreads();  // before a second filter writes `cut`
   }
 
   const TokenRow& row_;
   uint64_t likeliest_;
   float highest_;
   CutMemory& memory_;
-  uint64_t lowest_ = 0;
+  uint64_t lowest_ = kLowestRank;
   bool listed_ = false;
 };
 

@@ -83,10 +83,12 @@ __device__ inline float float_of_ordered(uint32_t bits) {
   return float_of(bits >> 31 ? bits & 0x7fffffffu : ~bits);
 }
 
-/// Greater for a greater x, of equal ones for the lower id; never 0 unless x is NaN.
+/// Greater for a greater x, of equal ones for the lower id.
 __device__ inline uint64_t rank_of(float x, int id) {
   return static_cast<uint64_t>(ordered_bits(x)) << 32 | ~static_cast<uint32_t>(id);
 }
+/// No x above −∞ ranks below it, −∞ does.
+inline constexpr uint64_t kLowestRank = uint64_t{0x00800000u} << 32;
 __device__ inline int id_of_rank(uint64_t rank) {
   return static_cast<int>(~static_cast<uint32_t>(rank));
 }

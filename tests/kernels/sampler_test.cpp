@@ -171,7 +171,7 @@ TEST(Sampler, DrawsByTheDefinitionWhateverTheParameters) {
     Batch batch;
     const auto vocab = static_cast<size_t>(
         one_of(1, 2, 3, 4, 5, 7, 31, 32, 33, 64, 100, 127, 511, 512, 513, 1000, 1037, 2051));
-    batch.terms.temperature = one_of(0.0, 0.07, 0.6, 1.0, 1.0, 2.5, 1e4);
+    batch.terms.temperature = one_of(0.0, 0.07, 0.6, 1.0, 1.0, 2.5, 1e4, 1e37);
     batch.terms.top_k = one_of(0, 0, 1, 2, 5, 50, 400, 1 << 20);
     batch.terms.top_p = one_of(1.0, 1.0, 1e-9, 0.3, 0.9, 0.999, 1 - 1e-12);
     batch.padding = one_of(0u, 0u, 1u, 4u);
@@ -256,6 +256,52 @@ TEST(Sampler, CutsAmongEqualTokensGoById) {
   }
 }
 
+TEST(Sampler, CutsAtTheEdgesOfBins) {
+  Batch batch;
+  std::vector<float> logits{0};
+  for (int i = 0; i < 2600; ++i) {
+    const float edge = -static_cast<float>(1 + i % 37) / 64;
+    logits.push_back(i % 2 ? edge : std::nextafter(edge, i % 4 ? 0.0f : -1.0f));
+  }
+  for (unsigned seed = 0; seed < 2; ++seed) {
+    batch.add(logits, seed);
+    EXPECT_GT(expect_cuts(batch, 0.9), 2u);
+    batch.logits.clear(), batch.keys.clear();
+  }
+}
+
+TEST(Sampler, CutsInCrowdedBins) {
+  const auto append = [](std::vector<float>& logits, size_t count, auto value) {
+    for (size_t i = 0; i < count; ++i) logits.push_back(value(static_cast<float>(i)));
+  };
+  std::vector<float> below_one{2}, below_many, beside_crowd{0};
+  append(below_one, 3000, [](float i) { return i * 1e-6f; });
+  append(below_many, 1000, [](float i) { return 0.5f + i * 1e-3f; });
+  append(below_many, 3000, [](float i) { return i * 1e-6f; });
+  append(beside_crowd, 3000, [](float) { return -1.0f; });  // first of its bin
+  append(beside_crowd, 500, [](float) { return std::nextafter(-1.0f, 0.0f); });
+  append(beside_crowd, 1500, [](float) { return -0.985f; });
+  size_t num_checked = 0;
+  for (const auto& logits : {below_one, below_many, beside_crowd})
+    for (unsigned seed = 0; seed < 2; ++seed) {
+      Batch batch;
+      batch.add(logits, seed);
+      num_checked += expect_cuts(batch, 0.9);
+    }
+  EXPECT_GT(num_checked, 25u);
+}
+
+TEST(Sampler, CutsAmongManyLightTokens) {
+  size_t num_checked = 0;
+  for (unsigned seed = 0; seed < 40; ++seed) {
+    Batch batch;
+    batch.add(random_values<float>(2000, seed, 0.3, -9), seed);
+    batch.logits[0][999] = 0;  // eight times as heavy as the rest together
+    num_checked += expect_cuts(batch, 1);
+  }
+  EXPECT_GT(num_checked, 2u);
+}
+
 TEST(Sampler, CutsFarBelowTheHighestAndBesideOutliers) {
   // Nearly all tokens are in one bin of the first histogram: the last, or the one after the first.
   for (const float outlier : {1000.0f, -1e30f, 3e38f}) {
@@ -274,7 +320,8 @@ TEST(Sampler, CutsFarBelowTheHighestAndBesideOutliers) {
 }
 
 TEST(Sampler, OneTokenIsTheBest) {
-  for (const SamplerTerms& one : {SamplerTerms{.top_k = 1}, SamplerTerms{.top_p = 1e-12}}) {
+  for (const SamplerTerms& one :
+       {SamplerTerms{.top_k = 1}, SamplerTerms{.top_p = 1e-12}, SamplerTerms{.top_p = 1e-300}}) {
     Batch batch;
     batch.terms = one;
     for (unsigned i = 0; i < 20; ++i) batch.add({1, 3, 3, -2, 3, 0.5f}, i);
