@@ -2,16 +2,18 @@
 //
 // Pass 1 reads the row for log Σ eˣ (online: arXiv 1805.02867) and the likeliest token; a greedy
 // row ends there. The draw reads it once more for the arg-max of x + Gumbel noise (Gumbel 1954;
-// Maddison et al., NeurIPS 2014); with filters, sampler_cut.h reads it two or three times to find
-// what is kept, and where that fits a list, the draw needs no read.
+// Maddison et al., NeurIPS 2014). With filters, sampler_cut.h reads it twice to find what is kept,
+// more often where both filters keep much or tokens crowd together; where what is kept fits a list,
+// the draw needs no read.
 //
 // Rows of 152k floats, as many as there are multiprocessors, exceed L2, so a read of the row is one
-// from memory, about 19 µs at 132 rows together. Each thread has 64 bytes in flight, 64 KB a block
-// of 1024. To add noise to every token would cost three times as much: Philox 20 operations a
-// token, two logarithms and a division 55. Noise is bounded, so tokens more than that bound below
-// the best sum so far, which begins with the likeliest token's, need no Philox; and as large noise
-// needs small random words, one exponential tells which words are worth their logarithms: a few a
-// row.
+// from memory: at 4.3 TB/s, 19 µs for 132 rows. A thread has 64 bytes in flight in pass 1 (64 KB a
+// block of 1024) and 32 later, where arithmetic counts for more. Noise for every token would be
+// three times the work that hides behind a read: about 20 operations a token for Philox, 55 for two
+// logarithms and a division. Noise is bounded, so tokens more than that bound below the best sum so
+// far, which begins with the likeliest token's, need no Philox; and as large noise needs small
+// random words, one exponential tells which words are worth their logarithms: a few a row, unless
+// the row is flat.
 #include "kernels/sampler.h"
 
 #include <algorithm>

@@ -77,7 +77,7 @@ TEST(SamplerCut, InCrowdedBins) {
   };
   std::vector<float> below_one{2}, below_many;
   append(below_one, 1300, [](float i) { return i * 1e-6f; });
-  append(below_many, 900, [](float i) { return 0.5f + i * 1e-3f; });
+  append(below_many, 2000, [](float i) { return 0.5f + i * 1e-3f; });
   append(below_many, 1300, [](float i) { return i * 1e-6f; });
   size_t num_checked = 0;
   for (const auto& logits : {below_one, below_many})
