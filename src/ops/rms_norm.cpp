@@ -4,16 +4,13 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "ops/fused/kernels.h"
+#include "ops/loss_rows.h"
 
 namespace caprl::ops {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-at::ScalarType statistics_dtype(const at::Tensor& x) {
-  return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-}
 
 /// sum = x (+ delta); normed; scale = 1 / rms of the sum, [..., 1] in the statistics' dtype.
 fused::AddedNorm add_and_normalise(const at::Tensor& x, const at::Tensor& delta,
