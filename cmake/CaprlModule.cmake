@@ -27,3 +27,18 @@ function(caprl_test name)
   # Threads that spin while they wait make tiny models slow on a busy machine.
   set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT OMP_WAIT_POLICY=PASSIVE)
 endfunction()
+
+# cpu_kernels(NAME LANES OPTIONS…): the CPU's kernels (src/ops/cpu) for one instruction set: its name, floats of a vector, the
+# compiler's options.
+function(cpu_kernels name lanes)
+  set(sources attention product rows table)
+  list(TRANSFORM sources PREPEND ${CMAKE_SOURCE_DIR}/src/ops/cpu/)
+  list(TRANSFORM sources APPEND .cpp)
+  add_library(caprl_cpu_${name} OBJECT ${sources})
+  target_link_libraries(caprl_cpu_${name} PRIVATE caprl_options)
+  target_include_directories(caprl_cpu_${name} PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/src)
+  target_compile_definitions(caprl_cpu_${name} PRIVATE CAPRL_ISA=${name} CAPRL_LANES=${lanes})
+  # Vector code also of selects; NaN and infinities keep their meaning.
+  target_compile_options(caprl_cpu_${name} PRIVATE
+    -O3 -ffp-contract=fast -fno-trapping-math -fno-math-errno -fno-signed-zeros -Wno-psabi ${ARGN})
+endfunction()

@@ -1,83 +1,238 @@
 #include "caprl/generation/generator.h"
 
 #include <ATen/ATen.h>
+#include <ATen/DeviceAccelerator.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <chrono>
+#include <map>
 
 #include "caprl/core/error.h"
+#include "caprl/core/memory.h"
+#include "forward_batch.h"
+#include "job.h"
 #include "sampler.h"
-#include "wave.h"
+#include "scheduler.h"
 
 namespace caprl {
 namespace {
 
-void check(std::span<const GenerationRequest> requests, const SamplingParams& params) {
-  if (params.max_new_tokens < 1)
-    throw Error("[generate] expected max_new_tokens ≥ 1, got {}", params.max_new_tokens);
-  for (const GenerationRequest& request : requests)
-    if (request.prompt.ids.empty() && !request.suffixes.empty())
-      throw Error("[generate] prompt {} has no tokens", request.prompt_id);
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Fills waves up to the token budget with whole requests, and with parts of those that exceed it
-/// alone.
-class WavePlanner {
- public:
-  explicit WavePlanner(const SamplingParams& params)
-      : budget_(params.max_batch_tokens), max_new_tokens_(params.max_new_tokens) {}
+int64_t free_bytes(at::Device device) {
+  if (device.is_cpu()) return available_memory_bytes();
+  return static_cast<int64_t>(at::accelerator::getMemoryInfo(device.index()).first);
+}
 
-  void add(int64_t index, const GenerationRequest& request) {
-    const auto prompt = static_cast<int64_t>(request.prompt.ids.size());
-    int64_t whole = prompt;
-    for (const auto& suffix : request.suffixes) whole += sample_tokens(suffix);
-    if (used_ + whole > budget_) begin_wave();
-    WavePart part{index, 0, 0};
-    used_ += prompt;
-    for (const auto& suffix : request.suffixes) {
-      if (used_ + sample_tokens(suffix) > budget_ && part.num_samples > 0) {
-        waves_.back().push_back(part);
-        begin_wave();
-        part = {index, part.first_sample + part.num_samples, 0};
-        used_ = prompt;
-      }
-      used_ += sample_tokens(suffix);
-      ++part.num_samples;
-    }
-    if (part.num_samples > 0) waves_.back().push_back(part);
-  }
-
-  const std::vector<std::vector<WavePart>>& waves() const { return waves_; }
-
- private:
-  int64_t sample_tokens(const std::vector<int64_t>& suffix) const {
-    return static_cast<int64_t>(suffix.size()) + max_new_tokens_;
-  }
-  void begin_wave() {
-    if (!waves_.back().empty()) waves_.emplace_back();
-    used_ = 0;
-  }
-
-  int64_t budget_, max_new_tokens_;
-  int64_t used_ = 0;
-  std::vector<std::vector<WavePart>> waves_{1};
-};
+/// Pages for `limits`, no more than `most_tokens` need if that is known.
+int64_t pages_within(const Model& model, const GenerationLimits& limits, int64_t most_tokens) {
+  const at::TensorOptions options = model.head_weight().options();
+  const int64_t bytes =
+      limits.kv_cache_bytes > 0 ? limits.kv_cache_bytes : free_bytes(options.device()) / 2;
+  const int64_t pages = bytes / PagedCache::page_bytes(model.traits(), options);
+  const int64_t most = (most_tokens + ops::kKvPageSize - 1) / ops::kKvPageSize;
+  return most_tokens > 0 ? std::min(pages, most) : pages;
+}
 
 }  // namespace
 
+class Generator::Impl {
+ public:
+  Impl(const Model& model, const SamplingParams& params, const GenerationLimits& limits,
+       int64_t most_tokens)
+      : model_(model),
+        params_(params),
+        sampler_(params, model.head_weight()),
+        num_pages_(pages_within(model, limits, most_tokens)),
+        scheduler_(num_pages_, {limits.max_num_seqs, limits.max_num_batched_tokens}) {
+    if (params.max_new_tokens < 1)
+      throw Error("[generate] expected max_new_tokens ≥ 1, got {}", params.max_new_tokens);
+    c10::InferenceMode guard;
+    const at::TensorOptions options = model.head_weight().options().requires_grad(false);
+    cache_ = std::make_unique<PagedCache>(model.traits(), num_pages_, options);
+    stats_.num_pages = num_pages_;
+    stats_.kv_cache_bytes = num_pages_ * PagedCache::page_bytes(model.traits(), options);
+  }
+
+  int64_t submit(GenerationRequest request) {
+    Job job(std::move(request), model_);
+    const RequestShape shape = job.shape(params_.max_new_tokens);
+    check_size(job, shape);
+    num_unfinished_ += job.num_unfinished;
+    const int64_t number = scheduler_.add(shape);
+    jobs_.emplace(number, std::move(job));
+    return number;
+  }
+
+  std::vector<Finished> step() {
+    c10::InferenceMode guard;
+    const auto start = Clock::now();
+    const StepPlan plan = scheduler_.next();
+    for (const PageCopy& copy : plan.copies) cache_->copy(copy);
+    const ForwardBatch batch(model_, plan.stretches,
+                             [this](int64_t request) -> Job& { return jobs_.at(request); });
+    const at::Tensor hidden = batch.num_tokens() > 0 ? batch.run(*cache_, scheduler_) : at::Tensor();
+    const auto sampling = Clock::now();
+    const std::vector<Line> lines = sample(plan, hidden);
+    stats_.sample_seconds += seconds_since(sampling);
+    std::vector<Finished> finished = settle(lines);
+    count(plan, static_cast<int64_t>(lines.size()), seconds_since(start));
+    return finished;
+  }
+
+  bool idle() const { return scheduler_.done(); }
+  int64_t num_unfinished() const { return num_unfinished_; }
+
+  GenerationStats stats() const {
+    GenerationStats stats = stats_;
+    stats.preemptions = scheduler_.counts().preemptions;
+    stats.recomputed_tokens = scheduler_.counts().recomputed_tokens;
+    stats.peak_pages = scheduler_.counts().peak_pages;
+    return stats;
+  }
+
+ private:
+  void check_size(const Job& job, const RequestShape& shape) const {
+    const int64_t suffix = *std::max_element(shape.suffixes.begin(), shape.suffixes.end());
+    const int64_t tokens = shape.prompt + suffix + shape.max_new_tokens;
+    const int64_t most = model_.traits().max_positions;
+    if (most > 0 && tokens > most)
+      throw InputError(
+          "prompt {}: {} tokens and up to {} new ones exceed the model's context of {} "
+          "(max_position_embeddings); {} new ones would fit",
+          job.request.prompt_id, shape.prompt + suffix, shape.max_new_tokens, most,
+          std::max<int64_t>(0, most - shape.prompt - suffix));
+    const int64_t needed = Scheduler::pages_needed(shape);
+    if (needed <= num_pages_) return;
+    throw InputError(
+        "prompt {}: keys and values of {} tokens need {} pages of {}, there is memory for {} "
+        "({:.3g} MB; kv_cache_gb)",
+        job.request.prompt_id, tokens, needed, ops::kKvPageSize, num_pages_,
+        static_cast<double>(stats_.kv_cache_bytes) / 1e6);
+  }
+
+  /// Samples the next token of every line that is read to its end → those lines.
+  std::vector<Line> sample(const StepPlan& plan, const at::Tensor& hidden) {
+    std::vector<Line> lines;
+    std::vector<SampleRow> rows;
+    std::vector<int64_t> read;       // rows of `hidden`
+    std::vector<at::Tensor> states;  // of samples that follow their prompt's last token
+    std::vector<size_t> order;       // lines, those with states last
+    int64_t end = 0;
+    for (const bool follows_prompt : {false, true}) {
+      end = 0;
+      for (const Stretch& stretch : plan.stretches) {
+        end += stretch.count;
+        if (!stretch.is_end || follows_prompt != (stretch.count == 0)) continue;
+        Job& job = jobs_.at(stretch.line.request);
+        if (stretch.line.is_prompt()) {
+          job.last_hidden = hidden.narrow(0, end - 1, 1).clone();
+          continue;
+        }
+        follows_prompt ? states.push_back(job.last_hidden) : read.push_back(end - 1);
+        lines.push_back(stretch.line);
+        rows.push_back(job.sample_row(stretch.line.sample, params_));
+      }
+    }
+    if (lines.empty()) return lines;
+    if (!read.empty()) {
+      const bool all = static_cast<int64_t>(read.size()) == hidden.size(0);
+      states.insert(states.begin(), all ? hidden : hidden.index_select(0, at::tensor(read, at::kLong).to(hidden.device())));
+    }
+    const auto tokens = sampler_.sample(states.size() == 1 ? states.front() : at::cat(states), rows);
+    for (size_t i = 0; i < lines.size(); ++i) {
+      GeneratedSequence& result = jobs_.at(lines[i].request).samples[lines[i].sample];
+      result.ids.push_back(tokens[i].id);
+      result.logprobs.push_back(tokens[i].logprob);
+      const auto& stops = params_.stop_ids;
+      result.stopped = std::find(stops.begin(), stops.end(), tokens[i].id) != stops.end();
+    }
+    return lines;
+  }
+
+  std::vector<Finished> settle(const std::vector<Line>& lines) {
+    std::vector<Finished> finished;
+    for (const Line& line : lines) {
+      Job& job = jobs_.at(line.request);
+      GeneratedSequence& result = job.samples[line.sample];
+      if (!result.stopped && static_cast<int64_t>(result.ids.size()) < params_.max_new_tokens) {
+        scheduler_.extend(line);
+        continue;
+      }
+      finished.push_back({line.request, line.sample, std::move(result)});
+      scheduler_.finish(line);
+      --num_unfinished_;
+      if (--job.num_unfinished == 0) jobs_.erase(line.request);
+    }
+    return finished;
+  }
+
+  void count(const StepPlan& plan, int64_t sampled, double seconds) {
+    int64_t prompt_tokens = 0;
+    for (const Stretch& stretch : plan.stretches)
+      if (stretch.line.is_prompt()) prompt_tokens += stretch.count;
+    ++stats_.steps;
+    stats_.prompt_tokens += prompt_tokens;
+    stats_.generated_tokens += sampled;
+    if (prompt_tokens > 0) {
+      stats_.prefill_seconds += seconds;
+    } else {
+      stats_.decode_seconds += seconds;
+      stats_.decode_tokens += sampled;
+      stats_.decode_steps += 1;
+    }
+  }
+
+  const Model& model_;
+  SamplingParams params_;
+  Sampler sampler_;
+  int64_t num_pages_;
+  Scheduler scheduler_;
+  std::unique_ptr<PagedCache> cache_;
+  std::map<int64_t, Job> jobs_;
+  int64_t num_unfinished_ = 0;
+  GenerationStats stats_;
+};
+
+Generator::Generator(const Model& model, const SamplingParams& params,
+                     const GenerationLimits& limits, int64_t most_tokens)
+    : impl_(std::make_unique<Impl>(model, params, limits, most_tokens)) {}
+Generator::~Generator() = default;
+int64_t Generator::submit(GenerationRequest request) { return impl_->submit(std::move(request)); }
+std::vector<Generator::Finished> Generator::step() { return impl_->step(); }
+bool Generator::idle() const { return impl_->idle(); }
+int64_t Generator::num_unfinished() const { return impl_->num_unfinished(); }
+GenerationStats Generator::stats() const { return impl_->stats(); }
+
 std::vector<std::vector<GeneratedSequence>> generate(const Model& model,
                                                      std::span<const GenerationRequest> requests,
-                                                     const SamplingParams& params) {
-  at::NoGradGuard no_grad;
-  check(requests, params);
-  const Sampler sampler(params, model.head_weight());
-  WavePlanner planner(params);
+                                                     const SamplingParams& params,
+                                                     const GenerationLimits& limits,
+                                                     GenerationStats* stats) {
   std::vector<std::vector<GeneratedSequence>> results(requests.size());
+  int64_t most_tokens = 1;
+  for (const GenerationRequest& request : requests) {
+    most_tokens += static_cast<int64_t>(request.prompt.ids.size()) + ops::kKvPageSize;
+    for (const auto& suffix : request.suffixes)
+      most_tokens += static_cast<int64_t>(suffix.size()) + params.max_new_tokens + 2 * ops::kKvPageSize;
+  }
+  Generator generator(model, params, limits, most_tokens);
+  std::vector<size_t> indices;  // of the generator's numbers
   for (size_t i = 0; i < requests.size(); ++i) {
     results[i].resize(requests[i].suffixes.size());
-    planner.add(static_cast<int64_t>(i), requests[i]);
+    if (results[i].empty()) continue;
+    generator.submit(requests[i]);
+    indices.push_back(i);
   }
-  for (const auto& parts : planner.waves())
-    if (!parts.empty()) Wave(model, sampler, params, requests, parts, results).run();
+  while (!generator.idle())
+    for (Generator::Finished& finished : generator.step())
+      results[indices[finished.request]][finished.sample] = std::move(finished.sequence);
+  if (stats) *stats = generator.stats();
   return results;
 }
 

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "caprl/core/error.h"
+#include "caprl/ops/linear.h"
 #include "caprl/ops/sample.h"
 #include "row_math.h"
 
@@ -18,13 +19,6 @@ constexpr float kNever = -std::numeric_limits<float>::infinity();
 constexpr int64_t kLogitsAtATime = 64 * 1024 * 1024;
 constexpr int64_t kLogitsPerTask = 4096;  // less work is not worth a thread
 
-/// The head in the type that its products are made in. As in the loss head, logits of bf16 models
-/// are single precision: rounding a logit of 20 to bf16 is off by 0.06. The CPU's bf16 products
-/// round.
-at::Tensor product_type(const at::Tensor& weight) {
-  return weight.is_cuda() || weight.scalar_type() == at::kDouble ? weight : weight.to(at::kFloat);
-}
-
 [[noreturn]] void throw_not_finite(const SampleRow& row) {
   throw Error("[sampler] logits are not finite: prompt {}, sample {}, token {}", row.prompt_id,
               row.sample, row.position);
@@ -33,7 +27,7 @@ at::Tensor product_type(const at::Tensor& weight) {
 }  // namespace
 
 Sampler::Sampler(const SamplingParams& params, const at::Tensor& head_weight)
-    : head_HV_(product_type(head_weight).t()),
+    : head_VH_(head_weight.detach()),
       temperature_(params.temperature > 0 ? static_cast<float>(params.temperature) : 1.0f),
       greedy_(params.temperature == 0),
       top_k_(params.top_k),
@@ -67,7 +61,7 @@ std::vector<int64_t> Sampler::candidates(std::span<const float> logits) const {
     std::nth_element(ids.begin(), ids.begin() + (top_k_ - 1), ids.end(), is_better);
     ids.resize(static_cast<size_t>(top_k_));
   }
-  if (top_p_ >= 1) return ids;
+  if (top_p_ >= 1 || ids.empty()) return ids;
 
   std::make_heap(ids.begin(), ids.end(), is_worse);
   const double highest = logits[ids.front()];
@@ -94,7 +88,11 @@ SampledToken Sampler::sample_row(std::span<float> logits, const SampleRow& row) 
   if (greedy_) {
     chosen = arg_max(logits);
   } else if (top_k_ > 0 || top_p_ < 1) {
-    chosen = gumbel_arg_max(logits, candidates(logits), row.rng, row.position);
+    const auto ids = candidates(logits);
+    if (ids.empty())
+      throw Error("[sampler] no token is left to sample: prompt {}, sample {}, token {}",
+                  row.prompt_id, row.sample, row.position);
+    chosen = gumbel_arg_max(logits, ids, row.rng, row.position);
   } else {
     chosen = gumbel_arg_max(logits, row.rng, row.position);
   }
@@ -103,9 +101,7 @@ SampledToken Sampler::sample_row(std::span<float> logits, const SampleRow& row) 
 
 /// [N, H] → [N, V] float on the model's device.
 at::Tensor Sampler::logits(const at::Tensor& hidden) const {
-  const bool widens = head_HV_.is_cuda() && head_HV_.scalar_type() == at::kBFloat16;
-  return widens ? at::mm(hidden, head_HV_, at::kFloat)
-                : at::mm(hidden.to(head_HV_.scalar_type()), head_HV_).to(at::kFloat);
+  return ops::linear_in_float(hidden, head_VH_).to(at::kFloat);
 }
 
 void Sampler::sample_on_host(at::Tensor logits_NV, std::span<const SampleRow> rows,
@@ -143,7 +139,7 @@ void Sampler::sample_on_device(const at::Tensor& logits_NV, std::span<const Samp
 std::vector<SampledToken> Sampler::sample(const at::Tensor& hidden,
                                           std::span<const SampleRow> rows) const {
   const auto num_rows = static_cast<int64_t>(rows.size());
-  const int64_t at_a_time = std::max<int64_t>(1, kLogitsAtATime / head_HV_.size(1));
+  const int64_t at_a_time = std::max<int64_t>(1, kLogitsAtATime / head_VH_.size(0));
   std::vector<SampledToken> tokens(rows.size());
   for (int64_t begin = 0; begin < num_rows; begin += at_a_time) {
     const int64_t count = std::min(at_a_time, num_rows - begin);

@@ -42,7 +42,7 @@ class Sampler {
                         std::span<SampledToken> tokens) const;
   std::vector<int64_t> candidates(std::span<const float> logits) const;
 
-  at::Tensor head_HV_;
+  at::Tensor head_VH_;
   at::Tensor banned_bits_;  // on the head's device; only where tokens are sampled there
   float temperature_;       // 1 where sampling is greedy
   bool greedy_;

@@ -6,6 +6,7 @@
 
 #include "architecture.h"
 #include "caprl/ops/embedding.h"
+#include "caprl/ops/linear.h"
 #include "caprl/ops/rms_norm.h"
 #include "caprl/ops/swiglu.h"
 
@@ -93,12 +94,12 @@ Decoder::Heads Decoder::project(const Layer& layer, const at::Tensor& hidden_NH)
   const int64_t D = config_.head_dim, kv = config_.num_kv_heads;
   if (layer.qkv_weight.defined()) {
     const int64_t group = config_.num_heads / kv;
-    const at::Tensor all = at::linear(hidden_NH, layer.qkv_weight).view({-1, kv, group + 2, D});
+    const at::Tensor all = ops::linear(hidden_NH, layer.qkv_weight).view({-1, kv, group + 2, D});
     return {all.narrow(2, 0, group).reshape({-1, config_.num_heads, D}), all.select(2, group),
             all.select(2, group + 1)};
   }
   const auto heads = [&](const at::Tensor& weight, const at::Tensor& bias, int64_t count) {
-    return at::linear(hidden_NH, weight, bias).view({-1, count, D});
+    return ops::linear(hidden_NH, weight, bias).view({-1, count, D});
   };
   return {heads(layer.q_weight, layer.q_bias, config_.num_heads),
           heads(layer.k_weight, layer.k_bias, kv), heads(layer.v_weight, layer.v_bias, kv)};
@@ -114,13 +115,13 @@ at::Tensor Decoder::attention_block(int64_t index, const at::Tensor& hidden_NH,
   }
   const auto [q, k] = ops::rotate(heads.q, heads.k, table);
   const at::Tensor mixed = attention.attend(index, q, k, heads.v);
-  return at::linear(mixed.reshape({-1, config_.num_heads * config_.head_dim}), layer.o_weight,
+  return ops::linear(mixed.reshape({-1, config_.num_heads * config_.head_dim}), layer.o_weight,
                     layer.o_bias);
 }
 
 at::Tensor Decoder::feed_forward(const Layer& layer, const at::Tensor& hidden_NH) const {
-  return at::linear(
-      ops::swiglu(at::linear(hidden_NH, layer.gate_weight), at::linear(hidden_NH, layer.up_weight)),
+  return ops::linear(
+      ops::swiglu(ops::linear(hidden_NH, layer.gate_weight), ops::linear(hidden_NH, layer.up_weight)),
       layer.down_weight);
 }
 

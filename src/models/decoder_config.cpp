@@ -50,6 +50,8 @@ DecoderConfig read_decoder_config(const ConfigReader& text, const DecoderDefault
   config.rms_norm_eps = text.positive_number_or("rms_norm_eps", defaults.rms_norm_eps);
   config.initializer_range = text.positive_number_or("initializer_range", 0.02);
   config.eos_ids = text.integer_list("eos_token_id");
+  if (text.has("max_position_embeddings"))
+    config.max_positions = text.positive("max_position_embeddings", kMaxPositions);
   require_activation(text, "silu");
   require_full_attention(text);
   config.rope = read_rope(text, defaults.rope, config.head_dim);

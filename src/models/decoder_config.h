@@ -17,6 +17,7 @@ struct DecoderConfig {
   bool qkv_bias = false, output_bias = false;  // of the attention's projections
   bool qk_norm = false;     // RMSNorm of every query and key head before the rotation
   bool packed_qkv = false;  // one projection; per key head: its queries, the key, the value
+  int64_t max_positions = 0;  // max_position_embeddings; 0: not said
   double rms_norm_eps = 0, initializer_range = 0;
   RopeConfig rope;
   std::vector<int64_t> eos_ids;

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "caprl/core/error.h"
+#include "caprl/core/memory.h"
 
 namespace caprl {
 namespace {
@@ -23,6 +24,9 @@ Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType dtype, a
   const auto options = at::TensorOptions(device).dtype(dtype);
   frozen_ = at::empty({sizes[0]}, options);
   trainable_ = at::empty({sizes[1]}, options);
+  if (device.is_cpu())
+    for (const at::Tensor& buffer : {frozen_, trainable_})
+      prefer_large_pages(buffer.data_ptr(), static_cast<int64_t>(buffer.nbytes()));
 
   int64_t offsets[2] = {0, 0};
   for (const ParameterSpec& spec : specs_) {

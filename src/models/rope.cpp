@@ -9,8 +9,6 @@
 namespace caprl {
 namespace {
 
-constexpr int64_t kMaxPositions = int64_t{1} << 40;
-
 void read_scaling(const ConfigReader& text, const ConfigReader& rope, bool multimodal,
                   RopeConfig& config) {
   // Older releases of transformers call the key "type"; some files have both.
@@ -119,7 +117,7 @@ ops::RotaryTable Rope::table(const at::Tensor& positions) const {
   const at::Tensor rows =
       axis_.defined() ? positions.index_select(0, axis_).t() : positions.select(0, 0).unsqueeze(1);
   const at::Tensor angles = rows.to(frequencies_.scalar_type()) * frequencies_;
-  return {angles.cos().to(dtype_), angles.sin().to(dtype_)};
+  return ops::rotary_table(angles, dtype_);
 }
 
 }  // namespace caprl

@@ -10,6 +10,8 @@
 
 namespace caprl {
 
+inline constexpr int64_t kMaxPositions = int64_t{1} << 40;  // in a config
+
 struct RopeConfig {
   double theta = 0;
   /// linear: every frequency divided by `factor` (Chen et al., arXiv 2306.15595). llama3: low

@@ -13,6 +13,7 @@ Architecture describe_decoder(const DecoderConfig& text) {
                          .num_heads = text.num_heads,
                          .num_kv_heads = text.num_kv_heads,
                          .head_dim = text.head_dim,
+                         .max_positions = text.max_positions,
                          .eos_ids = text.eos_ids,
                          .image_token_id = std::nullopt,
                          .vision_token_ids = {}};

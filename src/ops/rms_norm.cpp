@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "ops/cpu/inference.h"
 #include "ops/fused/kernels.h"
 #include "ops/loss_rows.h"
 
@@ -95,6 +96,7 @@ void check(const at::Tensor& x, const at::Tensor& weight) {
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   check(x, weight);
+  if (cpu::runs_on(x)) return std::get<1>(cpu::add_rms_norm(x, {}, weight, eps));
   if (!at::GradMode::is_enabled()) return add_and_normalise(x, {}, weight, eps).normed;
   return RmsNorm::apply(x, weight, eps);
 }
@@ -106,6 +108,7 @@ std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& residual, cons
               "[add_rms_norm] expected residual and delta of one shape and dtype, got ",
               residual.sizes(), " ", residual.scalar_type(), " and ", delta.sizes(), " ",
               delta.scalar_type());
+  if (cpu::runs_on(residual)) return cpu::add_rms_norm(residual, delta, weight, eps);
   if (!at::GradMode::is_enabled()) {
     const auto made = add_and_normalise(residual, delta, weight, eps);
     return {made.sum, made.normed};

@@ -3,6 +3,9 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <cmath>
+
+#include "ops/cpu/inference.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops {
@@ -21,6 +24,7 @@ at::Tensor turn(const at::Tensor& x, const RotaryTable& table) {
 
 variable_list turn_both(const at::Tensor& q, const at::Tensor& k, const RotaryTable& table) {
   if (fused::runs_on(q)) return fused::rotate(q, k, table);
+  if (cpu::runs_on(q) && cpu::rotates(q, table)) return cpu::rotate(q, k, table);
   return {turn(q, table), turn(k, table)};
 }
 
@@ -50,6 +54,21 @@ void check(const at::Tensor& x, const RotaryTable& table) {
 
 at::Tensor inverse_frequencies(int64_t dim, double theta, at::TensorOptions options) {
   return at::pow(theta, at::arange(0, dim, 2, options).div_(dim)).reciprocal_();
+}
+
+RotaryTable rotary_table(const at::Tensor& angles, at::ScalarType dtype) {
+  if (!cpu::runs_on(angles)) return {angles.cos().to(dtype), angles.sin().to(dtype)};
+  // ATen takes another routine for what does not fill a vector.
+  const at::Tensor flat = angles.contiguous();
+  at::Tensor cos = at::empty(angles.sizes(), angles.options());
+  at::Tensor sin = at::empty(angles.sizes(), angles.options());
+  const float* from = flat.const_data_ptr<float>();
+  float *cosines = cos.mutable_data_ptr<float>(), *sines = sin.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < flat.numel(); ++i) {
+    cosines[i] = std::cos(from[i]);
+    sines[i] = std::sin(from[i]);
+  }
+  return {cos.to(dtype), sin.to(dtype)};
 }
 
 std::tuple<at::Tensor, at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k,

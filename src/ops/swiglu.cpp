@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "ops/cpu/inference.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops {
@@ -36,6 +37,7 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
   TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(),
               "[swiglu] expected gate and up of one shape and dtype, got ", gate.sizes(), " ",
               gate.scalar_type(), " and ", up.sizes(), " ", up.scalar_type());
+  if (cpu::runs_on(gate)) return cpu::swiglu(gate, up);
   if (!at::GradMode::is_enabled()) return gated(gate, up);
   return SwiGlu::apply(gate, up);
 }

@@ -2,19 +2,16 @@
 //   caprl-bench-image MODEL_DIR THREADS FILE…
 // Every line on stdin asks for one round over all files; the answer is its seconds.
 #include <atomic>
-#include <chrono>
-#include <iostream>
 #include <thread>
 
-#include "caprl/core/error.h"
 #include "caprl/core/files.h"
 #include "caprl/image/image.h"
+#include "round_program.h"
 
 namespace caprl {
 namespace {
 
-double one_round(const std::vector<std::string>& files, const PatchConfig& config, int threads) {
-  const auto begin = std::chrono::steady_clock::now();
+void one_round(const std::vector<std::string>& files, const PatchConfig& config, int threads) {
   std::atomic<size_t> next = 0;
   std::atomic<int64_t> rows = 0;
   {
@@ -27,7 +24,6 @@ double one_round(const std::vector<std::string>& files, const PatchConfig& confi
       });
   }
   if (rows == 0) throw Error("no patches");
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 int bench(int argc, char** argv) {
@@ -36,19 +32,11 @@ int bench(int argc, char** argv) {
   const int threads = std::stoi(argv[2]);
   std::vector<std::string> files;
   for (int i = 3; i < argc; ++i) files.push_back(read_file(argv[i]));
-  for (std::string line; std::getline(std::cin, line);)
-    std::cout << one_round(files, config, threads) << std::endl;
+  answer_rounds([&] { one_round(files, config, threads); });
   return 0;
 }
 
 }  // namespace
 }  // namespace caprl
 
-int main(int argc, char** argv) {
-  try {
-    return caprl::bench(argc, argv);
-  } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << "\n";
-    return 2;
-  }
-}
+int main(int argc, char** argv) { return caprl::run_round_program(argc, argv, caprl::bench); }

@@ -5,12 +5,11 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include <chrono>
 #include <cmath>
 #include <iostream>
 
-#include "caprl/core/error.h"
 #include "caprl/ops/policy_loss.h"
+#include "round_program.h"
 
 namespace caprl {
 namespace {
@@ -58,23 +57,11 @@ int bench(int argc, char** argv) {
   const double loss = one_round(problem).item<double>();
   std::cout << loss << " " << problem.hidden.grad().norm().item<double>() << " "
             << problem.weight.grad().norm().item<double>() << std::endl;
-  for (std::string line; std::getline(std::cin, line);) {
-    const auto begin = std::chrono::steady_clock::now();
-    one_round(problem);
-    std::cout << std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()
-              << std::endl;
-  }
+  answer_rounds([&] { one_round(problem); });
   return 0;
 }
 
 }  // namespace
 }  // namespace caprl
 
-int main(int argc, char** argv) {
-  try {
-    return caprl::bench(argc, argv);
-  } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << "\n";
-    return 2;
-  }
-}
+int main(int argc, char** argv) { return caprl::run_round_program(argc, argv, caprl::bench); }

@@ -2,22 +2,18 @@
 //   caprl-bench-text MODEL_DIR FILE
 // FILE holds one JSON string a line. Every line on stdin asks for one round over all of them; the
 // answer is its seconds.
-#include <chrono>
-#include <iostream>
 
-#include "caprl/core/error.h"
 #include "caprl/io/jsonl.h"
 #include "caprl/text/tokenizer.h"
+#include "round_program.h"
 
 namespace caprl {
 namespace {
 
-double one_round(const Tokenizer& tokenizer, const std::vector<std::string>& documents) {
-  const auto begin = std::chrono::steady_clock::now();
+void one_round(const Tokenizer& tokenizer, const std::vector<std::string>& documents) {
   size_t num_ids = 0;
   for (const std::string& text : documents) num_ids += tokenizer.encode(text, true).size();
   if (num_ids == 0) throw Error("no ids");
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 int bench(int argc, char** argv) {
@@ -26,19 +22,11 @@ int bench(int argc, char** argv) {
   std::vector<std::string> documents;
   for (JsonlReader reader(argv[2]); auto line = reader.next();)
     documents.push_back(line->value.get<std::string>());
-  for (std::string line; std::getline(std::cin, line);)
-    std::cout << one_round(*tokenizer, documents) << std::endl;
+  answer_rounds([&] { one_round(*tokenizer, documents); });
   return 0;
 }
 
 }  // namespace
 }  // namespace caprl
 
-int main(int argc, char** argv) {
-  try {
-    return caprl::bench(argc, argv);
-  } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << "\n";
-    return 2;
-  }
-}
+int main(int argc, char** argv) { return caprl::run_round_program(argc, argv, caprl::bench); }

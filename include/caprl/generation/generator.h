@@ -1,6 +1,7 @@
 // Sampling from the very weights that are trained.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -20,10 +21,29 @@ struct SamplingParams {
   uint64_t seed = 0;
   uint64_t step = 0;
   RandomPurpose purpose = RandomPurpose::kTokenSampling;
-  /// Bound on the tokens (prompts, suffixes, room for what is generated) whose keys and values
-  /// exist at a time. Requests that do not fit together are worked on one batch after another, a
-  /// request with too many samples in parts; one sample always fits.
-  int64_t max_batch_tokens = 262'144;
+};
+
+/// Bounds of the work that is done at a time; they change no token.
+struct GenerationLimits {
+  int64_t kv_cache_bytes = 0;  // keys and values; 0: half of the memory that is free now
+  int64_t max_num_seqs = 256;  // samples that are worked on at a time
+  int64_t max_num_batched_tokens = 8192;  // of a forward pass
+};
+
+/// What a run of the engine did.
+struct GenerationStats {
+  int64_t prompt_tokens = 0;     // read, images' included; a prompt counts once for all its samples
+  int64_t generated_tokens = 0;  // sampled
+  int64_t steps = 0;             // forward passes
+  int64_t preemptions = 0;       // samples that gave up their pages and were read again
+  int64_t recomputed_tokens = 0;
+  int64_t num_pages = 0, peak_pages = 0;  // of 16 tokens
+  int64_t kv_cache_bytes = 0;             // of all pages
+  double prefill_seconds = 0;  // of passes that read a prompt, decoding along with it included
+  double decode_seconds = 0;   // of the others
+  double sample_seconds = 0;   // from hidden states to tokens, part of both
+  int64_t decode_tokens = 0;   // sampled in passes that read no prompt
+  int64_t decode_steps = 0;    // those passes
 };
 
 /// One prompt and the continuations wanted of it. All samples share the prompt's keys and values.
@@ -48,12 +68,52 @@ struct GeneratedSequence {
 
 /// Sampling is a pure function of (weights, seed, step, prompt id, sample index, position): the
 /// arg-max of logit / temperature + Gumbel noise, the noise of token id v being word v mod 4 of the
-/// Philox block at counter (position, v / 4). Position 0 is the first generated token. Batching,
-/// the order of requests and the number of threads change logits by rounding at most. Results come
-/// in request order: [requests][samples]. Error if logits are not finite, naming prompt and sample.
-/// Called from one thread at a time per model; uses ATen's threads.
+/// Philox block at counter (position, v / 4). Position 0 is the first generated token.
+///
+/// Keys and values live in pages that the samples of a prompt share. Requests are worked on in
+/// their order, as many at a time as the limits allow; where pages run out, the last sample is
+/// set back and read again. On a CPU (float and bfloat16) tokens and log-probabilities have the
+/// same bits whatever else is generated, in whatever order, under whatever limits; on a GPU logits
+/// change by rounding at most.
+///
+/// Results come in request order: [requests][samples]. Before any work: InputError if a prompt
+/// with what is to be generated exceeds the model's context or the memory for keys and values.
+/// Error if logits are not finite, naming prompt and sample. Called from one thread at a time per
+/// model; uses ATen's threads.
 std::vector<std::vector<GeneratedSequence>> generate(const Model& model,
                                                      std::span<const GenerationRequest> requests,
-                                                     const SamplingParams& params);
+                                                     const SamplingParams& params,
+                                                     const GenerationLimits& limits = {},
+                                                     GenerationStats* stats = nullptr);
+
+/// The same for requests that come and go: a source that never ends needs memory for those that
+/// are under way.
+class Generator {
+ public:
+  /// The model must live as long. The cache is allocated here: limits.kv_cache_bytes, or what
+  /// `most_tokens` tokens need, if that is less and above 0.
+  Generator(const Model& model, const SamplingParams& params, const GenerationLimits& limits,
+            int64_t most_tokens = 0);
+  ~Generator();
+
+  struct Finished {
+    int64_t request = 0;  // what submit() gave
+    int64_t sample = 0;
+    GeneratedSequence sequence;
+  };
+
+  /// Errors as generate().
+  int64_t submit(GenerationRequest request);
+  /// One forward pass; → samples that ended in it. Nothing is left to do if idle().
+  std::vector<Finished> step();
+  bool idle() const;
+  /// Samples that are submitted and not finished.
+  int64_t num_unfinished() const;
+  GenerationStats stats() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 }  // namespace caprl

@@ -1,0 +1,17 @@
+// Rows times a weight matrix.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+namespace caprl::ops {
+
+/// x [..., K], weight [N, K], bias [N] or undefined, of one dtype → [..., N]. Differentiable.
+///
+/// In inference mode (c10::InferenceMode) on a CPU a row's result has the same bits whatever other
+/// rows there are: own kernels, products summed in float in a fixed order.
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
+
+/// The same without a bias, in float whatever the dtype (double for double): logits of a bfloat16
+/// model, which rounding would shift by up to 0.06.
+at::Tensor linear_in_float(const at::Tensor& x, const at::Tensor& weight);
+
+}  // namespace caprl::ops

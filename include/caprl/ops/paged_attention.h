@@ -1,0 +1,68 @@
+// Attention of many sequences' tokens over keys and values in pages (Kwon et al., arXiv 2309.06180). Sequences may share pages; a
+// page that neighbours in the batch share is read once for them (cascade).
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace caprl::ops {
+
+inline constexpr int64_t kKvPageSize = 16;  // tokens
+
+/// One layer's keys and values. The first dimension counts pages; the rest is the device's
+/// business.
+struct KvPages {
+  at::Tensor k, v;
+};
+KvPages make_kv_pages(int64_t num_pages, int64_t kv_heads, int64_t head_dim,
+                      at::TensorOptions options);
+/// Bytes of one page of one layer, keys and values.
+int64_t kv_page_bytes(int64_t kv_heads, int64_t head_dim, at::TensorOptions options);
+/// pages[to] = pages[from].
+void copy_kv_page(KvPages& pages, int64_t from, int64_t to);
+
+/// Consecutive tokens of one sequence, the last ones of those that it has.
+struct PagedChunk {
+  std::span<const int32_t> pages;  // of the sequence, in order; must outlive the batch
+  int64_t first = 0;               // place of the chunk's first token in the sequence
+  int64_t count = 0;
+};
+
+/// The tokens of one forward pass, chunk after chunk, and what each of them sees: its sequence up to
+/// itself. Chunks whose sequences begin with the same pages should be neighbours.
+class PagedBatch {
+ public:
+  explicit PagedBatch(std::span<const PagedChunk> chunks);
+
+  /// Neighbouring tokens whose sequences begin with the same `shared` pages.
+  struct Block {
+    int64_t first = 0, count = 0, shared = 0;
+  };
+
+  int64_t num_tokens() const { return static_cast<int64_t>(lengths_.size()); }
+  const std::vector<int64_t>& lengths() const { return lengths_; }            // [N]
+  const std::vector<const int32_t*>& tables() const { return tables_; }       // [N]
+  const std::vector<int64_t>& slots() const { return slots_; }                // [N]
+  const std::vector<PagedChunk>& chunks() const { return chunks_; }
+  const std::vector<Block>& blocks() const { return blocks_; }
+
+ private:
+  void add_blocks();
+
+  std::vector<PagedChunk> chunks_;
+  std::vector<int64_t> lengths_;         // keys that a token sees
+  std::vector<const int32_t*> tables_;
+  std::vector<int64_t> slots_;           // page · kKvPageSize + offset of its own key
+  std::vector<Block> blocks_;
+};
+
+/// Writes the tokens' keys and values, k and v [N, Hkv, D], to their places; then attention of
+/// q [N, Hq, D] with scale 1/√D → [N, Hq, D]. No gradients. On a CPU (float and bfloat16, in
+/// inference mode) a token's result has the same bits whatever else is in the batch. Error for
+/// shapes outside this contract.
+at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           KvPages& pages, const PagedBatch& batch);
+
+}  // namespace caprl::ops

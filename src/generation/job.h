@@ -1,0 +1,31 @@
+// A request under way: what is known of its prompt and its samples.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <vector>
+
+#include "caprl/generation/generator.h"
+#include "sampler.h"
+#include "scheduler.h"
+
+namespace caprl {
+
+struct Job {
+  GenerationRequest request;
+  Model::Positions positions;          // of the prompt
+  std::optional<Embeddings> prompt;    // while it is read
+  at::Tensor last_hidden;              // [1, H] of the prompt's last token, once that was read
+  std::vector<GeneratedSequence> samples;
+  int64_t num_unfinished = 0;
+
+  /// Error if the prompt does not fit the model.
+  Job(GenerationRequest given, const Model& model);
+
+  RequestShape shape(int64_t max_new_tokens) const;
+  /// Token at `place` of a sample: of its suffix, then of what was generated.
+  int64_t token(int64_t sample, int64_t place) const;
+  SampleRow sample_row(int64_t sample, const SamplingParams& params) const;
+};
+
+}  // namespace caprl

@@ -1,0 +1,20 @@
+// What every instruction set's build of the kernels defines.
+#pragma once
+#include "ops/cpu/kernels.h"
+
+namespace caprl::ops::cpu::CAPRL_ISA {
+
+template <class Weight, class Out>
+void product(const Product<Weight, Out>& p, int64_t first, int64_t last);
+template <class T>
+void norm(const NormRows<T>& p, int64_t first, int64_t last);
+template <class T>
+void gate(const GateValues<T>& p, int64_t first, int64_t last);
+template <class T, class Table>
+void turn(const TurnRows<T, Table>& p, int64_t first, int64_t last);
+template <class T>
+void attend(const PagedRows<T>& p, const TokenBlock& block, int64_t kv_head, float* scratch);
+
+extern const Kernels kTable;
+
+}  // namespace caprl::ops::cpu::CAPRL_ISA

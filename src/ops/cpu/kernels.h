@@ -1,0 +1,107 @@
+// The CPU's kernels for inference: raw pointers, no Torch. Work is divided by the caller, who gives each thread a range.
+//
+// Every output is computed by the same operations in the same order, whatever else is in the batch, however the work is divided:
+// a token's bits depend on its own sequence alone. ATen's products choose their order by the batch's size.
+#pragma once
+#include <cstdint>
+
+#include "kernels/math/bf16.h"
+
+namespace caprl::ops::cpu {
+
+using kernels::Bf16;
+
+/// y[m, n] = Σ_k x[m, k] · weight[n, k] + bias[n], summed in float. Weights as they are stored, [outputs, inner].
+template <class Weight, class Out>
+struct Product {
+  int64_t rows = 0, outputs = 0, inner = 0;
+  const float* x = nullptr;  // [rows, inner]
+  const Weight* weight = nullptr;
+  const Weight* bias = nullptr;  // null: none
+  Out* y = nullptr;              // rows `y_stride` apart
+  int64_t y_stride = 0;
+};
+
+/// sum = x (+ delta), normed = sum / √(mean(sum²) + eps) rounded, · weight. [rows, width].
+template <class T>
+struct NormRows {
+  int64_t width = 0;
+  const T* x = nullptr;
+  const T* delta = nullptr;  // null: none, and no sum is written
+  const T* weight = nullptr;
+  T* sum = nullptr;
+  T* normed = nullptr;
+  float eps = 0;
+};
+
+/// out = silu(gate) rounded, · up. Elements.
+template <class T>
+struct GateValues {
+  const T* gate = nullptr;
+  const T* up = nullptr;
+  T* out = nullptr;
+};
+
+/// Heads of rows turned by the rows' angles: pairs (i, i + head_dim / 2).
+template <class T, class Table>
+struct TurnRows {
+  int64_t heads = 0, head_dim = 0;
+  const T* x = nullptr;        // rows `x_stride` apart, their heads side by side
+  int64_t x_stride = 0;
+  const Table* cos = nullptr;  // [rows, head_dim / 2]
+  const Table* sin = nullptr;
+  T* out = nullptr;  // [rows, heads, head_dim]
+};
+
+inline constexpr int64_t kPageSize = 16;  // tokens
+/// Values of a token in a page of values: the head's, padded.
+constexpr int64_t padded_head(int64_t head_dim) { return (head_dim + 15) / 16 * 16; }
+
+/// Queries that see pages of keys and values (ops/paged_attention.h has the layout and the terms).
+template <class T>
+struct PagedRows {
+  int64_t heads = 0, kv_heads = 0, head_dim = 0;
+  float scale = 0;
+  const T* q = nullptr;  // rows `q_stride` apart
+  int64_t q_stride = 0;
+  T* out = nullptr;            // [tokens, heads, head_dim]
+  const T* k_pages = nullptr;  // [pages, kv_heads, head_dim, kPageSize]
+  const T* v_pages = nullptr;  // [pages, kv_heads, kPageSize, padded_head]
+  const int64_t* lengths = nullptr;        // [tokens]: keys that a token sees
+  const int32_t* const* tables = nullptr;  // [tokens]: its pages
+};
+
+/// What attention keeps for a token and a head of keys while it goes through the pages.
+constexpr int64_t scratch_floats(int64_t group, int64_t head_dim) {
+  return group * (head_dim + padded_head(head_dim) + 2);
+}
+
+/// Tokens [first, first + count) with the same first `shared` pages.
+struct TokenBlock {
+  int64_t first = 0, count = 0, shared = 0;
+};
+
+struct Kernels {
+  const char* name;
+  /// Outputs [first, last).
+  void (*product_f32)(const Product<float, float>&, int64_t first, int64_t last);
+  void (*product_bf16)(const Product<Bf16, Bf16>&, int64_t first, int64_t last);
+  void (*product_bf16_f32)(const Product<Bf16, float>&, int64_t first, int64_t last);
+  /// Rows, or elements, [first, last).
+  void (*norm_f32)(const NormRows<float>&, int64_t first, int64_t last);
+  void (*norm_bf16)(const NormRows<Bf16>&, int64_t first, int64_t last);
+  void (*gate_f32)(const GateValues<float>&, int64_t first, int64_t last);
+  void (*gate_bf16)(const GateValues<Bf16>&, int64_t first, int64_t last);
+  void (*turn_f32)(const TurnRows<float, float>&, int64_t first, int64_t last);
+  void (*turn_bf16)(const TurnRows<Bf16, Bf16>&, int64_t first, int64_t last);
+  /// One block and one head of keys and values. `scratch` [count, scratch_floats].
+  void (*attend_f32)(const PagedRows<float>&, const TokenBlock&, int64_t kv_head, float* scratch);
+  void (*attend_bf16)(const PagedRows<Bf16>&, const TokenBlock&, int64_t kv_head, float* scratch);
+};
+
+/// Of the best instruction set that this CPU has. CAPRL_CPU_ISA=base|avx2|avx512 chooses a lesser one.
+const Kernels& kernels();
+/// All that this CPU can run, for tests.
+const Kernels* const* runnable_kernels(int* count);
+
+}  // namespace caprl::ops::cpu

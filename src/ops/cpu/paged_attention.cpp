@@ -1,0 +1,105 @@
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "ops/cpu/inference.h"
+#include "ops/cpu/kernels.h"
+
+namespace caprl::ops::cpu {
+namespace {
+
+static_assert(kPageSize == kKvPageSize);
+
+template <class T>
+const T* read(const at::Tensor& tensor) {
+  return static_cast<const T*>(tensor.const_data_ptr());
+}
+template <class T>
+T* write(const at::Tensor& tensor) {
+  return static_cast<T*>(tensor.mutable_data_ptr());
+}
+
+/// Keys go to [page, head, D, place], values to [page, head, place, padded].
+template <class T>
+void put(const at::Tensor& k, const at::Tensor& v, KvPages& pages, const PagedBatch& batch) {
+  const int64_t heads = k.size(1), D = k.size(2), padded = padded_head(D);
+  const T *keys = read<T>(k), *values = read<T>(v);
+  T *k_pages = write<T>(pages.k), *v_pages = write<T>(pages.v);
+  at::parallel_for(0, batch.num_tokens(), 64, [&](int64_t first, int64_t last) {
+    for (int64_t t = first; t < last; ++t) {
+      const int64_t page = batch.slots()[t] / kPageSize, place = batch.slots()[t] % kPageSize;
+      for (int64_t h = 0; h < heads; ++h) {
+        const T* key = keys + (t * heads + h) * D;
+        T* column = k_pages + (page * heads + h) * D * kPageSize + place;
+        for (int64_t d = 0; d < D; ++d) column[d * kPageSize] = key[d];
+        std::copy_n(values + (t * heads + h) * D, D,
+                    v_pages + ((page * heads + h) * kPageSize + place) * padded);
+      }
+    }
+  });
+}
+
+/// Blocks times heads of keys, divided so that every thread has about as many scores to compute. How they are divided changes no
+/// result.
+template <class Run>
+void over_units(const PagedBatch& batch, int64_t kv_heads, Run run) {
+  std::vector<int64_t> ends;  // costs of the units up to and with this one
+  for (const PagedBatch::Block& block : batch.blocks()) {
+    const auto begin = batch.lengths().begin() + block.first;
+    const int64_t cost = std::accumulate(begin, begin + block.count, int64_t{0});
+    for (int64_t h = 0; h < kv_heads; ++h) ends.push_back((ends.empty() ? 0 : ends.back()) + cost);
+  }
+  const int64_t threads = std::min<int64_t>(at::get_num_threads(), static_cast<int64_t>(ends.size()));
+  at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
+    const auto unit_at = [&](int64_t thread) {
+      const int64_t cost = ends.back() * thread / threads;
+      return std::upper_bound(ends.begin(), ends.end(), cost) - ends.begin();
+    };
+    const int64_t end = last == threads ? static_cast<int64_t>(ends.size()) : unit_at(last);
+    for (int64_t unit = unit_at(first); unit < end; ++unit)
+      run(batch.blocks()[unit / kv_heads], unit % kv_heads);
+  });
+}
+
+template <class T, class Attend>
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, KvPages& pages, const PagedBatch& batch,
+                  Attend kernel) {
+  at::Tensor out = at::empty(q.sizes(), q.options());
+  PagedRows<T> rows;
+  rows.heads = q.size(1);
+  rows.kv_heads = k.size(1);
+  rows.head_dim = q.size(2);
+  rows.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(rows.head_dim)));
+  rows.q = read<T>(q);
+  rows.q_stride = q.size(1) * q.size(2);
+  rows.out = write<T>(out);
+  rows.k_pages = read<T>(pages.k);
+  rows.v_pages = read<T>(pages.v);
+  rows.lengths = batch.lengths().data();
+  rows.tables = batch.tables().data();
+  over_units(batch, rows.kv_heads, [&](const PagedBatch::Block& block, int64_t head) {
+    thread_local std::vector<float> scratch;  // keeps its memory from step to step
+    const int64_t floats = block.count * scratch_floats(rows.heads / rows.kv_heads, rows.head_dim);
+    if (static_cast<int64_t>(scratch.size()) < floats) scratch.resize(floats);
+    kernel(rows, {block.first, block.count, block.shared}, head, scratch.data());
+  });
+  return out;
+}
+
+}  // namespace
+
+at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           KvPages& pages, const PagedBatch& batch) {
+  const at::Tensor queries = q.contiguous(), keys = k.contiguous(), values = v.contiguous();
+  if (q.scalar_type() == at::kFloat) {
+    put<float>(keys, values, pages, batch);
+    return attend<float>(queries, keys, pages, batch, kernels().attend_f32);
+  }
+  put<Bf16>(keys, values, pages, batch);
+  return attend<Bf16>(queries, keys, pages, batch, kernels().attend_bf16);
+}
+
+}  // namespace caprl::ops::cpu

@@ -1,0 +1,124 @@
+#include "ops/cpu/isa.h"
+#include "ops/cpu/simd.h"
+
+namespace caprl::ops::cpu::CAPRL_ISA {
+namespace {
+
+// A tile of 4 rows and 3 outputs keeps 12 sums and 4 operands in the 16 registers of AVX2.
+constexpr int kTileRows = 4, kTileOutputs = 3;
+constexpr int64_t kInner = 768;       // of one run of sums: 16 rows of x and a tile of weights stay close
+constexpr int64_t kBlockOutputs = 96;  // whose partial sums are kept
+constexpr int64_t kBlockRows = 32;
+constexpr int64_t kLine = 64;  // bytes
+
+/// The next weights, fetched a line at a time while others are worked on.
+class Ahead {
+ public:
+  Ahead(const void* begin, const void* end)
+      : next_(static_cast<const char*>(begin)), end_(static_cast<const char*>(end)) {}
+  void fetch() {
+    if (next_ >= end_) return;
+    __builtin_prefetch(next_);
+    next_ += kLine;
+  }
+
+ private:
+  const char *next_, *end_;
+};
+
+/// sums[r · stride + o] += Σ_k x[r, k] w[o, k] over one run.
+template <int R, int O, class Weight>
+void add_tile(const float* x, int64_t x_stride, const Weight* w, int64_t w_stride, int64_t length,
+              float* sums, int64_t stride, Ahead& ahead) {
+  Lanes total[R][O] = {};
+  int64_t k = 0;
+  for (; k + kLanes <= length; k += kLanes) {
+    ahead.fetch();
+    Lanes weights[O];
+    for (int o = 0; o < O; ++o) weights[o] = load(w + o * w_stride + k);
+    for (int r = 0; r < R; ++r) {
+      const Lanes values = load(x + r * x_stride + k);
+      for (int o = 0; o < O; ++o) total[r][o] += values * weights[o];
+    }
+  }
+  if (k < length) {
+    Lanes weights[O];
+    for (int o = 0; o < O; ++o) weights[o] = load_first(w + o * w_stride + k, length - k);
+    for (int r = 0; r < R; ++r) {
+      const Lanes values = load_first(x + r * x_stride + k, length - k);
+      for (int o = 0; o < O; ++o) total[r][o] += values * weights[o];
+    }
+  }
+  for (int o = 0; o < O; ++o) {
+    float all[R];
+    if constexpr (R == 4) {
+      const Four four = reduce(fold(total[0][o]), fold(total[1][o]), fold(total[2][o]), fold(total[3][o]));
+      for (int r = 0; r < R; ++r) all[r] = four[r];
+    } else {
+      for (int r = 0; r < R; ++r) all[r] = sum(total[r][o]);
+    }
+    for (int r = 0; r < R; ++r) sums[r * stride + o] += all[r];
+  }
+}
+
+template <int O, class Weight>
+void add_rows(const float* x, int64_t rows, int64_t x_stride, const Weight* w, int64_t w_stride,
+              int64_t length, float* sums, int64_t stride, Ahead& ahead) {
+  int64_t r = 0;
+  for (; r + kTileRows <= rows; r += kTileRows)
+    add_tile<kTileRows, O>(x + r * x_stride, x_stride, w, w_stride, length, sums + r * stride, stride, ahead);
+  const auto last = [&]<int R>() {
+    add_tile<R, O>(x + r * x_stride, x_stride, w, w_stride, length, sums + r * stride, stride, ahead);
+  };
+  if (rows - r == 3) last.template operator()<3>();
+  if (rows - r == 2) last.template operator()<2>();
+  if (rows - r == 1) last.template operator()<1>();
+}
+
+/// Outputs [first, first + count) of some rows.
+template <class Weight, class Out>
+void block(const Product<Weight, Out>& p, int64_t first_row, int64_t rows, int64_t first, int64_t count) {
+  float sums[kBlockRows * kBlockOutputs] = {};
+  for (int64_t begin = 0; begin < p.inner; begin += kInner) {
+    const int64_t length = p.inner - begin < kInner ? p.inner - begin : kInner;
+    const float* x = p.x + first_row * p.inner + begin;
+    const auto weights = [&](int64_t o) { return p.weight + (first + o) * p.inner + begin; };
+    for (int64_t o = 0; o < count; o += kTileOutputs) {
+      const int64_t outputs = count - o < kTileOutputs ? count - o : kTileOutputs;
+      // Runs of whole rows lie one after another.
+      const int64_t next = length == p.inner && first + o + 2 * kTileOutputs <= p.outputs ? kTileOutputs : 0;
+      Ahead ahead(weights(o + outputs), weights(o + outputs + next));
+      const auto add = [&]<int O>() {
+        add_rows<O>(x, rows, p.inner, weights(o), p.inner, length, sums + o, kBlockOutputs, ahead);
+      };
+      if (outputs == 3) add.template operator()<3>();
+      if (outputs == 2) add.template operator()<2>();
+      if (outputs == 1) add.template operator()<1>();
+    }
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t o = 0; o < count; ++o) {
+      const float bias = p.bias ? scalar(p.bias[first + o]) : 0.0f;
+      p.y[(first_row + r) * p.y_stride + first + o] =
+          kernels::from_float<Out>(sums[r * kBlockOutputs + o] + bias);
+    }
+}
+
+}  // namespace
+
+template <class Weight, class Out>
+void product(const Product<Weight, Out>& p, int64_t first, int64_t last) {
+  for (int64_t o = first; o < last; o += kBlockOutputs) {
+    const int64_t outputs = last - o < kBlockOutputs ? last - o : kBlockOutputs;
+    for (int64_t r = 0; r < p.rows; r += kBlockRows) {
+      const int64_t rows = p.rows - r < kBlockRows ? p.rows - r : kBlockRows;
+      block(p, r, rows, o, outputs);
+    }
+  }
+}
+
+template void product(const Product<float, float>&, int64_t, int64_t);
+template void product(const Product<Bf16, Bf16>&, int64_t, int64_t);
+template void product(const Product<Bf16, float>&, int64_t, int64_t);
+
+}  // namespace caprl::ops::cpu::CAPRL_ISA

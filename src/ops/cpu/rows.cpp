@@ -1,0 +1,102 @@
+#include "kernels/math/fast_math.h"
+#include "ops/cpu/isa.h"
+#include "ops/cpu/simd.h"
+
+namespace caprl::ops::cpu::CAPRL_ISA {
+namespace {
+
+template <class T>
+float rounded(float x) {
+  return kernels::to_float(kernels::from_float<T>(x));
+}
+
+}  // namespace
+
+template <class T>
+void norm(const NormRows<T>& p, int64_t first, int64_t last) {
+  for (int64_t row = first; row < last; ++row) {
+    const T* x = p.x + row * p.width;
+    const T* delta = p.delta ? p.delta + row * p.width : nullptr;
+    T* sums = p.sum ? p.sum + row * p.width : nullptr;
+    T* normed = p.normed + row * p.width;
+    const auto each = [&](auto body) {  // body(sum, place, whether all lanes count)
+      int64_t i = 0;
+      for (; i + kLanes <= p.width; i += kLanes) body(delta ? load(x + i) + load(delta + i) : load(x + i), i, kLanes);
+      if (i < p.width) {
+        const int64_t count = p.width - i;
+        body(delta ? load_first(x + i, count) + load_first(delta + i, count) : load_first(x + i, count), i, count);
+      }
+    };
+    const auto put = [](Lanes values, T* to, int64_t count) {
+      T stored[kLanes];
+      store(values, stored);
+      memcpy(to, stored, count * sizeof(T));
+    };
+    Lanes squares{};
+    each([&](Lanes value, int64_t i, int64_t count) {
+      if (delta) {
+        T stored[kLanes];
+        store(value, stored);
+        memcpy(sums + i, stored, count * sizeof(T));
+        value = load(stored);
+      }
+      squares += value * value;
+    });
+    const Lanes scale = all(1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(p.width) + p.eps));
+    const T* total = delta ? sums : x;
+    for (int64_t i = 0; i < p.width; i += kLanes) {
+      const int64_t count = p.width - i < kLanes ? p.width - i : kLanes;
+      const Lanes value = count == kLanes ? load(total + i) : load_first(total + i, count);
+      const Lanes weight = count == kLanes ? load(p.weight + i) : load_first(p.weight + i, count);
+      T stored[kLanes];
+      store(value * scale, stored);
+      put(load(stored) * weight, normed + i, count);
+    }
+  }
+}
+
+template <class T>
+void gate(const GateValues<T>& p, int64_t first, int64_t last) {
+  // Always whole blocks: what a compiler makes of a loop's rest may round otherwise.
+  constexpr int64_t kBlock = 16;
+  for (int64_t begin = first; begin < last; begin += kBlock) {
+    const int64_t count = last - begin < kBlock ? last - begin : kBlock;
+    T gates[kBlock] = {}, ups[kBlock] = {}, outs[kBlock];
+    memcpy(gates, p.gate + begin, count * sizeof(T));
+    memcpy(ups, p.up + begin, count * sizeof(T));
+    for (int64_t i = 0; i < kBlock; ++i) {
+      const float x = scalar(gates[i]);
+      const float silu = rounded<T>(x / (1.0f + kernels::fast_exp(-x < 88.0f ? -x : 88.0f)));
+      outs[i] = kernels::from_float<T>(silu * scalar(ups[i]));
+    }
+    memcpy(p.out + begin, outs, count * sizeof(T));
+  }
+}
+
+template <class T, class Table>
+void turn(const TurnRows<T, Table>& p, int64_t first, int64_t last) {
+  const int64_t half = p.head_dim / 2;
+  for (int64_t row = first; row < last; ++row) {
+    const Table *cos = p.cos + row * half, *sin = p.sin + row * half;
+    for (int64_t head = 0; head < p.heads; ++head) {
+      const T* low = p.x + row * p.x_stride + head * p.head_dim;
+      const T* high = low + half;
+      T* out = p.out + (row * p.heads + head) * p.head_dim;
+      for (int64_t i = 0; i < half; ++i) {
+        const float a = scalar(low[i]), b = scalar(high[i]), c = scalar(cos[i]), s = scalar(sin[i]);
+        // Products rounded as ATen's composition rounds them.
+        out[i] = kernels::from_float<T>(rounded<T>(a * c) - rounded<T>(b * s));
+        out[half + i] = kernels::from_float<T>(rounded<T>(b * c) + rounded<T>(a * s));
+      }
+    }
+  }
+}
+
+template void norm(const NormRows<float>&, int64_t, int64_t);
+template void norm(const NormRows<Bf16>&, int64_t, int64_t);
+template void gate(const GateValues<float>&, int64_t, int64_t);
+template void gate(const GateValues<Bf16>&, int64_t, int64_t);
+template void turn(const TurnRows<float, float>&, int64_t, int64_t);
+template void turn(const TurnRows<Bf16, Bf16>&, int64_t, int64_t);
+
+}  // namespace caprl::ops::cpu::CAPRL_ISA

@@ -1,0 +1,72 @@
+// Vectors of one instruction set. Files that include this are compiled once for each (CMakeLists.txt), with the set's name in
+// CAPRL_ISA and the number of floats of a vector in CAPRL_LANES; everything in them is in a namespace of that name.
+#pragma once
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels/math/bf16.h"
+
+namespace caprl::ops::cpu::CAPRL_ISA {
+
+using kernels::Bf16;
+
+inline constexpr int kLanes = CAPRL_LANES;
+
+typedef float Lanes __attribute__((vector_size(4 * kLanes)));
+typedef uint32_t WordLanes __attribute__((vector_size(4 * kLanes)));
+typedef uint16_t HalfLanes __attribute__((vector_size(2 * kLanes)));
+typedef float Four __attribute__((vector_size(16)));
+
+static inline Lanes load(const float* from) {
+  Lanes x;
+  memcpy(&x, from, sizeof x);
+  return x;
+}
+static inline Lanes load(const Bf16* from) {
+  HalfLanes stored;
+  memcpy(&stored, from, sizeof stored);
+  const WordLanes bits = __builtin_convertvector(stored, WordLanes) << 16;
+  Lanes x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+/// The first `count` < kLanes values, then zeros.
+template <class T>
+static inline Lanes load_first(const T* from, int64_t count) {
+  T values[kLanes] = {};
+  memcpy(values, from, count * sizeof(T));
+  return load(values);
+}
+static inline void store(Lanes x, float* to) { memcpy(to, &x, sizeof x); }
+static inline void store(Lanes x, Bf16* to) {
+  for (int i = 0; i < kLanes; ++i) to[i] = kernels::to_bf16(x[i]);
+}
+
+static inline float scalar(float x) { return x; }
+static inline float scalar(Bf16 x) { return kernels::to_float(x); }
+
+static inline Lanes all(float x) { return x - Lanes{}; }
+
+/// The lanes' sum in four parts; `reduce` adds those up. One order everywhere: a dot product has the same bits in a tile of any
+/// shape.
+static inline Four fold(Lanes x) {
+#if CAPRL_LANES == 16
+  typedef float Eight __attribute__((vector_size(32)));
+  const Eight half = __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7) +
+                     __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15);
+#else
+  const Lanes half = x;
+#endif
+  return __builtin_shufflevector(half, half, 0, 1, 2, 3) +
+         __builtin_shufflevector(half, half, 4, 5, 6, 7);
+}
+static inline float reduce(Four x) { return (x[0] + x[2]) + (x[1] + x[3]); }
+/// {reduce(a), reduce(b), reduce(c), reduce(d)}.
+static inline Four reduce(Four a, Four b, Four c, Four d) {
+  const Four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Four cd = __builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+}
+static inline float sum(Lanes x) { return reduce(fold(x)); }
+
+}  // namespace caprl::ops::cpu::CAPRL_ISA

@@ -1,0 +1,36 @@
+#include "caprl/ops/linear.h"
+
+#include <ATen/ATen.h>
+
+#include "ops/cpu/inference.h"
+
+namespace caprl::ops {
+namespace {
+
+void check(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  TORCH_CHECK(x.dim() >= 1 && weight.dim() == 2 && x.size(-1) == weight.size(1) &&
+                  (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0))),
+              "[linear] expected x [..., K], weight [N, K] and bias [N], got ", x.sizes(), ", ",
+              weight.sizes(), " and ", bias.defined() ? bias.sizes() : at::IntArrayRef());
+  TORCH_CHECK(x.scalar_type() == weight.scalar_type(), "[linear] expected one dtype, got ",
+              x.scalar_type(), " and ", weight.scalar_type());
+}
+
+}  // namespace
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  check(x, weight, bias);
+  return cpu::runs_on(x) ? cpu::linear(x, weight, bias, x.scalar_type())
+                         : at::linear(x, weight, bias);
+}
+
+at::Tensor linear_in_float(const at::Tensor& x, const at::Tensor& weight) {
+  check(x, weight, {});
+  if (cpu::runs_on(x)) return cpu::linear(x, weight, {}, at::kFloat);
+  if (x.scalar_type() != at::kBFloat16) return at::linear(x, weight);
+  // A GPU's products can keep float results; a CPU's round them.
+  return x.is_cuda() ? at::mm(x, weight.t(), at::kFloat)
+                     : at::linear(x.to(at::kFloat), weight.to(at::kFloat));
+}
+
+}  // namespace caprl::ops

@@ -1,0 +1,136 @@
+#include "caprl/ops/paged_attention.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "caprl/core/error.h"
+#include "ops/cpu/inference.h"
+#include "ops/cpu/kernels.h"
+
+namespace caprl::ops {
+namespace {
+
+constexpr int64_t kBlockTokens = 16;
+
+bool has_cpu_layout(const at::TensorOptions& options) {
+  const auto type = options.dtype().toScalarType();
+  return options.device().is_cpu() && (type == at::kFloat || type == at::kBFloat16);
+}
+
+/// Pages that two sequences begin with, both of them whole.
+int64_t shared_pages(const PagedChunk& a, const PagedChunk& b) {
+  const size_t most = std::min(a.pages.size(), b.pages.size());
+  size_t n = 0;
+  while (n < most && a.pages[n] == b.pages[n]) ++n;
+  return static_cast<int64_t>(n);
+}
+
+at::Tensor on_device(const std::vector<int64_t>& values, at::Device device) {
+  return at::tensor(values, at::kLong).to(device);
+}
+
+/// Pages [num_pages, place, Hkv, D]; every chunk by itself.
+at::Tensor composed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, KvPages& pages,
+                    const PagedBatch& batch) {
+  const at::Device device = q.device();
+  const at::Tensor slots = on_device(batch.slots(), device);
+  const auto flat = [](const at::Tensor& x) { return x.view({-1, x.size(2), x.size(3)}); };
+  flat(pages.k).index_copy_(0, slots, k);
+  flat(pages.v).index_copy_(0, slots, v);
+  std::vector<at::Tensor> mixed;
+  int64_t begin = 0;
+  for (const PagedChunk& chunk : batch.chunks()) {
+    const int64_t length = chunk.first + chunk.count;
+    const at::Tensor ids =
+        on_device({chunk.pages.begin(), chunk.pages.begin() + (length + kKvPageSize - 1) / kKvPageSize}, device);
+    const auto seen = [&](const at::Tensor& x) {  // [Hq, length, D]
+      return flat(x.index_select(0, ids)).narrow(0, 0, length).repeat_interleave(q.size(1) / k.size(1), 1).transpose(0, 1);
+    };
+    const auto integers = at::TensorOptions(device).dtype(at::kLong);
+    const at::Tensor later = at::arange(length, integers) > at::arange(chunk.first, length, integers).unsqueeze(1);
+    const at::Tensor mask = at::zeros(later.sizes(), q.options()).masked_fill_(later, -std::numeric_limits<double>::infinity());
+    mixed.push_back(at::scaled_dot_product_attention(q.narrow(0, begin, chunk.count).transpose(0, 1).unsqueeze(0),
+                                                     seen(pages.k).unsqueeze(0), seen(pages.v).unsqueeze(0), mask)
+                        .squeeze(0)
+                        .transpose(0, 1));
+    begin += chunk.count;
+  }
+  return at::cat(mixed);
+}
+
+}  // namespace
+
+KvPages make_kv_pages(int64_t num_pages, int64_t kv_heads, int64_t head_dim,
+                      at::TensorOptions options) {
+  if (!has_cpu_layout(options)) {
+    const std::vector<int64_t> shape{num_pages, kKvPageSize, kv_heads, head_dim};
+    return {at::zeros(shape, options), at::zeros(shape, options)};
+  }
+  return {at::zeros({num_pages, kv_heads, head_dim, kKvPageSize}, options),
+          at::zeros({num_pages, kv_heads, kKvPageSize, cpu::padded_head(head_dim)}, options)};
+}
+
+int64_t kv_page_bytes(int64_t kv_heads, int64_t head_dim, at::TensorOptions options) {
+  const int64_t values = has_cpu_layout(options) ? cpu::padded_head(head_dim) : head_dim;
+  return kv_heads * (head_dim + values) * kKvPageSize *
+         static_cast<int64_t>(options.dtype().itemsize());
+}
+
+void copy_kv_page(KvPages& pages, int64_t from, int64_t to) {
+  pages.k.select(0, to).copy_(pages.k.select(0, from));
+  pages.v.select(0, to).copy_(pages.v.select(0, from));
+}
+
+PagedBatch::PagedBatch(std::span<const PagedChunk> chunks) : chunks_(chunks.begin(), chunks.end()) {
+  for (const PagedChunk& chunk : chunks_) {
+    const int64_t end = chunk.first + chunk.count;
+    if (chunk.first < 0 || chunk.count < 1 || end > static_cast<int64_t>(chunk.pages.size()) * kKvPageSize)
+      throw Error("[paged attention] tokens {} to {} do not fit on {} pages", chunk.first, end, chunk.pages.size());
+    for (int64_t place = chunk.first; place < end; ++place) {
+      lengths_.push_back(place + 1);
+      tables_.push_back(chunk.pages.data());
+      slots_.push_back(chunk.pages[place / kKvPageSize] * kKvPageSize + place % kKvPageSize);
+    }
+  }
+  add_blocks();
+}
+
+/// Blocks end where a neighbour shares no page, and where sharing would shrink to less than half of what it has been.
+void PagedBatch::add_blocks() {
+  int64_t token = 0;
+  const PagedChunk* last = nullptr;  // of the open block
+  for (const PagedChunk& chunk : chunks_) {
+    const auto mine = static_cast<int64_t>(chunk.pages.size());
+    const int64_t common = last ? std::min(shared_pages(*last, chunk), blocks_.back().shared) : 0;
+    bool joins = common > 0 && 2 * common >= blocks_.back().shared;
+    for (int64_t i = 0; i < chunk.count; ++i, ++token) {
+      if (!joins || blocks_.back().count == kBlockTokens) {
+        blocks_.push_back({token, 0, mine});
+        joins = true;
+      } else if (i == 0) {
+        blocks_.back().shared = common;
+      }
+      ++blocks_.back().count;
+    }
+    last = &chunk;
+  }
+}
+
+at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           KvPages& pages, const PagedBatch& batch) {
+  TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == batch.num_tokens() &&
+                  k.size(0) == q.size(0) && k.size(2) == q.size(2) && q.size(1) % k.size(1) == 0,
+              "[paged attention] expected q [", batch.num_tokens(), ", Hq, D], k and v [", batch.num_tokens(),
+              ", Hkv, D], got ", q.sizes(), ", ", k.sizes(), " and ", v.sizes());
+  TORCH_CHECK(q.scalar_type() == k.scalar_type() && k.scalar_type() == v.scalar_type() &&
+                  k.scalar_type() == pages.k.scalar_type(),
+              "[paged attention] expected one dtype, got ", q.scalar_type(), ", ", k.scalar_type(), ", ",
+              v.scalar_type(), " and pages of ", pages.k.scalar_type());
+  return has_cpu_layout(q.options()) ? cpu::paged_attention(q, k, v, pages, batch)
+                                     : composed(q, k, v, pages, batch);
+}
+
+}  // namespace caprl::ops

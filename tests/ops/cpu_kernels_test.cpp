@@ -1,0 +1,198 @@
+#include "ops/cpu/kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <vector>
+
+#include "caprl/core/philox.h"
+
+namespace caprl::ops::cpu {
+
+#ifdef CAPRL_TEST_WIDE
+namespace wide {  // vectors as long as AVX-512's, made of two
+extern const Kernels kTable;
+}
+#endif
+
+namespace {
+
+std::vector<const Kernels*> all_kernels() {
+  int count = 0;
+  const Kernels* const* found = runnable_kernels(&count);
+  std::vector<const Kernels*> result(found, found + count);
+#ifdef CAPRL_TEST_WIDE
+  result.push_back(&wide::kTable);
+#endif
+  return result;
+}
+
+std::vector<float> numbers(int64_t count, uint64_t seed) {
+  const CounterRng rng(seed, RandomPurpose::kDemoWorld, {});
+  std::vector<float> result;
+  for (int64_t i = 0; i < count; ++i)
+    result.push_back(static_cast<float>(rng.normal(static_cast<uint64_t>(i))));
+  return result;
+}
+
+template <class T>
+std::vector<T> as(const std::vector<float>& values) {
+  std::vector<T> result;
+  for (const float value : values) result.push_back(kernels::from_float<T>(value));
+  return result;
+}
+
+/// The product with its rows and outputs worked on in one piece, and the bits that a row has alone.
+template <class Weight, class Out, class Kernel>
+void check_product(Kernel kernel, int64_t rows, int64_t outputs, int64_t inner, double tolerance) {
+  SCOPED_TRACE(testing::Message() << rows << " × " << outputs << " × " << inner);
+  const auto x = numbers(rows * inner, 1);
+  const auto weight = as<Weight>(numbers(outputs * inner, 2));
+  const auto bias = as<Weight>(numbers(outputs, 3));
+  std::vector<Out> y(rows * outputs);
+  Product<Weight, Out> product{rows, outputs, inner, x.data(), weight.data(), bias.data(), y.data(), outputs};
+  kernel(product, 0, outputs);
+  for (int64_t m = 0; m < rows; ++m)
+    for (int64_t n = 0; n < outputs; ++n) {
+      double expected = kernels::to_float(bias[n]);
+      for (int64_t k = 0; k < inner; ++k)
+        expected += static_cast<double>(x[m * inner + k]) * kernels::to_float(weight[n * inner + k]);
+      ASSERT_NEAR(kernels::to_float(y[m * outputs + n]), expected,
+                  tolerance * (1 + std::abs(expected) + std::sqrt(static_cast<double>(inner))));
+    }
+  // One row, in two ranges of outputs: the same bits.
+  for (const int64_t m : {int64_t{0}, rows / 2, rows - 1}) {
+    std::vector<Out> alone(outputs);
+    product.rows = 1;
+    product.x = x.data() + m * inner;
+    product.y = alone.data();
+    const int64_t cut = (outputs * 2 + 1) / 5;
+    kernel(product, cut, outputs);
+    kernel(product, 0, cut);
+    ASSERT_EQ(0, memcmp(alone.data(), y.data() + m * outputs, outputs * sizeof(Out)));
+  }
+}
+
+TEST(CpuKernels, ProductsMatchDoublePrecisionAndDoNotDependOnTheBatch) {
+  for (const Kernels* k : all_kernels()) {
+    SCOPED_TRACE(k->name);
+    for (const auto& [rows, outputs, inner] : std::vector<std::array<int64_t, 3>>{
+             {1, 1, 1}, {1, 7, 5}, {2, 3, 8}, {3, 100, 16}, {4, 97, 24}, {5, 10, 33}, {16, 64, 576},
+             {33, 100, 77}, {70, 11, 800}, {2, 5, 1537}, {35, 4, 1540}, {6, 2, 0}}) {
+      check_product<float, float>(k->product_f32, rows, outputs, inner, 1e-6);
+      check_product<Bf16, Bf16>(k->product_bf16, rows, outputs, inner, 4e-3);
+      check_product<Bf16, float>(k->product_bf16_f32, rows, outputs, inner, 1e-6);
+    }
+  }
+}
+
+template <class T>
+struct Attention {
+  int64_t heads, kv_heads, head_dim, num_pages;
+  std::vector<T> q, k_pages, v_pages;
+  std::vector<std::vector<int32_t>> sequences;   // pages
+  std::vector<int64_t> lengths;                  // of the tokens
+  std::vector<const int32_t*> tables;
+
+  Attention(int64_t h, int64_t kv, int64_t d) : heads(h), kv_heads(kv), head_dim(d), num_pages(40) {
+    const int64_t padded = padded_head(d);
+    k_pages = as<T>(numbers(num_pages * kv * d * kPageSize, 7));
+    auto values = numbers(num_pages * kv * padded * kPageSize, 8);
+    for (size_t i = 0; i < values.size(); ++i)
+      if (static_cast<int64_t>(i) % padded >= d) values[i] = 0;
+    v_pages = as<T>(values);
+    // Three sequences with the same first two pages, and one by itself, each of several tokens.
+    sequences = {{3, 1, 9, 20}, {3, 1, 5}, {3, 1, 7, 8, 30}, {11, 12}};
+    const std::vector<std::vector<int64_t>> seen = {{50, 51, 52}, {33}, {64, 65}, {1, 16, 17, 32}};
+    for (size_t s = 0; s < sequences.size(); ++s)
+      for (const int64_t length : seen[s]) {
+        lengths.push_back(length);
+        tables.push_back(sequences[s].data());
+      }
+    q = as<T>(numbers(num_tokens() * h * d, 9));
+  }
+  int64_t num_tokens() const { return static_cast<int64_t>(lengths.size()); }
+
+  PagedRows<T> rows(std::vector<T>& out) const {
+    out.assign(q.size(), T{});
+    PagedRows<T> p;
+    p.heads = heads;
+    p.kv_heads = kv_heads;
+    p.head_dim = head_dim;
+    p.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim)));
+    p.q = q.data();
+    p.q_stride = heads * head_dim;
+    p.out = out.data();
+    p.k_pages = k_pages.data();
+    p.v_pages = v_pages.data();
+    p.lengths = lengths.data();
+    p.tables = tables.data();
+    return p;
+  }
+
+  std::vector<double> expected(int64_t token, int64_t head) const {
+    const int64_t kv = head / (heads / kv_heads), padded = padded_head(head_dim);
+    std::vector<double> scores, result(head_dim);
+    double total = 0;
+    const auto place = [&](int64_t j) { return tables[token][j / kPageSize] * kv_heads + kv; };
+    for (int64_t j = 0; j < lengths[token]; ++j) {
+      double score = 0;
+      for (int64_t d = 0; d < head_dim; ++d)
+        score += static_cast<double>(kernels::to_float(q[(token * heads + head) * head_dim + d])) *
+                 kernels::to_float(k_pages[(place(j) * head_dim + d) * kPageSize + j % kPageSize]);
+      scores.push_back(std::exp(score / std::sqrt(static_cast<double>(head_dim))));
+      total += scores.back();
+    }
+    for (int64_t j = 0; j < lengths[token]; ++j)
+      for (int64_t d = 0; d < head_dim; ++d)
+        result[d] += scores[j] / total * kernels::to_float(v_pages[(place(j) * kPageSize + j % kPageSize) * padded + d]);
+    return result;
+  }
+};
+
+template <class T, class Kernel>
+void check_attention(Kernel kernel, int64_t heads, int64_t kv_heads, int64_t head_dim, double tolerance) {
+  SCOPED_TRACE(testing::Message() << heads << " heads, " << kv_heads << " of keys, " << head_dim);
+  const Attention<T> problem(heads, kv_heads, head_dim);
+  std::vector<float> scratch(problem.num_tokens() * scratch_floats(heads / kv_heads, head_dim), NAN);
+  std::vector<T> alone, together;
+  const PagedRows<T> one_by_one = problem.rows(alone), in_blocks = problem.rows(together);
+  for (int64_t h = 0; h < kv_heads; ++h) {
+    for (int64_t t = 0; t < problem.num_tokens(); ++t) kernel(one_by_one, {t, 1, 0}, h, scratch.data());
+    kernel(in_blocks, {0, 6, 2}, h, scratch.data());
+    kernel(in_blocks, {6, 4, 2}, h, scratch.data());
+  }
+  for (int64_t t = 0; t < problem.num_tokens(); ++t)
+    for (int64_t h = 0; h < heads; ++h) {
+      const auto expected = problem.expected(t, h);
+      for (int64_t d = 0; d < head_dim; ++d)
+        ASSERT_NEAR(kernels::to_float(alone[(t * heads + h) * head_dim + d]), expected[d], tolerance);
+    }
+  ASSERT_EQ(0, memcmp(alone.data(), together.data(), alone.size() * sizeof(T)));
+}
+
+TEST(CpuKernels, PagedAttentionMatchesDoublePrecisionAndDoesNotDependOnBlocks) {
+  for (const Kernels* k : all_kernels()) {
+    SCOPED_TRACE(k->name);
+    for (const auto& [heads, kv_heads, head_dim] : std::vector<std::array<int64_t, 3>>{
+             {1, 1, 4}, {6, 2, 4}, {9, 3, 64}, {8, 1, 80}, {10, 2, 24}, {14, 2, 64}}) {
+      check_attention<float>(k->attend_f32, heads, kv_heads, head_dim, 2e-6);
+      check_attention<Bf16>(k->attend_bf16, heads, kv_heads, head_dim, 1e-2);
+    }
+  }
+}
+
+TEST(CpuKernels, AttentionSurvivesScoresThatOverflowAnExponential) {
+  for (const Kernels* k : all_kernels()) {
+    Attention<float> problem(1, 1, 16);
+    for (float& value : problem.q) value *= 400;
+    std::vector<float> out, scratch(scratch_floats(1, 16));
+    const PagedRows<float> rows = problem.rows(out);
+    for (int64_t t = 0; t < problem.num_tokens(); ++t) k->attend_f32(rows, {t, 1, 0}, 0, scratch.data());
+    for (const float value : out) ASSERT_TRUE(std::isfinite(value)) << k->name;
+  }
+}
+
+}  // namespace
+}  // namespace caprl::ops::cpu

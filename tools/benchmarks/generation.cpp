@@ -1,0 +1,89 @@
+// The caprl side of `tools/bench generation`: greedy tokens of a batch of prompts.
+//   caprl-bench-generation MODEL BATCH PROMPT_TOKENS NEW_TOKENS THREADS
+// Prints the first tokens, as peer_generation.py does. Then every line on stdin asks for one round; the answer is its seconds.
+// After the last one stderr gets what the engine says of itself and how near the machine's limits that is.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <iostream>
+
+#include "caprl/generation/generator.h"
+#include "round_program.h"
+
+namespace caprl {
+namespace {
+
+/// The same ids as the peer's.
+std::vector<GenerationRequest> make_requests(int64_t batch, int64_t length) {
+  std::vector<GenerationRequest> requests(batch);
+  for (int64_t i = 0; i < batch; ++i) {
+    for (int64_t j = 0; j < length; ++j)
+      requests[i].prompt.ids.push_back(100 + (i * 7919 + j * 104729) % 40000);
+    requests[i].suffixes = {{}};
+  }
+  return requests;
+}
+
+/// Bytes a second that all threads read from memory.
+double memory_bandwidth() {
+  const at::Tensor data = at::ones({int64_t{64} << 20});
+  double best = 0;
+  for (int i = 0; i < 5; ++i) {
+    const auto start = Clock::now();
+    data.sum();
+    best = std::max(best, static_cast<double>(data.nbytes()) / seconds_since(start));
+  }
+  return best;
+}
+
+/// Operations a second of a large fp32 product.
+double product_rate() {
+  constexpr int64_t kSide = 1536;
+  const at::Tensor a = at::randn({kSide, kSide}), b = at::randn({kSide, kSide});
+  double best = 0;
+  for (int i = 0; i < 5; ++i) {
+    const auto start = Clock::now();
+    at::mm(a, b);
+    best = std::max(best, 2.0 * kSide * kSide * kSide / seconds_since(start));
+  }
+  return best;
+}
+
+void report(const Model& model, const GenerationStats& stats, int64_t batch, int64_t context) {
+  int64_t weights = 0;
+  for (const auto& spec : model.parameters().specs()) weights += model.parameters().get(spec.name).numel();
+  const ModelTraits& traits = model.traits();
+  const double cache = static_cast<double>(batch * context * traits.num_layers * traits.num_kv_heads * traits.head_dim * 2);
+  const double bytes = 4 * (static_cast<double>(weights) + cache);
+  const double operations = 2.0 * static_cast<double>(batch * weights);
+  const double step = stats.decode_seconds / static_cast<double>(stats.decode_steps);
+  const double bandwidth = memory_bandwidth(), rate = product_rate();
+  std::cerr << "a decode step takes " << 1e3 * step << " ms, " << 100 * stats.sample_seconds / (stats.decode_seconds + stats.prefill_seconds)
+            << " % of it after the layers; its bytes take " << 1e3 * bytes / bandwidth << " ms at " << bandwidth / 1e9
+            << " GB/s, its products " << 1e3 * operations / rate << " ms at " << rate / 1e9 << " GFLOP/s: "
+            << 100 * std::max(bytes / bandwidth, operations / rate) / step << " % of the limit that binds\n";
+}
+
+int bench(int argc, char** argv) {
+  if (argc != 6) throw InputError("usage: caprl-bench-generation MODEL BATCH PROMPT_TOKENS NEW_TOKENS THREADS");
+  const int64_t batch = std::stoll(argv[2]), length = std::stoll(argv[3]), tokens = std::stoll(argv[4]);
+  at::set_num_threads(std::stoi(argv[5]));
+  const auto model = Model::load(argv[1], {.dtype = at::kFloat});
+  const auto requests = make_requests(batch, length);
+  SamplingParams params;
+  params.temperature = 0;
+  params.max_new_tokens = 8;
+  for (const auto& samples : generate(*model, requests, params))
+    for (const int64_t id : samples[0].ids) std::cout << id << " ";
+  std::cout << std::endl;
+  params.max_new_tokens = tokens;
+  GenerationStats stats;
+  answer_rounds([&] { generate(*model, requests, params, {}, &stats); });
+  if (stats.decode_steps > 0) report(*model, stats, batch, length + tokens / 2);
+  return 0;
+}
+
+}  // namespace
+}  // namespace caprl
+
+int main(int argc, char** argv) { return caprl::run_round_program(argc, argv, caprl::bench); }
