@@ -5,6 +5,7 @@ namespace caprl {
 void add_commands(CLI::App& app) {
   add_train_command(app);
   add_sft_command(app);
+  add_caption_command(app);
   add_score_command(app);
   add_export_command(app);
   add_import_command(app);

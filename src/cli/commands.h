@@ -5,6 +5,7 @@
 
 namespace caprl {
 
+void add_caption_command(CLI::App& app);
 void add_config_command(CLI::App& app);
 void add_export_command(CLI::App& app);
 void add_import_command(CLI::App& app);

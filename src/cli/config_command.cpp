@@ -1,5 +1,6 @@
 #include <iostream>
 
+#include "caprl/tasks/caption.h"
 #include "caprl/train/config.h"
 #include "cli/commands.h"
 
@@ -12,13 +13,15 @@ void add_config_command(CLI::App& app) {
   docs->callback([] {
     const GrpoConfig train;
     const SftConfig sft;
+    const CaptionConfig caption;
     std::cout << "# Configuration\n\n"
                  "Written by `caprl config docs`. A config is a YAML file; `--set key.path=value` overrides single keys. An\n"
                  "unknown, duplicate or ill-typed key is an error that names file, line and column. The resolved config is\n"
                  "saved as `config.yaml` in the run folder.\n\n"
                  "# `caprl train`\n\n"
               << config_to_markdown(train) << "\n# `caprl sft`\n\n"
-              << config_to_markdown(sft);
+              << config_to_markdown(sft) << "\n# `caprl caption`\n\n"
+              << config_to_markdown(caption);
   });
 }
 

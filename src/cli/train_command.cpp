@@ -6,23 +6,19 @@
 
 #include "caprl/train/grpo_trainer.h"
 #include "caprl/train/sft_trainer.h"
+#include "cli/config_options.h"
 
 namespace caprl {
 namespace {
 
 struct TrainingOptions {
-  std::string config;
-  std::vector<std::string> overrides;
+  std::shared_ptr<ConfigOptions> config;
   std::string resume = "auto";
 };
 
 std::shared_ptr<TrainingOptions> add_training_options(CLI::App& command) {
   auto options = std::make_shared<TrainingOptions>();
-  command.add_option("--config", options->config, "YAML file (docs/CONFIG.md)")->required();
-  command
-      .add_option("--set", options->overrides,
-                  "key.path=value, overrides the file; may be repeated")
-      ->allow_extra_args(false);
+  options->config = add_config_options(command);
   command
       .add_option("--resume", options->resume,
                   "auto: continue the run folder's newest checkpoint; never: refuse a folder that "
@@ -34,7 +30,7 @@ std::shared_ptr<TrainingOptions> add_training_options(CLI::App& command) {
 template <class Config, class Trainer>
 void run_training(const TrainingOptions& options) {
   Config config;
-  load_config(options.config, options.overrides, config);
+  load_config(options.config->config, options.config->overrides, config);
   Trainer(std::move(config), options.resume).run();
 }
 

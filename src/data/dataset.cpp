@@ -62,6 +62,15 @@ Dataset<CaptionRow> load_caption_rows(const std::vector<std::string>& files, Bad
                                });
 }
 
+Dataset<ImageRow> load_image_rows(const std::vector<std::string>& files, BadRows bad_rows,
+                                  const Tokenizer& tokenizer,
+                                  const std::vector<ChatMessage>& prompt) {
+  return load_rows<ImageRow>(
+      files, bad_rows, [&](const auto& row, std::string where, const auto& folder) {
+        return parse_image_row(row, std::move(where), folder, tokenizer, prompt);
+      });
+}
+
 Dataset<SftRow> load_sft_rows(const std::vector<std::string>& files, BadRows bad_rows,
                               const Tokenizer& tokenizer) {
   return load_rows<SftRow>(files, bad_rows,

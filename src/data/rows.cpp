@@ -148,23 +148,29 @@ std::vector<ChatMessage> parse_messages(const json& messages, std::string_view w
   return parsed;
 }
 
-CaptionRow parse_caption_row(const json& row, std::string where,
-                             const std::filesystem::path& folder, const Tokenizer& tokenizer) {
-  CaptionRow parsed;
+ImageRow parse_image_row(const json& row, std::string where, const std::filesystem::path& folder,
+                         const Tokenizer& tokenizer, const std::vector<ChatMessage>& prompt) {
+  ImageRow parsed;
   parsed.id = row_id(row, where);
-  parsed.prompt = parse_messages(member(row, "prompt", where), where);
+  const bool has_prompt = prompt.empty() || row.contains("prompt");
+  parsed.prompt = has_prompt ? parse_messages(member(row, "prompt", where), where) : prompt;
   const int64_t num_images = count_images(parsed.prompt);
   if (num_images != 1)
     throw InputError("{}: prompt: expected one image ('<image>'), got {}", where, num_images);
   refuse_added_tokens(parsed.prompt, where, tokenizer);
   parsed.image = parse_image(member(row, "image", where), where, folder);
-  parsed.questions = parse_questions(row, where);
+  parsed.where = std::move(where);
+  return parsed;
+}
+
+CaptionRow parse_caption_row(const json& row, std::string where,
+                             const std::filesystem::path& folder, const Tokenizer& tokenizer) {
+  CaptionRow parsed{parse_image_row(row, where, folder, tokenizer), parse_questions(row, where)};
   for (const Question& question : parsed.questions) {
     refuse_added_tokens(question.text, "a question", where, tokenizer);
     for (const std::string& choice : question.choices)
       refuse_added_tokens(choice, "a choice", where, tokenizer);
   }
-  parsed.where = std::move(where);
   return parsed;
 }
 

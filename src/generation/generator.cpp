@@ -32,8 +32,8 @@ int64_t free_bytes(at::Device device) {
 /// Pages for `limits`, no more than `most_tokens` need if that is known.
 int64_t pages_within(const Model& model, const GenerationLimits& limits, int64_t most_tokens) {
   const at::TensorOptions options = model.head_weight().options();
-  const int64_t bytes =
-      limits.kv_cache_bytes > 0 ? limits.kv_cache_bytes : free_bytes(options.device()) / 2;
+  const int64_t bytes = limits.kv_cache_gb > 0 ? static_cast<int64_t>(1e9 * limits.kv_cache_gb)
+                                               : free_bytes(options.device()) / 2;
   const int64_t pages = bytes / PagedCache::page_bytes(model.traits(), options);
   const int64_t most = (most_tokens + ops::kKvPageSize - 1) / ops::kKvPageSize;
   return most_tokens > 0 ? std::min(pages, most) : pages;

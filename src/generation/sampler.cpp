@@ -1,13 +1,13 @@
 #include "sampler.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "caprl/core/error.h"
+#include "caprl/core/parallel.h"
 #include "caprl/ops/linear.h"
 #include "caprl/ops/sample.h"
 #include "row_math.h"
@@ -110,7 +110,7 @@ void Sampler::sample_on_host(at::Tensor logits_NV, std::span<const SampleRow> ro
   const int64_t vocab_size = logits_NV.size(1);
   float* data = logits_NV.data_ptr<float>();
   const int64_t grain = std::max<int64_t>(1, kLogitsPerTask / vocab_size);
-  at::parallel_for(0, logits_NV.size(0), grain, [&](int64_t first, int64_t last) {
+  parallel_for(0, logits_NV.size(0), grain, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i)
       tokens[i] = sample_row({data + i * vocab_size, static_cast<size_t>(vocab_size)}, rows[i]);
   });

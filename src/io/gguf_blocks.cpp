@@ -2,13 +2,14 @@
 // little-endian and packed. The arithmetic is in float32, in the order of ggml's reference code.
 #include "gguf_blocks.h"
 
-#include <ATen/Parallel.h>
 #include <c10/core/ScalarType.h>
 #include <c10/util/Half.h>
 #include <fmt/format.h>
 
 #include <array>
 #include <cstring>
+
+#include "caprl/core/parallel.h"
 
 namespace caprl::gguf {
 namespace {
@@ -138,7 +139,7 @@ std::string supported_types() {
 
 void dequantise(const BlockType& type, const std::byte* blocks, int64_t num_blocks, float* values) {
   constexpr int64_t kGrain = 1024;
-  at::parallel_for(0, num_blocks, kGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(0, num_blocks, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       type.dequantise(blocks + i * type.num_bytes, values + i * type.num_values);
   });

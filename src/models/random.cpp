@@ -1,8 +1,8 @@
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include "architecture.h"
 #include "caprl/core/error.h"
+#include "caprl/core/parallel.h"
 #include "caprl/core/philox.h"
 
 namespace caprl {
@@ -21,7 +21,7 @@ at::Tensor random_values(const ParameterSpec& spec, double deviation, uint64_t s
   at::Tensor values = at::empty(spec.shape, at::kFloat);
   float* out = values.mutable_data_ptr<float>();
   const CounterRng rng(seed, RandomPurpose::kInitialization, {hash_name(spec.name)});
-  at::parallel_for(0, values.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
+  parallel_for(0, values.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       out[i] = static_cast<float>(deviation * rng.normal(static_cast<uint64_t>(i)));
   });

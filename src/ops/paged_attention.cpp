@@ -69,8 +69,9 @@ KvPages make_kv_pages(int64_t num_pages, int64_t kv_heads, int64_t head_dim,
     const std::vector<int64_t> shape{num_pages, kKvPageSize, kv_heads, head_dim};
     return {at::zeros(shape, options), at::zeros(shape, options)};
   }
-  return {at::zeros({num_pages, kv_heads, head_dim, kKvPageSize}, options),
-          at::zeros({num_pages, kv_heads, kKvPageSize, cpu::padded_head(head_dim)}, options)};
+  // Not cleared, which would take memory that is never used: places without a token are not read.
+  return {at::empty({num_pages, kv_heads, head_dim, kKvPageSize}, options),
+          at::empty({num_pages, kv_heads, kKvPageSize, cpu::padded_head(head_dim)}, options)};
 }
 
 int64_t kv_page_bytes(int64_t kv_heads, int64_t head_dim, at::TensorOptions options) {

@@ -1,10 +1,10 @@
 #include "answer_prompt.h"
 
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 
 #include "caprl/core/error.h"
+#include "caprl/core/parallel.h"
 
 namespace caprl {
 namespace {
@@ -133,7 +133,7 @@ RenderedInquiry AnswerPrompt::render(const Inquiry& inquiry) const {
 
 std::vector<RenderedInquiry> AnswerPrompt::render(std::span<const Inquiry> inquiries) const {
   std::vector<RenderedInquiry> rendered(inquiries.size());
-  at::parallel_for(0, static_cast<int64_t>(inquiries.size()), 4, [&](int64_t begin, int64_t end) {
+  parallel_for(0, static_cast<int64_t>(inquiries.size()), 4, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) rendered[i] = render(inquiries[i]);
   });
   return rendered;

@@ -12,6 +12,7 @@ void AnswererConfig::fields(ConfigVisitor& v) {
   v.field("temperature", temperature, "of mode sample; 0: greedy", Range{0, 100});
   v.field("top_p", top_p, "of mode sample", Range{1e-6, 1});
   v.field("max_new_tokens", max_new_tokens, "of mode sample", Range{1, 1e6});
+  limits.fields(v);
   v.field("micro_tokens", micro_tokens, "tokens packed into one forward pass of mode letter_logits",
           Range{1, 1e9});
   v.field("chat_template", chat_template,

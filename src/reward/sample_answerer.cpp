@@ -10,7 +10,7 @@ class SampleAnswerer : public Answerer {
  public:
   SampleAnswerer(const Model& model, AnswerPrompt prompt, const AnswererConfig& config,
                  uint64_t seed)
-      : model_(model), prompt_(std::move(prompt)) {
+      : model_(model), prompt_(std::move(prompt)), limits_(config.limits) {
     params_.temperature = config.temperature;
     params_.top_p = config.top_p;
     params_.max_new_tokens = config.max_new_tokens;
@@ -32,7 +32,7 @@ class SampleAnswerer : public Answerer {
     }
     SamplingParams params = params_;
     params.step = step;
-    const auto sampled = generate(model_, requests, params);
+    const auto sampled = generate(model_, requests, params, limits_);
 
     std::vector<std::vector<Answer>> answers;
     for (size_t i = 0; i < inquiries.size(); ++i) {
@@ -52,6 +52,7 @@ class SampleAnswerer : public Answerer {
   const Model& model_;
   AnswerPrompt prompt_;
   SamplingParams params_;
+  GenerationLimits limits_;
 };
 
 }  // namespace

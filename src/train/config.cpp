@@ -37,6 +37,7 @@ void RolloutConfig::fields(ConfigVisitor& v) {
   v.field("temperature", temperature, "sampling temperature, used in the loss as well",
           Range{1e-3, 100});
   v.field("response_length", response_length, "longest caption in tokens", Range{1, 1e6});
+  limits.fields(v);
 }
 
 void TrainLoopConfig::fields(ConfigVisitor& v) {

@@ -69,7 +69,9 @@ struct GrpoTrainer::Impl {
       const auto whole = timers.measure("step");
       timed("data", [&] { groups = load_groups(step, metrics); });
       timed("gen", [&] {
-        sample_captions(learner.model(), prompts, config.rollout.n, sampling(step), groups);
+        const auto stats = sample_captions(learner.model(), prompts, config.rollout.n,
+                                           sampling(step), config.rollout.limits, groups);
+        add_generation_metrics(stats, metrics);
       });
       timed("reward", [&] { score_captions(reward, static_cast<uint64_t>(step), groups); });
       if (config.reward.shuffle_rewards)
@@ -139,7 +141,7 @@ struct GrpoTrainer::Impl {
     if (groups.empty()) throw InputError("evaluation: none of the held-out rows is usable");
     SamplingParams params = sampling(0);
     params.temperature = config.eval.temperature;
-    sample_captions(learner.model(), prompts, config.eval.n, params, groups);
+    sample_captions(learner.model(), prompts, config.eval.n, params, config.rollout.limits, groups);
     score_captions(reward, 0, groups);
     add_validation_metrics(groups, config.reward.scale, metrics);
     write_rollouts(session.folder().step_file("eval", step), step, groups);

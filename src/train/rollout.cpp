@@ -42,8 +42,9 @@ nlohmann::json caption_to_json(int64_t step, const CaptionGroup& group, size_t s
 
 }  // namespace
 
-void sample_captions(const Model& policy, const PromptBuilder& prompts, int64_t n,
-                     const SamplingParams& params, std::vector<CaptionGroup>& groups) {
+GenerationStats sample_captions(const Model& policy, const PromptBuilder& prompts, int64_t n,
+                                const SamplingParams& params, const GenerationLimits& limits,
+                                std::vector<CaptionGroup>& groups) {
   std::vector<GenerationRequest> requests;
   requests.reserve(groups.size());
   for (const CaptionGroup& group : groups) {
@@ -52,7 +53,8 @@ void sample_captions(const Model& policy, const PromptBuilder& prompts, int64_t 
     request.prompt_id = group.prompt_id;
     request.suffixes.resize(static_cast<size_t>(n));
   }
-  auto sampled = generate(policy, requests, params);
+  GenerationStats stats;
+  auto sampled = generate(policy, requests, params, limits, &stats);
   for (size_t g = 0; g < groups.size(); ++g) {
     groups[g].captions.resize(n);
     for (int64_t i = 0; i < n; ++i) {
@@ -61,6 +63,7 @@ void sample_captions(const Model& policy, const PromptBuilder& prompts, int64_t 
       caption.text = prompts.text(caption.sampled.ids);
     }
   }
+  return stats;
 }
 
 void score_captions(const RewardModel& reward, uint64_t step, std::vector<CaptionGroup>& groups) {

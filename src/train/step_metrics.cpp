@@ -61,6 +61,20 @@ void add_rollout_metrics(const std::vector<CaptionGroup>& groups, Metrics& metri
   metrics["reward/invalid_captions"] = static_cast<double>(invalid_captions);
 }
 
+void add_generation_metrics(const GenerationStats& stats, Metrics& metrics) {
+  const auto rate = [](auto amount, auto per) {
+    return per > 0 ? static_cast<double>(amount) / static_cast<double>(per) : 0.0;
+  };
+  metrics["perf/rollout_prefill_tokens_per_s"] = rate(stats.prompt_tokens, stats.prefill_seconds);
+  metrics["perf/rollout_decode_tokens_per_s"] = rate(stats.decode_tokens, stats.decode_seconds);
+  metrics["perf/rollout_mean_batch"] = rate(stats.decode_tokens, stats.decode_steps);
+  metrics["perf/rollout_kv_cache_usage"] = rate(stats.peak_pages, stats.num_pages);
+  metrics["perf/rollout_preemptions"] = static_cast<double>(stats.preemptions);
+  metrics["timing_s/gen_prefill"] = stats.prefill_seconds;
+  metrics["timing_s/gen_decode"] = stats.decode_seconds;
+  metrics["timing_s/gen_sample"] = stats.sample_seconds;
+}
+
 void add_validation_metrics(const std::vector<CaptionGroup>& groups, double max_reward,
                             Metrics& metrics) {
   Summary rewards, lengths;

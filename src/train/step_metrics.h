@@ -10,6 +10,9 @@ namespace caprl {
 /// critic/rewards/*, response_length/*, frac_reward_zero_std, reward/*.
 void add_rollout_metrics(const std::vector<CaptionGroup>& groups, Metrics& metrics);
 
+/// perf/rollout_*: how fast captions were sampled, and how full the batch and the cache were.
+void add_generation_metrics(const GenerationStats& stats, Metrics& metrics);
+
 /// val/*: mean reward and its share of the maximum over held-out images.
 void add_validation_metrics(const std::vector<CaptionGroup>& groups, double max_reward,
                             Metrics& metrics);

@@ -162,7 +162,8 @@ GenerationLimits pages(const Model& model, int64_t num_pages, int64_t max_num_se
   GenerationStats stats;
   const GenerationRequest request{{{1}, {}}, 0, {{}}, std::nullopt};
   generate(model, {&request, 1}, sampling(1), {}, &stats);
-  return {num_pages * (stats.kv_cache_bytes / stats.num_pages), max_num_seqs,
+  const auto page = static_cast<double>(stats.kv_cache_bytes / stats.num_pages);
+  return {(static_cast<double>(num_pages) + 0.5) * page * 1e-9, max_num_seqs,
           max_num_batched_tokens};
 }
 

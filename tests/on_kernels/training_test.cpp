@@ -1,7 +1,7 @@
 // Whole training steps on kernels beside the composed ones.
 #include "caprl/train/grpo_trainer.h"
 #include "on_kernels/switch.h"
-#include "train/tiny_run.h"
+#include "support/tiny_run.h"
 
 namespace caprl {
 namespace {

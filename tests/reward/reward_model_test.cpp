@@ -195,7 +195,7 @@ TEST(RewardModel, EqualCaptionsGetEqualAnswersInLetterMode) {
 TEST(RewardConfig, EveryKeyIsReadFromYaml) {
   const AnswererDir dir;
   RewardConfig config;
-  config.answerer = {"m", "bfloat16", AnswerMode::kLetterLogits, 0.1, 0.2, 3, 4, "s", "p", "a"};
+  config.answerer = {"m", "bfloat16", AnswerMode::kLetterLogits, 0.1, 0.2, 3, {}, 4, "s", "p", "a"};
   config.draw = QuestionDraw::kAll;
   config.qa_num = 6;
   config.shuffle_choices = true;

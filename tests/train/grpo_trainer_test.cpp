@@ -5,7 +5,7 @@
 #include <set>
 
 #include "caprl/core/error.h"
-#include "tiny_run.h"
+#include "support/tiny_run.h"
 
 namespace caprl {
 namespace {

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "caprl/core/config.h"
-#include "tiny_run.h"
+#include "support/tiny_run.h"
 
 namespace caprl {
 namespace {

@@ -4,7 +4,7 @@
 #include "caprl/ops/policy_loss.h"
 #include "caprl/train/loss_batch.h"
 #include "caprl/train/prompts.h"
-#include "tiny_run.h"
+#include "support/tiny_run.h"
 
 namespace caprl {
 namespace {

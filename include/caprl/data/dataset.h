@@ -40,6 +40,10 @@ struct Dataset {
 /// logged and counted. A file that cannot be read or has no lines is an InputError either way.
 Dataset<CaptionRow> load_caption_rows(const std::vector<std::string>& files, BadRows bad_rows,
                                       const Tokenizer& tokenizer);
+/// `prompt`: see parse_image_row.
+Dataset<ImageRow> load_image_rows(const std::vector<std::string>& files, BadRows bad_rows,
+                                  const Tokenizer& tokenizer,
+                                  const std::vector<ChatMessage>& prompt);
 Dataset<SftRow> load_sft_rows(const std::vector<std::string>& files, BadRows bad_rows,
                               const Tokenizer& tokenizer);
 

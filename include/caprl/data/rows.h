@@ -23,13 +23,18 @@ struct ImageSource {
 /// InputError naming `name` if it cannot be read or decoded.
 RgbImage load_image(const ImageSource& source);
 
-/// One row of the CapRL-QA schema: {"id", "image": {"path" | "bytes" (base64)}, "prompt": [{"role",
-/// "content"}], "reward_model": {"ground_truth": [{"question", "choices", "answer"}]}}.
-struct CaptionRow {
+/// An image and what is asked about it: {"id", "image": path | {"path" | "bytes" (base64)}, "prompt":
+/// [{"role", "content"}]}.
+struct ImageRow {
   std::string id;
   std::string where;  // "file:line"
   std::vector<ChatMessage> prompt;
   ImageSource image;
+};
+
+/// One row of the CapRL-QA schema: an image row with "reward_model": {"ground_truth": [{"question",
+/// "choices", "answer"}]}.
+struct CaptionRow : ImageRow {
   std::vector<Question> questions;
 };
 
@@ -48,6 +53,10 @@ std::vector<ChatMessage> parse_messages(const nlohmann::json& messages, std::str
 
 /// Relative image paths are taken from `folder`. Texts that contain one of the tokenizer's added
 /// tokens are refused.
+/// `prompt` is that of rows without one; if it is empty, they are refused.
+ImageRow parse_image_row(const nlohmann::json& row, std::string where,
+                         const std::filesystem::path& folder, const Tokenizer& tokenizer,
+                         const std::vector<ChatMessage>& prompt = {});
 CaptionRow parse_caption_row(const nlohmann::json& row, std::string where,
                              const std::filesystem::path& folder, const Tokenizer& tokenizer);
 SftRow parse_sft_row(const nlohmann::json& row, std::string where,

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "caprl/core/config.h"
 #include "caprl/core/philox.h"
 #include "caprl/models/model.h"
 
@@ -25,9 +26,10 @@ struct SamplingParams {
 
 /// Bounds of the work that is done at a time; they change no token.
 struct GenerationLimits {
-  int64_t kv_cache_bytes = 0;  // keys and values; 0: half of the memory that is free now
+  double kv_cache_gb = 0;      // of keys and values, 10⁹ bytes; 0: half of the memory that is free
   int64_t max_num_seqs = 256;  // samples that are worked on at a time
   int64_t max_num_batched_tokens = 8192;  // of a forward pass
+  void fields(ConfigVisitor& v);
 };
 
 /// What a run of the engine did.
@@ -90,7 +92,7 @@ std::vector<std::vector<GeneratedSequence>> generate(const Model& model,
 /// are under way.
 class Generator {
  public:
-  /// The model must live as long. The cache is allocated here: limits.kv_cache_bytes, or what
+  /// The model must live as long. The cache is allocated here: limits.kv_cache_gb, or what
   /// `most_tokens` tokens need, if that is less and above 0.
   Generator(const Model& model, const SamplingParams& params, const GenerationLimits& limits,
             int64_t most_tokens = 0);

@@ -8,6 +8,7 @@
 
 #include "caprl/core/config.h"
 #include "caprl/data/dataset.h"
+#include "caprl/generation/generator.h"
 #include "caprl/models/model.h"
 #include "caprl/reward/reward.h"
 #include "caprl/train/advantage.h"
@@ -41,6 +42,7 @@ struct RolloutConfig {
   int64_t n = 8;
   double temperature = 1.0;
   int64_t response_length = 4096;
+  GenerationLimits limits;
   void fields(ConfigVisitor& v);
 };
 

@@ -26,8 +26,9 @@ struct CaptionGroup {
 };
 
 /// Fills captions from the policy: n a group. `params.stop_ids` and `banned_ids` are the caller's.
-void sample_captions(const Model& policy, const class PromptBuilder& prompts, int64_t n,
-                     const SamplingParams& params, std::vector<CaptionGroup>& groups);
+GenerationStats sample_captions(const Model& policy, const class PromptBuilder& prompts, int64_t n,
+                                const SamplingParams& params, const GenerationLimits& limits,
+                                std::vector<CaptionGroup>& groups);
 
 /// Fills rewards from the answerer.
 void score_captions(const RewardModel& reward, uint64_t step, std::vector<CaptionGroup>& groups);

@@ -1,12 +1,12 @@
 #include "ops/cpu/inference.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "caprl/core/parallel.h"
 #include "ops/cpu/kernels.h"
 #include "ops/fused/kernels.h"
 
@@ -31,7 +31,7 @@ void with_type(at::ScalarType type, Fill fill, F32 f32, B16 b16) {
 
 template <class Run>
 void over(int64_t count, int64_t cost_of_one, Run run) {
-  at::parallel_for(0, count, std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, cost_of_one)),
+  parallel_for(0, count, std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, cost_of_one)),
                    run);
 }
 

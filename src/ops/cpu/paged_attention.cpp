@@ -1,10 +1,10 @@
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
+#include "caprl/core/parallel.h"
 #include "ops/cpu/inference.h"
 #include "ops/cpu/kernels.h"
 
@@ -28,7 +28,7 @@ void put(const at::Tensor& k, const at::Tensor& v, KvPages& pages, const PagedBa
   const int64_t heads = k.size(1), D = k.size(2), padded = padded_head(D);
   const T *keys = read<T>(k), *values = read<T>(v);
   T *k_pages = write<T>(pages.k), *v_pages = write<T>(pages.v);
-  at::parallel_for(0, batch.num_tokens(), 64, [&](int64_t first, int64_t last) {
+  parallel_for(0, batch.num_tokens(), 64, [&](int64_t first, int64_t last) {
     for (int64_t t = first; t < last; ++t) {
       const int64_t page = batch.slots()[t] / kPageSize, place = batch.slots()[t] % kPageSize;
       for (int64_t h = 0; h < heads; ++h) {
@@ -52,8 +52,8 @@ void over_units(const PagedBatch& batch, int64_t kv_heads, Run run) {
     const int64_t cost = std::accumulate(begin, begin + block.count, int64_t{0});
     for (int64_t h = 0; h < kv_heads; ++h) ends.push_back((ends.empty() ? 0 : ends.back()) + cost);
   }
-  const int64_t threads = std::min<int64_t>(at::get_num_threads(), static_cast<int64_t>(ends.size()));
-  at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
+  const int64_t threads = std::min<int64_t>(num_loop_threads(), static_cast<int64_t>(ends.size()));
+  parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
     const auto unit_at = [&](int64_t thread) {
       const int64_t cost = ends.back() * thread / threads;
       return std::upper_bound(ends.begin(), ends.end(), cost) - ends.begin();

@@ -6,7 +6,8 @@ namespace {
 
 // A tile of 4 rows and 3 outputs keeps 12 sums and 4 operands in the 16 registers of AVX2.
 constexpr int kTileRows = 4, kTileOutputs = 3;
-constexpr int64_t kInner = 768;       // of one run of sums: 16 rows of x and a tile of weights stay close
+constexpr int64_t kGroupOutputs = 2 * kTileOutputs;  // whose weights stay in the nearest cache with a tile's rows
+constexpr int64_t kInner = 768;                      // of one run of sums
 constexpr int64_t kBlockOutputs = 96;  // whose partial sums are kept
 constexpr int64_t kBlockRows = 32;
 constexpr int64_t kLine = 64;  // bytes
@@ -61,39 +62,35 @@ void add_tile(const float* x, int64_t x_stride, const Weight* w, int64_t w_strid
   }
 }
 
-template <int O, class Weight>
-void add_rows(const float* x, int64_t rows, int64_t x_stride, const Weight* w, int64_t w_stride,
-              int64_t length, float* sums, int64_t stride, Ahead& ahead) {
-  int64_t r = 0;
-  for (; r + kTileRows <= rows; r += kTileRows)
-    add_tile<kTileRows, O>(x + r * x_stride, x_stride, w, w_stride, length, sums + r * stride, stride, ahead);
-  const auto last = [&]<int R>() {
-    add_tile<R, O>(x + r * x_stride, x_stride, w, w_stride, length, sums + r * stride, stride, ahead);
-  };
-  if (rows - r == 3) last.template operator()<3>();
-  if (rows - r == 2) last.template operator()<2>();
-  if (rows - r == 1) last.template operator()<1>();
-}
+template <class Weight>
+using AddTile = void (*)(const float*, int64_t, const Weight*, int64_t, int64_t, float*, int64_t, Ahead&);
+
+template <class Weight, int R>
+inline constexpr AddTile<Weight> kTilesOf[kTileOutputs] = {add_tile<R, 1, Weight>, add_tile<R, 2, Weight>, add_tile<R, 3, Weight>};
+template <class Weight>
+inline constexpr const AddTile<Weight>* kTiles[kTileRows] = {kTilesOf<Weight, 1>, kTilesOf<Weight, 2>, kTilesOf<Weight, 3>, kTilesOf<Weight, 4>};
+
+int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /// Outputs [first, first + count) of some rows.
 template <class Weight, class Out>
 void block(const Product<Weight, Out>& p, int64_t first_row, int64_t rows, int64_t first, int64_t count) {
-  float sums[kBlockRows * kBlockOutputs] = {};
+  float sums[kBlockRows * kBlockOutputs];
+  for (int64_t r = 0; r < rows; ++r) memset(sums + r * kBlockOutputs, 0, count * sizeof(float));
   for (int64_t begin = 0; begin < p.inner; begin += kInner) {
-    const int64_t length = p.inner - begin < kInner ? p.inner - begin : kInner;
+    const int64_t length = least(p.inner - begin, kInner);
     const float* x = p.x + first_row * p.inner + begin;
     const auto weights = [&](int64_t o) { return p.weight + (first + o) * p.inner + begin; };
-    for (int64_t o = 0; o < count; o += kTileOutputs) {
-      const int64_t outputs = count - o < kTileOutputs ? count - o : kTileOutputs;
+    for (int64_t group = 0; group < count; group += kGroupOutputs) {
+      const int64_t end = least(group + kGroupOutputs, count);
       // Runs of whole rows lie one after another.
-      const int64_t next = length == p.inner && first + o + 2 * kTileOutputs <= p.outputs ? kTileOutputs : 0;
-      Ahead ahead(weights(o + outputs), weights(o + outputs + next));
-      const auto add = [&]<int O>() {
-        add_rows<O>(x, rows, p.inner, weights(o), p.inner, length, sums + o, kBlockOutputs, ahead);
-      };
-      if (outputs == 3) add.template operator()<3>();
-      if (outputs == 2) add.template operator()<2>();
-      if (outputs == 1) add.template operator()<1>();
+      const int64_t next = length == p.inner ? least(kGroupOutputs, p.outputs - first - end) : 0;
+      Ahead ahead(weights(end), weights(end + next));
+      for (int64_t r = 0; r < rows; r += kTileRows)
+        for (int64_t o = group; o < end; o += kTileOutputs)
+          kTiles<Weight>[least(rows - r, kTileRows) - 1][least(end - o, kTileOutputs) - 1](
+              x + r * p.inner, p.inner, weights(o), p.inner, length, sums + r * kBlockOutputs + o,
+              kBlockOutputs, ahead);
     }
   }
   for (int64_t r = 0; r < rows; ++r)

@@ -95,7 +95,8 @@ class TinyRun : public testing::Test {
     if (!comparable) return values;
     for (nlohmann::json& line : values)
       for (auto item = line.begin(); item != line.end();)
-        item = item.key().starts_with("timing_s/") || item.key() == "perf/throughput"
+        item = item.key().starts_with("timing_s/") || item.key() == "perf/throughput" ||
+                       item.key().ends_with("_per_s")
                    ? line.erase(item)
                    : std::next(item);
     return values;

@@ -1,0 +1,37 @@
+// Loops over ranges on all cores, by the threads that LibTorch's own loops use.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+namespace caprl {
+
+/// Threads of a loop begun here: at::get_num_threads() of this thread, or 1 inside a loop.
+int64_t num_loop_threads();
+
+namespace internal {
+/// Calls run(context, 0) … run(context, count − 1) on that many threads, this one among them. The first exception comes out.
+void run_on_threads(int64_t count, void (*run)(const void*, int64_t), const void* context);
+}  // namespace internal
+
+/// body(first, last) for ranges that cover [begin, end), one a thread, each of at least `grain`
+/// numbers. (at::parallel_for does nothing in parallel unless its caller is compiled with OpenMP.)
+template <class Body>
+void parallel_for(int64_t begin, int64_t end, int64_t grain, const Body& body) {
+  if (begin >= end) return;
+  struct Loop {
+    int64_t begin, end, count;
+    const Body& body;
+  };
+  const int64_t most = (end - begin + grain - 1) / std::max<int64_t>(1, grain);
+  const Loop loop{begin, end, std::min(num_loop_threads(), most), body};
+  if (loop.count <= 1) return body(begin, end);
+  const auto run = [](const void* context, int64_t i) {
+    const auto& mine = *static_cast<const Loop*>(context);
+    const int64_t size = mine.end - mine.begin;
+    const int64_t first = mine.begin + size * i / mine.count;
+    mine.body(first, mine.begin + size * (i + 1) / mine.count);
+  };
+  internal::run_on_threads(loop.count, run, &loop);
+}
+
+}  // namespace caprl

@@ -1,0 +1,53 @@
+#include "caprl/core/error.h"
+#include "caprl/tasks/caption.h"
+
+namespace caprl {
+
+void CaptionerConfig::fields(ConfigVisitor& v) {
+  v.field("model", model, "Hugging Face directory of the captioner");
+  v.field("dtype", dtype, "float32, bfloat16 or float64");
+  v.field("chat_template", chat_template,
+          "Jinja file in place of the model directory's chat template");
+}
+
+void CaptionDataConfig::fields(ConfigVisitor& v) {
+  v.field("files", files, "JSONL files of rows with image, and perhaps id and prompt");
+  v.field("images", images, "image files, and folders whose .jpg, .jpeg, .png and .webp files are used");
+  v.field("prompt", prompt, "what images, and rows without a prompt, are asked; the image comes first");
+  v.field("max_prompt_length", max_prompt_length,
+          "longest prompt in tokens, image tokens included; a longer one is a bad row, never cut",
+          Range{1, 1e9});
+  v.field("shard", shard, "which part of the data this process does, from 0", Range{0, 1e6});
+  v.field("num_shards", num_shards, "parts that the data is divided into", Range{1, 1e6});
+  v.choice("bad_rows", bad_rows, {{"stop", BadRows::kStop}, {"skip", BadRows::kSkip}},
+           "whether a bad row stops the run or is skipped and counted");
+}
+
+void CaptionSamplingConfig::fields(ConfigVisitor& v) {
+  v.field("n", n, "captions per image", Range{1, 4096});
+  v.field("temperature", temperature, "0: greedy", Range{0, 100});
+  v.field("top_k", top_k, "sample among the likeliest; 0: off", Range{0, 1e9});
+  v.field("top_p", top_p, "sample among the likeliest that make up this probability; 1: off",
+          Range{1e-6, 1});
+  v.field("response_length", response_length, "longest caption in tokens", Range{1, 1e6});
+  limits.fields(v);
+}
+
+void CaptionConfig::fields(ConfigVisitor& v) {
+  v.section("run", run, "folder, seed and device");
+  v.section("captioner", captioner, "the model that captions");
+  v.section("data", data, "images");
+  v.section("sampling", sampling, "how captions are sampled");
+}
+
+void CaptionConfig::validate() const {
+  if (run.dir.empty()) throw InputError("config: 'run.dir' is not set");
+  if (captioner.model.empty()) throw InputError("config: 'captioner.model' is not set");
+  if (data.files.empty() && data.images.empty())
+    throw InputError("config: neither 'data.files' nor 'data.images' is set");
+  if (data.shard >= data.num_shards)
+    throw InputError("config: 'data.shard': expected less than data.num_shards, {}, got {}",
+                     data.num_shards, data.shard);
+}
+
+}  // namespace caprl
