@@ -1,27 +1,37 @@
-# caprl_module(NAME SOURCES a.cpp … USES modules and libraries … [TORCH])
-# One static library caprl_<NAME> from src/<NAME>. TORCH: it may include Torch and shares the precompiled header.
+# caprl_module(NAME SOURCES a.cpp … USES modules and libraries … [TORCH] [PCH file])
+# One static library caprl_<NAME> from src/<NAME>. TORCH: it may include Torch and shares the precompiled header, unless PCH names
+# one of its own.
 function(caprl_module name)
-  cmake_parse_arguments(arg "TORCH" "" "SOURCES;USES" ${ARGN})
+  cmake_parse_arguments(arg "TORCH" "PCH" "SOURCES;USES" ${ARGN})
   add_library(caprl_${name} STATIC ${arg_SOURCES})
   target_link_libraries(caprl_${name} PUBLIC caprl_options ${arg_USES})
   if(arg_TORCH)
     target_link_libraries(caprl_${name} PUBLIC caprl_torch)
-    target_precompile_headers(caprl_${name} REUSE_FROM caprl_pch)
+    if(arg_PCH)
+      target_precompile_headers(caprl_${name} PRIVATE ${arg_PCH})
+    else()
+      target_precompile_headers(caprl_${name} REUSE_FROM caprl_pch)
+    endif()
   endif()
 endfunction()
 
-# caprl_test(NAME SOURCES a_test.cpp … USES modules … [TORCH]): one GoogleTest executable test_<NAME>.
+# caprl_test(NAME SOURCES a_test.cpp … USES modules … [TORCH] [OWN_PCH]): one GoogleTest executable test_<NAME>. OWN_PCH: its
+# compiler options are its own, and so is its precompiled header.
 function(caprl_test name)
-  cmake_parse_arguments(arg "TORCH" "" "SOURCES;USES" ${ARGN})
+  cmake_parse_arguments(arg "TORCH;OWN_PCH" "" "SOURCES;USES" ${ARGN})
   add_executable(test_${name} ${arg_SOURCES})
   target_link_libraries(test_${name} PRIVATE caprl_options ${arg_USES} GTest::gtest_main GTest::gmock)
   target_include_directories(test_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  # Tests are compiled once and run for seconds.
+  target_compile_options(test_${name} PRIVATE $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O1>)
   target_compile_definitions(test_${name} PRIVATE
     CAPRL_SOURCE_DIR="${CMAKE_SOURCE_DIR}" CAPRL_TEST_FILES="${CMAKE_SOURCE_DIR}/tests/golden"
     CAPRL_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
   if(arg_TORCH)
     target_link_libraries(test_${name} PRIVATE caprl_torch)
-    target_precompile_headers(test_${name} REUSE_FROM caprl_pch)
+    target_precompile_headers(test_${name} REUSE_FROM caprl_test_pch_torch)
+  elseif(NOT arg_OWN_PCH)
+    target_precompile_headers(test_${name} REUSE_FROM caprl_test_pch)
   endif()
   add_test(NAME ${name} COMMAND test_${name})
   # Threads that spin while they wait make tiny models slow on a busy machine.

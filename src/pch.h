@@ -1,8 +1,9 @@
 // Precompiled header of every file that uses Torch: the parts of it that nearly all of them need.
+// Autograd's own headers would cost every other file a second: templates that a header leaves
+// pending are made in each.
 #pragma once
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/autograd/custom_function.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cstdint>

@@ -13,8 +13,8 @@ void add_caption_command(CLI::App& app) {
     CaptionConfig config;
     load_config(options->config, options->overrides, config);
     const CaptionCounts counts = caption_images(config);
-    spdlog::info("{} images captioned, {} had captions, {} bad rows skipped", counts.captioned, counts.found,
-                 counts.skipped);
+    spdlog::info("{} images captioned, {} had captions, {} bad rows skipped", counts.captioned,
+                 counts.found, counts.skipped);
   });
 }
 

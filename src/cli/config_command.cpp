@@ -15,8 +15,10 @@ void add_config_command(CLI::App& app) {
     const SftConfig sft;
     const CaptionConfig caption;
     std::cout << "# Configuration\n\n"
-                 "Written by `caprl config docs`. A config is a YAML file; `--set key.path=value` overrides single keys. An\n"
-                 "unknown, duplicate or ill-typed key is an error that names file, line and column. The resolved config is\n"
+                 "Written by `caprl config docs`. A config is a YAML file; `--set key.path=value` "
+                 "overrides single keys. An\n"
+                 "unknown, duplicate or ill-typed key is an error that names file, line and "
+                 "column. The resolved config is\n"
                  "saved as `config.yaml` in the run folder.\n\n"
                  "# `caprl train`\n\n"
               << config_to_markdown(train) << "\n# `caprl sft`\n\n"

@@ -29,7 +29,8 @@ std::optional<int64_t> number_of(const char* file, std::string_view key) {
   return std::nullopt;
 }
 
-/// What the control group's limit leaves; files' pages, which go when memory is needed, do not count as used.
+/// What the control group's limit leaves; files' pages, which go when memory is needed, do not
+/// count as used.
 std::optional<int64_t> left_by_group() {
   const auto limit = first_number("/sys/fs/cgroup/memory.max");
   const auto used = first_number("/sys/fs/cgroup/memory.current");
@@ -49,8 +50,10 @@ int64_t available_memory_bytes() {
 
 void prefer_large_pages(void* begin, int64_t bytes) {
   constexpr uintptr_t kLargePage = uintptr_t{2} << 20;
-  const auto first = (reinterpret_cast<uintptr_t>(begin) + kLargePage - 1) / kLargePage * kLargePage;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(begin) + static_cast<uintptr_t>(bytes)) / kLargePage * kLargePage;
+  const auto first =
+      (reinterpret_cast<uintptr_t>(begin) + kLargePage - 1) / kLargePage * kLargePage;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(begin) + static_cast<uintptr_t>(bytes)) /
+                        kLargePage * kLargePage;
   if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
 }
 

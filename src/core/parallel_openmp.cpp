@@ -9,7 +9,8 @@ namespace caprl {
 
 int64_t num_loop_threads() { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
 
-void internal::run_on_threads(int64_t count, void (*run)(const void*, int64_t), const void* context) {
+void internal::run_on_threads(int64_t count, void (*run)(const void*, int64_t),
+                              const void* context) {
   std::exception_ptr failure;
   std::mutex mutex;
 #pragma omp parallel for num_threads(count) schedule(static, 1)

@@ -5,7 +5,8 @@ namespace caprl {
 
 int64_t num_loop_threads() { return 1; }
 
-void internal::run_on_threads(int64_t count, void (*run)(const void*, int64_t), const void* context) {
+void internal::run_on_threads(int64_t count, void (*run)(const void*, int64_t),
+                              const void* context) {
   for (int64_t i = 0; i < count; ++i) run(context, i);
 }
 

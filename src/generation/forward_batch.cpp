@@ -6,8 +6,7 @@ namespace caprl {
 
 PagedCache::PagedCache(const ModelTraits& traits, int64_t num_pages, at::TensorOptions options) {
   for (int64_t i = 0; i < traits.num_layers; ++i)
-    layers_.push_back(
-        ops::make_kv_pages(num_pages, traits.num_kv_heads, traits.head_dim, options));
+    layers_.push_back(ops::make_kv_pages(num_pages, traits.num_kv_heads, traits.head_dim, options));
 }
 
 int64_t PagedCache::page_bytes(const ModelTraits& traits, at::TensorOptions options) {

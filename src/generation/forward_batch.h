@@ -43,9 +43,9 @@ class ForwardBatch {
   Embeddings embeddings() const;
 
   const Model& model_;
-  std::vector<Stretch> stretches_;                      // those with tokens
-  std::vector<at::Tensor> pieces_;                      // embeddings, in order
-  std::vector<int64_t> ids_;                            // of samples, since the last piece
+  std::vector<Stretch> stretches_;  // those with tokens
+  std::vector<at::Tensor> pieces_;  // embeddings, in order
+  std::vector<int64_t> ids_;        // of samples, since the last piece
   std::vector<std::array<int64_t, 3>> positions_;
   std::vector<at::Tensor> image_places_;
   std::vector<std::vector<at::Tensor>> deep_features_;  // [layers][pieces]

@@ -60,7 +60,7 @@ class Generator::Impl {
   }
 
   int64_t submit(GenerationRequest request) {
-    Job job(std::move(request), model_);
+    Job job(std::move(request), model_, params_);
     const RequestShape shape = job.shape(params_.max_new_tokens);
     check_size(job, shape);
     num_unfinished_ += job.num_unfinished;
@@ -76,12 +76,13 @@ class Generator::Impl {
     for (const PageCopy& copy : plan.copies) cache_->copy(copy);
     const ForwardBatch batch(model_, plan.stretches,
                              [this](int64_t request) -> Job& { return jobs_.at(request); });
-    const at::Tensor hidden = batch.num_tokens() > 0 ? batch.run(*cache_, scheduler_) : at::Tensor();
+    const at::Tensor hidden =
+        batch.num_tokens() > 0 ? batch.run(*cache_, scheduler_) : at::Tensor();
     const auto sampling = Clock::now();
-    const std::vector<Line> lines = sample(plan, hidden);
+    std::vector<Finished> finished;
+    const int64_t sampled = sample(plan, hidden, finished);
     stats_.sample_seconds += seconds_since(sampling);
-    std::vector<Finished> finished = settle(lines);
-    count(plan, static_cast<int64_t>(lines.size()), seconds_since(start));
+    count(plan, sampled, seconds_since(start));
     return finished;
   }
 
@@ -116,13 +117,12 @@ class Generator::Impl {
         static_cast<double>(stats_.kv_cache_bytes) / 1e6);
   }
 
-  /// Samples the next token of every line that is read to its end → those lines.
-  std::vector<Line> sample(const StepPlan& plan, const at::Tensor& hidden) {
+  /// Samples the next token of every line that is read to its end → how many.
+  int64_t sample(const StepPlan& plan, const at::Tensor& hidden, std::vector<Finished>& finished) {
     std::vector<Line> lines;
     std::vector<SampleRow> rows;
     std::vector<int64_t> read;       // rows of `hidden`
     std::vector<at::Tensor> states;  // of samples that follow their prompt's last token
-    std::vector<size_t> order;       // lines, those with states last
     int64_t end = 0;
     for (const bool follows_prompt : {false, true}) {
       end = 0;
@@ -139,37 +139,25 @@ class Generator::Impl {
         rows.push_back(job.sample_row(stretch.line.sample, params_));
       }
     }
-    if (lines.empty()) return lines;
+    if (lines.empty()) return 0;
     if (!read.empty()) {
       const bool all = static_cast<int64_t>(read.size()) == hidden.size(0);
-      states.insert(states.begin(), all ? hidden : hidden.index_select(0, at::tensor(read, at::kLong).to(hidden.device())));
+      states.insert(
+          states.begin(),
+          all ? hidden : hidden.index_select(0, at::tensor(read, at::kLong).to(hidden.device())));
     }
-    const auto tokens = sampler_.sample(states.size() == 1 ? states.front() : at::cat(states), rows);
-    for (size_t i = 0; i < lines.size(); ++i) {
-      GeneratedSequence& result = jobs_.at(lines[i].request).samples[lines[i].sample];
-      result.ids.push_back(tokens[i].id);
-      result.logprobs.push_back(tokens[i].logprob);
-      const auto& stops = params_.stop_ids;
-      result.stopped = std::find(stops.begin(), stops.end(), tokens[i].id) != stops.end();
-    }
-    return lines;
+    auto tokens = sampler_.sample(states.size() == 1 ? states.front() : at::cat(states), rows);
+    for (size_t i = 0; i < lines.size(); ++i) settle(lines[i], std::move(tokens[i]), finished);
+    return static_cast<int64_t>(lines.size());
   }
 
-  std::vector<Finished> settle(const std::vector<Line>& lines) {
-    std::vector<Finished> finished;
-    for (const Line& line : lines) {
-      Job& job = jobs_.at(line.request);
-      GeneratedSequence& result = job.samples[line.sample];
-      if (!result.stopped && static_cast<int64_t>(result.ids.size()) < params_.max_new_tokens) {
-        scheduler_.extend(line);
-        continue;
-      }
-      finished.push_back({line.request, line.sample, std::move(result)});
-      scheduler_.finish(line);
-      --num_unfinished_;
-      if (--job.num_unfinished == 0) jobs_.erase(line.request);
-    }
-    return finished;
+  void settle(const Line& line, SampledToken token, std::vector<Finished>& finished) {
+    Job& job = jobs_.at(line.request);
+    if (!job.append(line.sample, std::move(token), params_)) return scheduler_.extend(line);
+    finished.push_back({line.request, line.sample, std::move(job.samples[line.sample])});
+    scheduler_.finish(line);
+    --num_unfinished_;
+    if (--job.num_unfinished == 0) jobs_.erase(line.request);
   }
 
   void count(const StepPlan& plan, int64_t sampled, double seconds) {
@@ -219,7 +207,8 @@ std::vector<std::vector<GeneratedSequence>> generate(const Model& model,
   for (const GenerationRequest& request : requests) {
     most_tokens += static_cast<int64_t>(request.prompt.ids.size()) + ops::kKvPageSize;
     for (const auto& suffix : request.suffixes)
-      most_tokens += static_cast<int64_t>(suffix.size()) + params.max_new_tokens + 2 * ops::kKvPageSize;
+      most_tokens +=
+          static_cast<int64_t>(suffix.size()) + params.max_new_tokens + 2 * ops::kKvPageSize;
   }
   Generator generator(model, params, limits, most_tokens);
   std::vector<size_t> indices;  // of the generator's numbers

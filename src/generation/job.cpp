@@ -1,15 +1,24 @@
 #include "job.h"
 
+#include <algorithm>
+
 #include "caprl/core/error.h"
 
 namespace caprl {
 
-Job::Job(GenerationRequest given, const Model& model) : request(std::move(given)) {
+Job::Job(GenerationRequest given, const Model& model, const SamplingParams& params)
+    : request(std::move(given)) {
   if (request.prompt.ids.empty())
     throw Error("[generate] prompt {} has no tokens", request.prompt_id);
   positions = model.positions(request.prompt);
   samples.resize(request.suffixes.size());
   num_unfinished = static_cast<int64_t>(samples.size());
+  if (params.stop_texts.empty()) return;
+  if (!params.tokenizer) throw Error("[generate] stop texts need a tokenizer");
+  for (GeneratedSequence& sample : samples) {
+    streams.push_back(params.tokenizer->stream(true));
+    sample.text.emplace();
+  }
 }
 
 RequestShape Job::shape(int64_t max_new_tokens) const {
@@ -35,7 +44,46 @@ SampleRow Job::sample_row(int64_t sample, const SamplingParams& params) const {
               {params.step, request.prompt_id, *request.parent_sample, index}};
     return {params.seed, params.purpose, {params.step, request.prompt_id, index}};
   };
-  return {rng(), samples[sample].ids.size(), request.prompt_id, index};
+  SampleRow row{rng(), samples[sample].ids.size(), request.prompt_id, index, {}};
+  if (params.repetition_penalty != 1) row.seen = tokens_seen(sample);
+  return row;
+}
+
+std::vector<int64_t> Job::tokens_seen(int64_t sample) const {
+  std::vector<int64_t> seen = request.prompt.ids;
+  seen.insert(seen.end(), request.suffixes[sample].begin(), request.suffixes[sample].end());
+  seen.insert(seen.end(), samples[sample].ids.begin(), samples[sample].ids.end());
+  std::sort(seen.begin(), seen.end());
+  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
+  return seen;
+}
+
+bool Job::append(int64_t sample, SampledToken token, const SamplingParams& params) {
+  GeneratedSequence& result = samples[sample];
+  result.ids.push_back(token.id);
+  result.logprobs.push_back(token.logprob);
+  if (params.num_top_logprobs > 0) result.top_logprobs.push_back(std::move(token.top));
+  const auto& stops = params.stop_ids;
+  result.stopped = std::find(stops.begin(), stops.end(), token.id) != stops.end();
+  if (result.text && ends_with_text(sample, params)) result.stopped = true;
+  return result.stopped || static_cast<int64_t>(result.ids.size()) == params.max_new_tokens;
+}
+
+/// Adds the newest token's text, and cuts it where a stop text begins.
+bool Job::ends_with_text(int64_t sample, const SamplingParams& params) {
+  GeneratedSequence& result = samples[sample];
+  std::string& text = *result.text;
+  const size_t known = text.size();
+  streams[sample]->push(result.ids.back(), text);
+  const bool is_last =
+      result.stopped || static_cast<int64_t>(result.ids.size()) == params.max_new_tokens;
+  if (is_last) streams[sample]->finish(text);
+  size_t cut = std::string::npos;
+  for (const std::string& stop : params.stop_texts)
+    cut = std::min(cut, text.find(stop, known - std::min(known, stop.size())));
+  if (cut == std::string::npos) return false;
+  text.resize(cut);
+  return true;
 }
 
 }  // namespace caprl

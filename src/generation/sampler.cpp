@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "caprl/core/error.h"
 #include "caprl/core/parallel.h"
@@ -32,12 +33,18 @@ Sampler::Sampler(const SamplingParams& params, const at::Tensor& head_weight)
       greedy_(params.temperature == 0),
       top_k_(params.top_k),
       top_p_(params.top_p),
+      repetition_penalty_(static_cast<float>(params.repetition_penalty)),
+      num_top_logprobs_(params.num_top_logprobs),
       banned_(params.banned_ids) {
   const int64_t vocab_size = head_weight.size(0);
   if (!(params.temperature >= 0) || params.top_k < 0 || !(params.top_p > 0 && params.top_p <= 1))
     throw Error(
         "[sampler] expected temperature ≥ 0, top_k ≥ 0 and top_p in (0, 1], got {}, {} and {}",
         params.temperature, params.top_k, params.top_p);
+  if (!(params.repetition_penalty > 0) || num_top_logprobs_ < 0 || num_top_logprobs_ > vocab_size)
+    throw Error(
+        "[sampler] expected repetition_penalty > 0 and num_top_logprobs in [0, {}], got {} and {}",
+        vocab_size, params.repetition_penalty, num_top_logprobs_);
   std::sort(banned_.begin(), banned_.end());
   banned_.erase(std::unique(banned_.begin(), banned_.end()), banned_.end());
   if (!banned_.empty() && (banned_.front() < 0 || banned_.back() >= vocab_size))
@@ -78,11 +85,33 @@ std::vector<int64_t> Sampler::candidates(std::span<const float> logits) const {
   return kept;
 }
 
+std::vector<TokenLogprob> Sampler::likeliest(std::span<const float> logits,
+                                             double normaliser) const {
+  std::vector<int64_t> ids(num_top_logprobs_ > 0 ? logits.size() : 0);
+  std::iota(ids.begin(), ids.end(), int64_t{0});
+  std::partial_sort(ids.begin(), ids.begin() + num_top_logprobs_, ids.end(),
+                    [logits](int64_t a, int64_t b) {
+                      return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+                    });
+  std::vector<TokenLogprob> result;
+  for (int64_t i = 0; i < num_top_logprobs_; ++i)
+    result.push_back({ids[i], static_cast<float>(logits[ids[i]] - normaliser)});
+  return result;
+}
+
 SampledToken Sampler::sample_row(std::span<float> logits, const SampleRow& row) const {
   if (temperature_ != 1.0f)
     for (float& logit : logits) logit /= temperature_;
   const double normaliser = log_sum_exp(logits);
   if (!std::isfinite(normaliser)) throw_not_finite(row);
+  SampledToken token;
+  if (num_top_logprobs_ > 0) token.top = likeliest(logits, normaliser);
+  std::vector<float> unpenalised;
+  for (const int64_t id : row.seen) {
+    unpenalised.push_back(logits[id]);
+    logits[id] =
+        logits[id] < 0 ? logits[id] * repetition_penalty_ : logits[id] / repetition_penalty_;
+  }
   for (const int64_t id : banned_) logits[id] = kNever;
   int64_t chosen;
   if (greedy_) {
@@ -96,7 +125,12 @@ SampledToken Sampler::sample_row(std::span<float> logits, const SampleRow& row) 
   } else {
     chosen = gumbel_arg_max(logits, row.rng, row.position);
   }
-  return {chosen, static_cast<float>(logits[chosen] - normaliser)};
+  const auto repeated = std::find(row.seen.begin(), row.seen.end(), chosen);
+  const float logit =
+      repeated == row.seen.end() ? logits[chosen] : unpenalised[repeated - row.seen.begin()];
+  token.id = chosen;
+  token.logprob = static_cast<float>(logit - normaliser);
+  return token;
 }
 
 /// [N, H] → [N, V] float on the model's device.
@@ -131,7 +165,7 @@ void Sampler::sample_on_device(const at::Tensor& logits_NV, std::span<const Samp
                        {greedy_ ? 0.0 : static_cast<double>(temperature_), top_k_, top_p_});
   const at::Tensor ids = sampled.ids.to(at::kCPU), logprobs = sampled.logprobs.to(at::kCPU);
   for (size_t i = 0; i < rows.size(); ++i) {
-    tokens[i] = {ids.const_data_ptr<int64_t>()[i], logprobs.const_data_ptr<float>()[i]};
+    tokens[i] = {ids.const_data_ptr<int64_t>()[i], logprobs.const_data_ptr<float>()[i], {}};
     if (tokens[i].id < 0) throw_not_finite(rows[i]);
   }
 }
@@ -146,7 +180,9 @@ std::vector<SampledToken> Sampler::sample(const at::Tensor& hidden,
     const at::Tensor logits_NV = logits(hidden.narrow(0, begin, count));
     const auto part = rows.subspan(begin, count);
     const auto results = std::span(tokens).subspan(begin, count);
-    if (ops::samples_on_device(logits_NV))
+    // Extras are for annotation and evaluation: on a GPU they take the way over the host.
+    const bool plain = repetition_penalty_ == 1 && num_top_logprobs_ == 0;
+    if (plain && ops::samples_on_device(logits_NV))
       sample_on_device(logits_NV, part, results);
     else
       sample_on_host(logits_NV, part, results);

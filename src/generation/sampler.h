@@ -16,11 +16,13 @@ struct SampleRow {
   CounterRng rng;                      // of (seed, step, prompt, sample)
   uint64_t position = 0;               // of the token to be sampled; 0 is the first one
   uint64_t prompt_id = 0, sample = 0;  // for messages
+  std::vector<int64_t> seen;           // tokens that a repetition penalty is for; all different
 };
 
 struct SampledToken {
   int64_t id = 0;
   float logprob = 0;  // see GeneratedSequence
+  std::vector<TokenLogprob> top;
 };
 
 /// Immutable; thread safe.
@@ -41,6 +43,7 @@ class Sampler {
   void sample_on_device(const at::Tensor& logits_NV, std::span<const SampleRow> rows,
                         std::span<SampledToken> tokens) const;
   std::vector<int64_t> candidates(std::span<const float> logits) const;
+  std::vector<TokenLogprob> likeliest(std::span<const float> logits, double normaliser) const;
 
   at::Tensor head_VH_;
   at::Tensor banned_bits_;  // on the head's device; only where tokens are sampled there
@@ -48,6 +51,8 @@ class Sampler {
   bool greedy_;
   int64_t top_k_;
   double top_p_;
+  float repetition_penalty_;
+  int64_t num_top_logprobs_;
   std::vector<int64_t> banned_;
 };
 

@@ -29,8 +29,7 @@ Scheduler::Scheduler(int64_t num_pages, const SchedulerLimits& limits)
 
 int64_t Scheduler::pages_needed(const RequestShape& shape) {
   const auto longest = std::max_element(shape.suffixes.begin(), shape.suffixes.end());
-  const int64_t tokens =
-      longest == shape.suffixes.end() ? 0 : *longest + shape.max_new_tokens;
+  const int64_t tokens = longest == shape.suffixes.end() ? 0 : *longest + shape.max_new_tokens;
   return pages_for(shape.prompt) + own_pages(shape.prompt, tokens);
 }
 
@@ -83,8 +82,7 @@ void Scheduler::plan_sample(const Line& line, StepPlan& plan) {
   const int64_t left = sample.length - sample.read, count = std::min(budget_, left);
   if (left > 0 && (count == 0 || !make_room(line, count, plan))) return;
   const int64_t first = request(line.request).shape.prompt + sample.read;
-  counts_.recomputed_tokens +=
-      std::clamp<int64_t>(sample.most_read - sample.read, 0, count);
+  counts_.recomputed_tokens += std::clamp<int64_t>(sample.most_read - sample.read, 0, count);
   sample.read += count;
   sample.most_read = std::max(sample.most_read, sample.read);
   budget_ -= count;
@@ -146,8 +144,8 @@ bool Scheduler::can_afford(int64_t pages, const Line& line, const StepPlan& plan
 
 /// Pages to write `count` tokens to.
 bool Scheduler::make_room(const Line& line, int64_t count, StepPlan& plan) {
-  const int64_t begin = request(line.request).shape.prompt +
-                        request(line.request).samples[line.sample].read;
+  const int64_t begin =
+      request(line.request).shape.prompt + request(line.request).samples[line.sample].read;
   std::vector<int32_t>& pages = request(line.request).samples[line.sample].pages;
   const int64_t first = begin / kPage;
   if (first < static_cast<int64_t>(pages.size()) && pool_.is_shared(pages[first])) {

@@ -35,8 +35,8 @@ struct Line {
 /// Tokens of a line to read. Places count from the prompt's first token, for samples, too.
 struct Stretch {
   Line line;
-  int64_t first = 0;  // place
-  int64_t count = 0;  // 0: a sample whose next token follows the prompt's last one
+  int64_t first = 0;    // place
+  int64_t count = 0;    // 0: a sample whose next token follows the prompt's last one
   bool is_end = false;  // all of the line is read then: a sample's next token can be sampled
 };
 
@@ -86,9 +86,9 @@ class Scheduler {
  private:
   struct Sample {
     enum class State { kWaiting, kRunning, kFinished } state = State::kWaiting;
-    int64_t length = 0;     // tokens after the prompt
-    int64_t read = 0;       // of them in the cache
-    int64_t most_read = 0;  // before a preemption
+    int64_t length = 0;          // tokens after the prompt
+    int64_t read = 0;            // of them in the cache
+    int64_t most_read = 0;       // before a preemption
     std::vector<int32_t> pages;  // the prompt's and its own
   };
   struct Request {
@@ -119,9 +119,9 @@ class Scheduler {
   SchedulerLimits limits_;
   std::deque<Request> requests_;  // from first_request_ on, the first one unfinished
   int64_t first_request_ = 0;
-  std::vector<Line> lines_;   // that hold pages, sorted
-  int64_t num_running_ = 0;   // samples among them
-  int64_t budget_ = 0;        // tokens that the plan in the making may still read
+  std::vector<Line> lines_;  // that hold pages, sorted
+  int64_t num_running_ = 0;  // samples among them
+  int64_t budget_ = 0;       // tokens that the plan in the making may still read
   SchedulerCounts counts_;
 };
 

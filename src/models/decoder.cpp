@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <tuple>
 
 #include "architecture.h"
@@ -98,11 +99,12 @@ Decoder::Heads Decoder::project(const Layer& layer, const at::Tensor& hidden_NH)
     return {all.narrow(2, 0, group).reshape({-1, config_.num_heads, D}), all.select(2, group),
             all.select(2, group + 1)};
   }
-  const auto heads = [&](const at::Tensor& weight, const at::Tensor& bias, int64_t count) {
-    return ops::linear(hidden_NH, weight, bias).view({-1, count, D});
-  };
-  return {heads(layer.q_weight, layer.q_bias, config_.num_heads),
-          heads(layer.k_weight, layer.k_bias, kv), heads(layer.v_weight, layer.v_bias, kv)};
+  const std::array<ops::LinearWeights, 3> projections{{{layer.q_weight, layer.q_bias},
+                                                       {layer.k_weight, layer.k_bias},
+                                                       {layer.v_weight, layer.v_bias}}};
+  const auto all = ops::linear_each(hidden_NH, projections);
+  return {all[0].view({-1, config_.num_heads, D}), all[1].view({-1, kv, D}),
+          all[2].view({-1, kv, D})};
 }
 
 at::Tensor Decoder::attention_block(int64_t index, const at::Tensor& hidden_NH,
@@ -116,13 +118,14 @@ at::Tensor Decoder::attention_block(int64_t index, const at::Tensor& hidden_NH,
   const auto [q, k] = ops::rotate(heads.q, heads.k, table);
   const at::Tensor mixed = attention.attend(index, q, k, heads.v);
   return ops::linear(mixed.reshape({-1, config_.num_heads * config_.head_dim}), layer.o_weight,
-                    layer.o_bias);
+                     layer.o_bias);
 }
 
 at::Tensor Decoder::feed_forward(const Layer& layer, const at::Tensor& hidden_NH) const {
-  return ops::linear(
-      ops::swiglu(ops::linear(hidden_NH, layer.gate_weight), ops::linear(hidden_NH, layer.up_weight)),
-      layer.down_weight);
+  const std::array<ops::LinearWeights, 2> projections{
+      {{layer.gate_weight, {}}, {layer.up_weight, {}}}};
+  const auto both = ops::linear_each(hidden_NH, projections);
+  return ops::linear(ops::swiglu(both[0], both[1]), layer.down_weight);
 }
 
 at::Tensor Decoder::forward(const Embeddings& embeddings, const at::Tensor& positions,

@@ -15,8 +15,8 @@ struct DecoderConfig {
   int64_t vocab_size = 0, hidden_size = 0, intermediate_size = 0, num_layers = 0;
   int64_t num_heads = 0, num_kv_heads = 0, head_dim = 0;
   bool qkv_bias = false, output_bias = false;  // of the attention's projections
-  bool qk_norm = false;     // RMSNorm of every query and key head before the rotation
-  bool packed_qkv = false;  // one projection; per key head: its queries, the key, the value
+  bool qk_norm = false;       // RMSNorm of every query and key head before the rotation
+  bool packed_qkv = false;    // one projection; per key head: its queries, the key, the value
   int64_t max_positions = 0;  // max_position_embeddings; 0: not said
   double rms_norm_eps = 0, initializer_range = 0;
   RopeConfig rope;

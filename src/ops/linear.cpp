@@ -19,14 +19,24 @@ void check(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  check(x, weight, bias);
-  return cpu::runs_on(x) ? cpu::linear(x, weight, bias, x.scalar_type())
-                         : at::linear(x, weight, bias);
+  const LinearWeights weights{weight, bias};
+  return linear_each(x, {&weights, 1}).front();
+}
+
+std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearWeights> weights) {
+  for (const LinearWeights& one : weights) check(x, one.weight, one.bias);
+  if (cpu::runs_on(x)) return cpu::linear_each(x, weights, x.scalar_type());
+  std::vector<at::Tensor> results;
+  for (const LinearWeights& one : weights) results.push_back(at::linear(x, one.weight, one.bias));
+  return results;
 }
 
 at::Tensor linear_in_float(const at::Tensor& x, const at::Tensor& weight) {
   check(x, weight, {});
-  if (cpu::runs_on(x)) return cpu::linear(x, weight, {}, at::kFloat);
+  if (cpu::runs_on(x)) {
+    const LinearWeights weights{weight, {}};
+    return cpu::linear_each(x, {&weights, 1}, at::kFloat).front();
+  }
   if (x.scalar_type() != at::kBFloat16) return at::linear(x, weight);
   // A GPU's products can keep float results; a CPU's round them.
   return x.is_cuda() ? at::mm(x, weight.t(), at::kFloat)

@@ -44,16 +44,23 @@ at::Tensor composed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& 
   int64_t begin = 0;
   for (const PagedChunk& chunk : batch.chunks()) {
     const int64_t length = chunk.first + chunk.count;
-    const at::Tensor ids =
-        on_device({chunk.pages.begin(), chunk.pages.begin() + (length + kKvPageSize - 1) / kKvPageSize}, device);
+    const at::Tensor ids = on_device(
+        {chunk.pages.begin(), chunk.pages.begin() + (length + kKvPageSize - 1) / kKvPageSize},
+        device);
     const auto seen = [&](const at::Tensor& x) {  // [Hq, length, D]
-      return flat(x.index_select(0, ids)).narrow(0, 0, length).repeat_interleave(q.size(1) / k.size(1), 1).transpose(0, 1);
+      return flat(x.index_select(0, ids))
+          .narrow(0, 0, length)
+          .repeat_interleave(q.size(1) / k.size(1), 1)
+          .transpose(0, 1);
     };
     const auto integers = at::TensorOptions(device).dtype(at::kLong);
-    const at::Tensor later = at::arange(length, integers) > at::arange(chunk.first, length, integers).unsqueeze(1);
-    const at::Tensor mask = at::zeros(later.sizes(), q.options()).masked_fill_(later, -std::numeric_limits<double>::infinity());
-    mixed.push_back(at::scaled_dot_product_attention(q.narrow(0, begin, chunk.count).transpose(0, 1).unsqueeze(0),
-                                                     seen(pages.k).unsqueeze(0), seen(pages.v).unsqueeze(0), mask)
+    const at::Tensor later =
+        at::arange(length, integers) > at::arange(chunk.first, length, integers).unsqueeze(1);
+    const at::Tensor mask = at::zeros(later.sizes(), q.options())
+                                .masked_fill_(later, -std::numeric_limits<double>::infinity());
+    mixed.push_back(at::scaled_dot_product_attention(
+                        q.narrow(0, begin, chunk.count).transpose(0, 1).unsqueeze(0),
+                        seen(pages.k).unsqueeze(0), seen(pages.v).unsqueeze(0), mask)
                         .squeeze(0)
                         .transpose(0, 1));
     begin += chunk.count;
@@ -88,8 +95,10 @@ void copy_kv_page(KvPages& pages, int64_t from, int64_t to) {
 PagedBatch::PagedBatch(std::span<const PagedChunk> chunks) : chunks_(chunks.begin(), chunks.end()) {
   for (const PagedChunk& chunk : chunks_) {
     const int64_t end = chunk.first + chunk.count;
-    if (chunk.first < 0 || chunk.count < 1 || end > static_cast<int64_t>(chunk.pages.size()) * kKvPageSize)
-      throw Error("[paged attention] tokens {} to {} do not fit on {} pages", chunk.first, end, chunk.pages.size());
+    if (chunk.first < 0 || chunk.count < 1 ||
+        end > static_cast<int64_t>(chunk.pages.size()) * kKvPageSize)
+      throw Error("[paged attention] tokens {} to {} do not fit on {} pages", chunk.first, end,
+                  chunk.pages.size());
     for (int64_t place = chunk.first; place < end; ++place) {
       lengths_.push_back(place + 1);
       tables_.push_back(chunk.pages.data());
@@ -99,7 +108,8 @@ PagedBatch::PagedBatch(std::span<const PagedChunk> chunks) : chunks_(chunks.begi
   add_blocks();
 }
 
-/// Blocks end where a neighbour shares no page, and where sharing would shrink to less than half of what it has been.
+/// Blocks end where a neighbour shares no page, and where sharing would shrink to less than half of
+/// what it has been.
 void PagedBatch::add_blocks() {
   int64_t token = 0;
   const PagedChunk* last = nullptr;  // of the open block
@@ -122,14 +132,15 @@ void PagedBatch::add_blocks() {
 
 at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                            KvPages& pages, const PagedBatch& batch) {
-  TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == batch.num_tokens() &&
-                  k.size(0) == q.size(0) && k.size(2) == q.size(2) && q.size(1) % k.size(1) == 0,
-              "[paged attention] expected q [", batch.num_tokens(), ", Hq, D], k and v [", batch.num_tokens(),
-              ", Hkv, D], got ", q.sizes(), ", ", k.sizes(), " and ", v.sizes());
+  TORCH_CHECK(
+      q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == batch.num_tokens() &&
+          k.size(0) == q.size(0) && k.size(2) == q.size(2) && q.size(1) % k.size(1) == 0,
+      "[paged attention] expected q [", batch.num_tokens(), ", Hq, D], k and v [",
+      batch.num_tokens(), ", Hkv, D], got ", q.sizes(), ", ", k.sizes(), " and ", v.sizes());
   TORCH_CHECK(q.scalar_type() == k.scalar_type() && k.scalar_type() == v.scalar_type() &&
                   k.scalar_type() == pages.k.scalar_type(),
-              "[paged attention] expected one dtype, got ", q.scalar_type(), ", ", k.scalar_type(), ", ",
-              v.scalar_type(), " and pages of ", pages.k.scalar_type());
+              "[paged attention] expected one dtype, got ", q.scalar_type(), ", ", k.scalar_type(),
+              ", ", v.scalar_type(), " and pages of ", pages.k.scalar_type());
   return has_cpu_layout(q.options()) ? cpu::paged_attention(q, k, v, pages, batch)
                                      : composed(q, k, v, pages, batch);
 }

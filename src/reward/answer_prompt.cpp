@@ -1,6 +1,5 @@
 #include "answer_prompt.h"
 
-
 #include <algorithm>
 
 #include "caprl/core/error.h"

@@ -30,9 +30,9 @@ std::string decisive_keys(CaptionConfig config) {
 
 std::filesystem::path captions_file(const CaptionConfig& config) {
   const CaptionDataConfig& data = config.data;
-  const std::string name =
-      data.num_shards == 1 ? "captions.jsonl"
-                           : fmt::format("captions-{:05}-of-{:05}.jsonl", data.shard, data.num_shards);
+  const std::string name = data.num_shards == 1 ? "captions.jsonl"
+                                                : fmt::format("captions-{:05}-of-{:05}.jsonl",
+                                                              data.shard, data.num_shards);
   return std::filesystem::path(config.run.dir) / name;
 }
 
@@ -106,7 +106,8 @@ class CaptionRun {
   };
 
   void choose_rows(const std::unordered_set<int64_t>& done) {
-    for (int64_t i = config_.data.shard; i < static_cast<int64_t>(rows_.size()); i += config_.data.num_shards)
+    for (int64_t i = config_.data.shard; i < static_cast<int64_t>(rows_.size());
+         i += config_.data.num_shards)
       done.contains(i) ? void(++counts_.found) : todo_.push_back(i);
   }
 
@@ -116,6 +117,9 @@ class CaptionRun {
     params.temperature = sampling.temperature;
     params.top_k = sampling.top_k;
     params.top_p = sampling.top_p;
+    params.repetition_penalty = sampling.repetition_penalty;
+    params.stop_texts = sampling.stop;
+    params.tokenizer = prompts_.shared_tokenizer();
     params.max_new_tokens = sampling.response_length;
     params.stop_ids = prompts_.chat().stop_ids();
     params.banned_ids = model_->traits().vision_token_ids;
@@ -144,7 +148,8 @@ class CaptionRun {
     int64_t taken = 0, tokens = 0;
     const auto start = std::chrono::steady_clock::now();
     while (taken < total || !generator.idle()) {
-      while (taken < total && generator.num_unfinished() < 2 * config_.sampling.limits.max_num_seqs) {
+      while (taken < total &&
+             generator.num_unfinished() < 2 * config_.sampling.limits.max_num_seqs) {
         Prepared prepared = *queue.next();
         ++taken;
         if (prepared.prompt)
@@ -162,7 +167,8 @@ class CaptionRun {
         open.erase(finished.request);
         ++counts_.captioned;
         const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-        progress.update(counts_.captioned, {{"tokens/s", static_cast<double>(tokens) / seconds.count(), 0}});
+        progress.update(counts_.captioned,
+                        {{"tokens/s", static_cast<double>(tokens) / seconds.count(), 0}});
       }
     }
   }
@@ -187,10 +193,13 @@ class CaptionRun {
     const ImageRow& row = rows_[image.index];
     nlohmann::json captions = nlohmann::json::array();
     for (const GeneratedSequence& sample : image.samples)
-      captions.push_back({{"text", prompts_.text(sample.ids)},
+      captions.push_back({{"text", sample.text ? *sample.text : prompts_.text(sample.ids)},
                           {"num_tokens", sample.ids.size()},
                           {"finish_reason", sample.stopped ? "stop" : "length"}});
-    nlohmann::json line = {{"index", image.index}, {"id", row.id}, {"image", nullptr}, {"captions", std::move(captions)}};
+    nlohmann::json line = {{"index", image.index},
+                           {"id", row.id},
+                           {"image", nullptr},
+                           {"captions", std::move(captions)}};
     if (!row.image.path.empty()) line["image"] = row.image.path.string();
     return line;
   }

@@ -12,8 +12,10 @@ void CaptionerConfig::fields(ConfigVisitor& v) {
 
 void CaptionDataConfig::fields(ConfigVisitor& v) {
   v.field("files", files, "JSONL files of rows with image, and perhaps id and prompt");
-  v.field("images", images, "image files, and folders whose .jpg, .jpeg, .png and .webp files are used");
-  v.field("prompt", prompt, "what images, and rows without a prompt, are asked; the image comes first");
+  v.field("images", images,
+          "image files, and folders whose .jpg, .jpeg, .png and .webp files are used");
+  v.field("prompt", prompt,
+          "what images, and rows without a prompt, are asked; the image comes first");
   v.field("max_prompt_length", max_prompt_length,
           "longest prompt in tokens, image tokens included; a longer one is a bad row, never cut",
           Range{1, 1e9});
@@ -29,6 +31,11 @@ void CaptionSamplingConfig::fields(ConfigVisitor& v) {
   v.field("top_k", top_k, "sample among the likeliest; 0: off", Range{0, 1e9});
   v.field("top_p", top_p, "sample among the likeliest that make up this probability; 1: off",
           Range{1e-6, 1});
+  v.field("repetition_penalty", repetition_penalty,
+          "divides the logits of what the prompt or the caption has already (multiplies negative "
+          "ones); 1: off",
+          Range{1e-3, 1000});
+  v.field("stop", stop, "texts that end a caption and are not part of it");
   v.field("response_length", response_length, "longest caption in tokens", Range{1, 1e6});
   limits.fields(v);
 }

@@ -37,6 +37,7 @@ void RolloutConfig::fields(ConfigVisitor& v) {
   v.field("temperature", temperature, "sampling temperature, used in the loss as well",
           Range{1e-3, 100});
   v.field("response_length", response_length, "longest caption in tokens", Range{1, 1e6});
+  v.field("repetition_penalty", repetition_penalty, "must be 1 (off) in training", Range{0, 1000});
   limits.fields(v);
 }
 
@@ -116,6 +117,12 @@ void GrpoConfig::validate() const {
   if (data.rows_per_group != 1)
     throw InputError("config: 'data.rows_per_group' is for supervised data; expected 1, got {}",
                      data.rows_per_group);
+  if (rollout.repetition_penalty != 1)
+    throw InputError(
+        "config: 'rollout.repetition_penalty' is {}; expected 1: training recomputes the "
+        "probabilities that captions were sampled with, and those of a penalty on earlier words "
+        "are not the policy's own",
+        rollout.repetition_penalty);
   if (train.ppo_mini_batches > data.train_batch_size)
     throw InputError(
         "config: 'train.ppo_mini_batches' ({}) must not exceed 'data.train_batch_size' ({})",

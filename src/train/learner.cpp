@@ -1,5 +1,6 @@
 #include "caprl/train/learner.h"
 
+#include <ATen/core/grad_mode.h>
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 

@@ -1,5 +1,9 @@
 #include "caprl/train/optimizer.h"
 
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
+
 #include <algorithm>
 #include <cmath>
 

@@ -1,5 +1,6 @@
 // `caprl init` and `caprl score`: a model directory is made, then run.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
 
 #include <fstream>

@@ -1,10 +1,13 @@
 #include "caprl/generation/generator.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <set>
 
 #include "caprl/core/error.h"
@@ -231,6 +234,46 @@ TEST(Generate, StatsCountWhatWasDone) {
   EXPECT_GT(stats.decode_seconds, stats.sample_seconds / 2);
 }
 
+TEST(Generate, AGroupReadsAndKeepsItsPromptOnce) {
+  const auto model = tiny_model(tiny_text_config());
+  const GenerationRequest group{{some_ids(1000, 1), {}}, 5, Suffixes(8), std::nullopt};
+  SamplingParams params = sampling(100);
+  params.temperature = 0;
+  params.stop_ids = {};
+  GenerationStats shared, unshared;
+  const Results together = generate(*model, {&group, 1}, params, {}, &shared);
+  std::vector<GenerationRequest> alone(8, group);
+  for (GenerationRequest& request : alone) request.suffixes.resize(1);
+  const Results apart = generate(*model, alone, params, {}, &unshared);
+  for (size_t s = 0; s < 8; ++s) expect_same(apart[s], {together[0][s]});
+  EXPECT_EQ(unshared.prompt_tokens, 8 * shared.prompt_tokens);
+  EXPECT_GE(unshared.peak_pages, 3 * shared.peak_pages);
+}
+
+/// Pages of the process in memory.
+int64_t resident_pages() {
+  std::ifstream in("/proc/self/statm");
+  int64_t size = 0, resident = 0;
+  in >> size >> resident;
+  return resident;
+}
+
+TEST(Generate, MemoryStaysFlat) {
+  const auto model = tiny_model(tiny_text_config());
+  std::vector<GenerationRequest> requests(5);
+  int64_t begin = 0;
+  for (uint64_t round = 0; round < 1000; ++round) {  // of 10 rollouts
+    for (uint64_t i = 0; i < requests.size(); ++i)
+      requests[i] = {{some_ids(3 + static_cast<int64_t>((round + i) % 40), round), {}},
+                     5 * round + i,
+                     Suffixes(2),
+                     std::nullopt};
+    generate(*model, requests, sampling(4 + static_cast<int64_t>(round % 9)));
+    if (round == 10) begin = resident_pages();
+  }
+  EXPECT_LT(static_cast<double>(resident_pages()), 1.01 * static_cast<double>(begin));
+}
+
 TEST(Generate, RequestsMayComeAndGo) {
   const auto model = tiny_model(tiny_text_config());
   const auto requests = some_requests();
@@ -332,6 +375,117 @@ TEST(Generate, AStopTokenAtTheLimitCountsAsStopped) {
   EXPECT_EQ(stopped.ids, std::vector<int64_t>{only});
 }
 
+TEST(Generate, ARepetitionPenaltyIsForWhatWasSaid) {
+  const auto model = tiny_model(tiny_text_config());
+  const auto requests = some_requests();
+  SamplingParams params = sampling(25);
+  params.stop_ids = {};
+  params.temperature = 0;
+  params.repetition_penalty = 1.7;
+  const Results results = generate(*model, requests, params);
+  for (size_t r = 0; r < requests.size(); ++r)
+    for (size_t s = 0; s < results[r].size(); ++s) {
+      const auto& ids = results[r][s].ids;
+      const at::Tensor logits =
+          full_logits(*model, requests[r].prompt, requests[r].suffixes[s], ids);
+      std::set<int64_t> seen(requests[r].prompt.ids.begin(), requests[r].prompt.ids.end());
+      seen.insert(requests[r].suffixes[s].begin(), requests[r].suffixes[s].end());
+      for (size_t t = 0; t < ids.size(); ++t) {
+        at::Tensor row = logits[static_cast<int64_t>(t)].clone();
+        const double expected = row.log_softmax(0)[ids[t]].item<double>();
+        for (const int64_t id : seen) {
+          const float logit = row[id].item<float>();
+          row[id] = logit < 0 ? logit * 1.7f : logit / 1.7f;
+        }
+        ASSERT_EQ(ids[t], row.argmax().item<int64_t>()) << r << " " << s << " " << t;
+        ASSERT_NEAR(results[r][s].logprobs[t], expected, 2e-5);
+        seen.insert(ids[t]);
+      }
+    }
+  expect_full_logprobs(*model, requests, results, 1.0, 2e-5);
+  params.repetition_penalty = 1;
+  EXPECT_NE(generate(*model, requests, params)[1][0].ids, results[1][0].ids);
+}
+
+TEST(Generate, TheLikeliestTokensAreReported) {
+  const auto model = tiny_model(tiny_text_config());
+  const auto requests = some_requests();
+  SamplingParams params = sampling(10);
+  params.temperature = 0.5;
+  params.num_top_logprobs = 3;
+  const Results results = generate(*model, requests, params);
+  for (size_t r = 0; r < requests.size(); ++r)
+    for (size_t s = 0; s < results[r].size(); ++s) {
+      const GeneratedSequence& sequence = results[r][s];
+      ASSERT_EQ(sequence.top_logprobs.size(), sequence.ids.size());
+      const at::Tensor logp =
+          (full_logits(*model, requests[r].prompt, requests[r].suffixes[s], sequence.ids) / 0.5)
+              .log_softmax(1);
+      const auto [values, ids] = logp.topk(3, 1);
+      for (int64_t t = 0; t < static_cast<int64_t>(sequence.ids.size()); ++t)
+        for (int64_t i = 0; i < 3; ++i) {
+          EXPECT_EQ(sequence.top_logprobs[t][i].id, ids[t][i].item<int64_t>());
+          EXPECT_NEAR(sequence.top_logprobs[t][i].logprob, values[t][i].item<float>(), 4e-5);
+        }
+    }
+}
+
+/// Token i is the text "<i>", in two pieces: half of it is known only with the next token.
+class NumberTokenizer : public Tokenizer {
+ public:
+  class Stream : public TokenStream {
+   public:
+    void push(int64_t id, std::string& text) override {
+      text += held_ + fmt::format("<{}", id);
+      held_ = ">";
+    }
+    void finish(std::string& text) override { text += held_; }
+
+   private:
+    std::string held_;
+  };
+  std::unique_ptr<TokenStream> stream(bool) const override { return std::make_unique<Stream>(); }
+  std::vector<int64_t> encode(std::string_view, bool) const override { return {}; }
+  void encode_plain(std::string_view, bool, std::vector<int64_t>&) const override {}
+  std::optional<int64_t> token_id(std::string_view) const override { return std::nullopt; }
+  std::optional<std::string> find_added_token(std::string_view) const override {
+    return std::nullopt;
+  }
+  const std::vector<int64_t>& added_ids() const override { return none_; }
+  const std::vector<int64_t>& prefix_ids() const override { return none_; }
+  int64_t vocab_size() const override { return kVocab; }
+
+ private:
+  std::vector<int64_t> none_;
+};
+
+TEST(Generate, StopTextsEndASampleAndAreCutOff) {
+  const auto model = tiny_model(tiny_text_config());
+  const auto requests = some_requests();
+  SamplingParams params = sampling(30);
+  params.stop_ids = {};
+  const Results endless = generate(*model, requests, params);
+  params.tokenizer = std::make_shared<NumberTokenizer>();
+  params.stop_texts = {"7><", "33", "><2"};
+  const Results results = generate(*model, requests, params);
+  int64_t num_stopped = 0;
+  for (size_t r = 0; r < requests.size(); ++r)
+    for (size_t s = 0; s < results[r].size(); ++s) {
+      std::string whole;
+      for (const int64_t id : endless[r][s].ids) whole += fmt::format("<{}>", id);
+      size_t cut = std::string::npos;
+      for (const std::string& stop : params.stop_texts) cut = std::min(cut, whole.find(stop));
+      EXPECT_EQ(results[r][s].stopped, cut != std::string::npos);
+      EXPECT_EQ(results[r][s].text, whole.substr(0, cut));
+      const auto& ids = results[r][s].ids;
+      EXPECT_TRUE(std::equal(ids.begin(), ids.end(), endless[r][s].ids.begin()));
+      num_stopped += results[r][s].stopped;
+    }
+  EXPECT_GT(num_stopped, 5);
+  params.tokenizer.reset();
+  EXPECT_THROW(generate(*model, requests, params), Error);
+}
+
 TEST(Generate, NothingToDoIsNoError) {
   const auto model = tiny_model(tiny_text_config());
   EXPECT_TRUE(generate(*model, {}, sampling(5)).empty());
@@ -366,15 +520,20 @@ TEST(Generate, FaultsAreErrors) {
     generate(*small, {&good, 1}, sampling(17));
     ADD_FAILURE();
   } catch (const InputError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("prompt 5: 4 tokens and up to 17 new ones exceed the model's context of 20 "
-                                        "(max_position_embeddings); 16 new ones would fit"));
+    EXPECT_THAT(
+        error.what(),
+        HasSubstr("prompt 5: 4 tokens and up to 17 new ones exceed the model's context of 20 "
+                  "(max_position_embeddings); 16 new ones would fit"));
   }
   EXPECT_EQ(generate(*small, {&good, 1}, sampling(16))[0].size(), 1u);
   try {
     generate(*model, {&good, 1}, sampling(40), pages(*model, 2));
     ADD_FAILURE();
   } catch (const InputError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("prompt 5: keys and values of 44 tokens need 4 pages of 16, there is memory for 2 ("));
+    EXPECT_THAT(
+        error.what(),
+        HasSubstr(
+            "prompt 5: keys and values of 44 tokens need 4 pages of 16, there is memory for 2 ("));
     EXPECT_THAT(error.what(), HasSubstr("kv_cache_gb"));
   }
   at::NoGradGuard no_grad;

@@ -15,7 +15,8 @@ namespace {
 
 constexpr int64_t kPage = ops::kKvPageSize;
 
-/// A cache that remembers which token of which line was written to each place, and a model that knows when each sample ends.
+/// A cache that remembers which token of which line was written to each place, and a model that
+/// knows when each sample ends.
 class World {
  public:
   World(int64_t num_pages, const SchedulerLimits& limits)
@@ -73,8 +74,8 @@ class World {
     for (int64_t place = 0; place < stretch.first + stretch.count; ++place) {
       const auto& [line, at] = content_[pages[place / kPage] * kPage + place % kPage];
       const Line owner = place < prompt ? Line{stretch.line.request} : stretch.line;
-      ASSERT_TRUE(line == owner && at == place)
-          << "request " << stretch.line.request << " sample " << stretch.line.sample << " place " << place;
+      ASSERT_TRUE(line == owner && at == place) << "request " << stretch.line.request << " sample "
+                                                << stretch.line.sample << " place " << place;
     }
   }
 
@@ -154,9 +155,9 @@ TEST(Scheduler, APromptIsReadInChunksAndOnceForItsSamples) {
   }
   // 3 chunks of the prompt, the first tokens from its last hidden state, then 4 more.
   EXPECT_EQ(reads.size(), 3u + 1 + 4);
-  EXPECT_EQ(reads[0], 5);      // pages of the prompt
-  EXPECT_EQ(reads[3], 0);      // shared
-  EXPECT_EQ(reads[4], 8);      // each its own copy of the last page
+  EXPECT_EQ(reads[0], 5);  // pages of the prompt
+  EXPECT_EQ(reads[3], 0);  // shared
+  EXPECT_EQ(reads[4], 8);  // each its own copy of the last page
   EXPECT_EQ(world.scheduler.counts().peak_pages, 13);
   EXPECT_EQ(world.scheduler.counts().preemptions, 0);
 }

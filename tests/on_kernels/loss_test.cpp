@@ -1,5 +1,6 @@
 // The loss head on kernels beside the composed one in double precision.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 

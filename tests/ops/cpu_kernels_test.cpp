@@ -51,13 +51,15 @@ void check_product(Kernel kernel, int64_t rows, int64_t outputs, int64_t inner, 
   const auto weight = as<Weight>(numbers(outputs * inner, 2));
   const auto bias = as<Weight>(numbers(outputs, 3));
   std::vector<Out> y(rows * outputs);
-  Product<Weight, Out> product{rows, outputs, inner, x.data(), weight.data(), bias.data(), y.data(), outputs};
+  Product<Weight, Out> product{rows,          outputs,     inner,    x.data(),
+                               weight.data(), bias.data(), y.data(), outputs};
   kernel(product, 0, outputs);
   for (int64_t m = 0; m < rows; ++m)
     for (int64_t n = 0; n < outputs; ++n) {
       double expected = kernels::to_float(bias[n]);
       for (int64_t k = 0; k < inner; ++k)
-        expected += static_cast<double>(x[m * inner + k]) * kernels::to_float(weight[n * inner + k]);
+        expected +=
+            static_cast<double>(x[m * inner + k]) * kernels::to_float(weight[n * inner + k]);
       ASSERT_NEAR(kernels::to_float(y[m * outputs + n]), expected,
                   tolerance * (1 + std::abs(expected) + std::sqrt(static_cast<double>(inner))));
     }
@@ -77,9 +79,18 @@ void check_product(Kernel kernel, int64_t rows, int64_t outputs, int64_t inner, 
 TEST(CpuKernels, ProductsMatchDoublePrecisionAndDoNotDependOnTheBatch) {
   for (const Kernels* k : all_kernels()) {
     SCOPED_TRACE(k->name);
-    for (const auto& [rows, outputs, inner] : std::vector<std::array<int64_t, 3>>{
-             {1, 1, 1}, {1, 7, 5}, {2, 3, 8}, {3, 100, 16}, {4, 97, 24}, {5, 10, 33}, {16, 64, 576},
-             {33, 100, 77}, {70, 11, 800}, {2, 5, 1537}, {35, 4, 1540}, {6, 2, 0}}) {
+    for (const auto& [rows, outputs, inner] : std::vector<std::array<int64_t, 3>>{{1, 1, 1},
+                                                                                  {1, 7, 5},
+                                                                                  {2, 3, 8},
+                                                                                  {3, 100, 16},
+                                                                                  {4, 97, 24},
+                                                                                  {5, 10, 33},
+                                                                                  {16, 64, 576},
+                                                                                  {33, 100, 77},
+                                                                                  {70, 11, 800},
+                                                                                  {2, 5, 1537},
+                                                                                  {35, 4, 1540},
+                                                                                  {6, 2, 0}}) {
       check_product<float, float>(k->product_f32, rows, outputs, inner, 1e-6);
       check_product<Bf16, Bf16>(k->product_bf16, rows, outputs, inner, 4e-3);
       check_product<Bf16, float>(k->product_bf16_f32, rows, outputs, inner, 1e-6);
@@ -91,8 +102,8 @@ template <class T>
 struct Attention {
   int64_t heads, kv_heads, head_dim, num_pages;
   std::vector<T> q, k_pages, v_pages;
-  std::vector<std::vector<int32_t>> sequences;   // pages
-  std::vector<int64_t> lengths;                  // of the tokens
+  std::vector<std::vector<int32_t>> sequences;  // pages
+  std::vector<int64_t> lengths;                 // of the tokens
   std::vector<const int32_t*> tables;
 
   Attention(int64_t h, int64_t kv, int64_t d) : heads(h), kv_heads(kv), head_dim(d), num_pages(40) {
@@ -146,20 +157,25 @@ struct Attention {
     }
     for (int64_t j = 0; j < lengths[token]; ++j)
       for (int64_t d = 0; d < head_dim; ++d)
-        result[d] += scores[j] / total * kernels::to_float(v_pages[(place(j) * kPageSize + j % kPageSize) * padded + d]);
+        result[d] +=
+            scores[j] / total *
+            kernels::to_float(v_pages[(place(j) * kPageSize + j % kPageSize) * padded + d]);
     return result;
   }
 };
 
 template <class T, class Kernel>
-void check_attention(Kernel kernel, int64_t heads, int64_t kv_heads, int64_t head_dim, double tolerance) {
+void check_attention(Kernel kernel, int64_t heads, int64_t kv_heads, int64_t head_dim,
+                     double tolerance) {
   SCOPED_TRACE(testing::Message() << heads << " heads, " << kv_heads << " of keys, " << head_dim);
   const Attention<T> problem(heads, kv_heads, head_dim);
-  std::vector<float> scratch(problem.num_tokens() * scratch_floats(heads / kv_heads, head_dim), NAN);
+  std::vector<float> scratch(problem.num_tokens() * scratch_floats(heads / kv_heads, head_dim),
+                             NAN);
   std::vector<T> alone, together;
   const PagedRows<T> one_by_one = problem.rows(alone), in_blocks = problem.rows(together);
   for (int64_t h = 0; h < kv_heads; ++h) {
-    for (int64_t t = 0; t < problem.num_tokens(); ++t) kernel(one_by_one, {t, 1, 0}, h, scratch.data());
+    for (int64_t t = 0; t < problem.num_tokens(); ++t)
+      kernel(one_by_one, {t, 1, 0}, h, scratch.data());
     kernel(in_blocks, {0, 6, 2}, h, scratch.data());
     kernel(in_blocks, {6, 4, 2}, h, scratch.data());
   }
@@ -167,7 +183,8 @@ void check_attention(Kernel kernel, int64_t heads, int64_t kv_heads, int64_t hea
     for (int64_t h = 0; h < heads; ++h) {
       const auto expected = problem.expected(t, h);
       for (int64_t d = 0; d < head_dim; ++d)
-        ASSERT_NEAR(kernels::to_float(alone[(t * heads + h) * head_dim + d]), expected[d], tolerance);
+        ASSERT_NEAR(kernels::to_float(alone[(t * heads + h) * head_dim + d]), expected[d],
+                    tolerance);
     }
   ASSERT_EQ(0, memcmp(alone.data(), together.data(), alone.size() * sizeof(T)));
 }
@@ -189,7 +206,8 @@ TEST(CpuKernels, AttentionSurvivesScoresThatOverflowAnExponential) {
     for (float& value : problem.q) value *= 400;
     std::vector<float> out, scratch(scratch_floats(1, 16));
     const PagedRows<float> rows = problem.rows(out);
-    for (int64_t t = 0; t < problem.num_tokens(); ++t) k->attend_f32(rows, {t, 1, 0}, 0, scratch.data());
+    for (int64_t t = 0; t < problem.num_tokens(); ++t)
+      k->attend_f32(rows, {t, 1, 0}, 0, scratch.data());
     for (const float value : out) ASSERT_TRUE(std::isfinite(value)) << k->name;
   }
 }

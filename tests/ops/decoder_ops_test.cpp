@@ -1,6 +1,7 @@
 // The ops of a decoder layer against their formulas, written out, and their gradients against
 // finite differences.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 

@@ -1,5 +1,6 @@
 // Operations in inference mode on the CPU's own kernels, beside their compositions.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <c10/core/InferenceMode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -50,11 +51,17 @@ TEST_P(InferenceOps, AreTheCompositionsButForRounding) {
   const at::ScalarType dtype = GetParam();
   for (const int64_t rows : {1, 3, 40}) {
     const at::Tensor x = normal({rows, 37}, dtype, 1), delta = normal({rows, 37}, dtype, 2);
-    const at::Tensor weight = normal({53, 37}, dtype, 3), bias = normal({53}, dtype, 4), scale = normal({37}, dtype, 5);
+    const at::Tensor weight = normal({53, 37}, dtype, 3), bias = normal({53}, dtype, 4),
+                     scale = normal({37}, dtype, 5);
     compare(dtype, [&]() -> std::vector<at::Tensor> {
       const auto [sum, normed] = add_rms_norm(x, delta, scale, 1e-6);
-      return {ops::linear(x, weight, bias), ops::linear(x, weight), linear_in_float(x, weight),
-              ops::linear(x.view({rows, 1, 37}), weight), rms_norm(x, scale, 1e-6), sum, normed,
+      return {ops::linear(x, weight, bias),
+              ops::linear(x, weight),
+              linear_in_float(x, weight),
+              ops::linear(x.view({rows, 1, 37}), weight),
+              rms_norm(x, scale, 1e-6),
+              sum,
+              normed,
               swiglu(30 * x, delta)};
     });
     // Heads out of a packed product, and one token's tables.
@@ -82,16 +89,20 @@ TEST(InferenceOps, ContractsAreChecked) {
   EXPECT_ANY_THROW(ops::linear(x, at::zeros({5, 7})));
   EXPECT_ANY_THROW(ops::linear(x, at::zeros({5, 8}, at::kDouble)));
   EXPECT_ANY_THROW(ops::linear(x, at::zeros({5, 8}), at::zeros({4})));
+  const c10::InferenceMode guard;
+  EXPECT_ANY_THROW(ops::linear(x, at::zeros({8, 5}).t()));
 }
 
-/// Two sequences that share their first page, in chunks, and a third one: of one pass or of several.
+/// Two sequences that share their first page, in chunks, and a third one: of one pass or of
+/// several.
 struct Sequences {
   std::vector<std::vector<int32_t>> pages = {{2, 0, 4}, {2, 5}, {1, 3}};
   std::vector<int64_t> lengths = {40, 20, 17};
   int64_t heads = 6, kv_heads = 2, head_dim = 12;
 
   /// [Σ count, heads, D] of places [first, end) of each sequence.
-  at::Tensor attend(KvPages& cache, at::ScalarType dtype, const std::vector<std::pair<int64_t, int64_t>>& parts) const {
+  at::Tensor attend(KvPages& cache, at::ScalarType dtype,
+                    const std::vector<std::pair<int64_t, int64_t>>& parts) const {
     std::vector<PagedChunk> chunks;
     std::vector<at::Tensor> q, k, v;
     for (size_t s = 0; s < pages.size(); ++s) {
@@ -127,9 +138,11 @@ TEST(PagedAttention, MatchesDoublePrecisionInChunksAndAtOnce) {
     const at::Tensor first = sequences.attend(other, dtype, {{0, 17}, {0, 0}, {0, 16}});
     const at::Tensor second = sequences.attend(other, dtype, {{17, 39}, {16, 20}, {16, 17}});
     const at::Tensor third = sequences.attend(other, dtype, {{39, 40}, {0, 0}, {0, 0}});
-    EXPECT_TRUE(at::cat({first.narrow(0, 0, 17), second.narrow(0, 0, 22), third}).equal(whole.narrow(0, 0, 40)));
+    EXPECT_TRUE(at::cat({first.narrow(0, 0, 17), second.narrow(0, 0, 22), third})
+                    .equal(whole.narrow(0, 0, 40)));
     EXPECT_TRUE(second.narrow(0, 22, 4).equal(whole.narrow(0, 56, 4)));
-    EXPECT_TRUE(at::cat({first.narrow(0, 17, 16), second.narrow(0, 26, 1)}).equal(whole.narrow(0, 60, 17)));
+    EXPECT_TRUE(
+        at::cat({first.narrow(0, 17, 16), second.narrow(0, 26, 1)}).equal(whole.narrow(0, 60, 17)));
     copy_kv_page(other, 2, 1);
     EXPECT_TRUE(other.k.select(0, 1).equal(other.k.select(0, 2)));
   }
@@ -137,11 +150,14 @@ TEST(PagedAttention, MatchesDoublePrecisionInChunksAndAtOnce) {
 
 TEST(PagedAttention, BlocksAreNeighboursThatShareTheirFirstPages) {
   const std::vector<int32_t> a{1, 2, 3}, b{1, 2, 4}, c{1, 5, 6, 7}, d{8};
-  const PagedBatch batch(std::vector<PagedChunk>{{a, 40, 1}, {b, 33, 1}, {b, 34, 2}, {c, 50, 1}, {d, 0, 16}, {d, 15, 1}});
+  const PagedBatch batch(std::vector<PagedChunk>{
+      {a, 40, 1}, {b, 33, 1}, {b, 34, 2}, {c, 50, 1}, {d, 0, 16}, {d, 15, 1}});
   std::vector<std::array<int64_t, 3>> blocks;
-  for (const auto& block : batch.blocks()) blocks.push_back({block.first, block.count, block.shared});
+  for (const auto& block : batch.blocks())
+    blocks.push_back({block.first, block.count, block.shared});
   // c shares one page of two: still worth a block.
-  EXPECT_THAT(blocks, testing::ElementsAre(std::array<int64_t, 3>{0, 5, 1}, std::array<int64_t, 3>{5, 16, 1},
+  EXPECT_THAT(blocks, testing::ElementsAre(std::array<int64_t, 3>{0, 5, 1},
+                                           std::array<int64_t, 3>{5, 16, 1},
                                            std::array<int64_t, 3>{21, 1, 1}));
   EXPECT_EQ(batch.lengths()[1], 34);
   EXPECT_EQ(batch.slots()[1], 4 * 16 + 1);

@@ -2,6 +2,7 @@
 #include "reward/answerer.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 #include <map>

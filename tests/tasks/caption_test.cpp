@@ -27,7 +27,8 @@ class CaptionImages : public TinyRun {
     return config;
   }
   /// Lines by index, once each.
-  static std::map<int64_t, json> captions(const std::string& run, const std::string& file = "captions.jsonl") {
+  static std::map<int64_t, json> captions(const std::string& run,
+                                          const std::string& file = "captions.jsonl") {
     std::map<int64_t, json> result;
     for (const json& line : lines(folder_ / run / file)) {
       const auto [place, is_new] = result.emplace(line.at("index").get<int64_t>(), line);
@@ -80,7 +81,8 @@ TEST_F(CaptionImages, GoesOnWhereItStopped) {
   c.sampling.limits.max_num_seqs = 1;
   EXPECT_EQ(caption_images(c).found, 12);
   c.run.seed = 2;
-  EXPECT_THAT(input_error([&] { caption_images(c); }), HasSubstr("was begun with another model, data or sampling"));
+  EXPECT_THAT(input_error([&] { caption_images(c); }),
+              HasSubstr("was begun with another model, data or sampling"));
 }
 
 TEST_F(CaptionImages, ShardsDivideTheData) {
@@ -97,14 +99,36 @@ TEST_F(CaptionImages, ShardsDivideTheData) {
   EXPECT_EQ(all, captions("unsharded"));
 }
 
+TEST_F(CaptionImages, StopTextsEndCaptions) {
+  CaptionConfig c = config("endless");
+  c.sampling.response_length = 12;
+  caption_images(c);
+  c.run.dir = path("stopped");
+  c.sampling.stop = {"e", "a"};
+  c.sampling.repetition_penalty = 1.0;
+  caption_images(c);
+  const auto endless = captions("endless"), stopped = captions("stopped");
+  for (const auto& [index, line] : stopped) {
+    const std::string whole = endless.at(index).at("captions")[0].at("text").get<std::string>();
+    EXPECT_EQ(line.at("captions")[0].at("text"), whole.substr(0, whole.find_first_of("ea")));
+  }
+  c.run.dir = path("penalised");
+  c.sampling.repetition_penalty = 5.0;
+  caption_images(c);
+  EXPECT_NE(captions("penalised"), stopped);
+}
+
 TEST_F(CaptionImages, FoldersAndFilesOfImages) {
   CaptionConfig c = config("folder");
   const json first = lines(folder_ / "world/train.jsonl").front();
-  const std::string image = std::filesystem::absolute(
-      folder_ / "world" / first.at("image").at("path").get<std::string>()).string();
+  const std::string image =
+      std::filesystem::absolute(folder_ / "world" / first.at("image").at("path").get<std::string>())
+          .string();
   std::filesystem::create_directories(folder_ / "images/below");
-  std::filesystem::copy_file(image, folder_ / ("images/b" + std::filesystem::path(image).extension().string()));
-  std::filesystem::copy_file(image, folder_ / ("images/below/a" + std::filesystem::path(image).extension().string()));
+  std::filesystem::copy_file(
+      image, folder_ / ("images/b" + std::filesystem::path(image).extension().string()));
+  std::filesystem::copy_file(
+      image, folder_ / ("images/below/a" + std::filesystem::path(image).extension().string()));
   write_file_atomic(folder_ / "images/notes.txt", "no image");
   c.data.files.clear();
   c.data.images = {path("images"), image};
@@ -138,11 +162,16 @@ TEST_F(CaptionImages, WrongConfigsAreRefusedBeforeAnyWork) {
     return message;
   };
   EXPECT_THAT(error_of([](auto& c) { c.run.dir.clear(); }), HasSubstr("'run.dir' is not set"));
-  EXPECT_THAT(error_of([](auto& c) { c.data.files.clear(); }), HasSubstr("neither 'data.files' nor 'data.images'"));
-  EXPECT_THAT(error_of([](auto& c) { c.data.shard = 1; }), HasSubstr("expected less than data.num_shards, 1, got 1"));
-  EXPECT_THAT(error_of([](auto& c) { c.data.images = {"nowhere"}; }), HasSubstr("nowhere: no such file or folder"));
-  EXPECT_THAT(error_of([](auto& c) { c.data.prompt = "a <|image_pad|>"; }), HasSubstr("reserved token '<|image_pad|>'"));
-  EXPECT_THAT(error_of([](auto& c) { c.captioner.model = path("answerer"); }), HasSubstr("expected a vision-language model"));
+  EXPECT_THAT(error_of([](auto& c) { c.data.files.clear(); }),
+              HasSubstr("neither 'data.files' nor 'data.images'"));
+  EXPECT_THAT(error_of([](auto& c) { c.data.shard = 1; }),
+              HasSubstr("expected less than data.num_shards, 1, got 1"));
+  EXPECT_THAT(error_of([](auto& c) { c.data.images = {"nowhere"}; }),
+              HasSubstr("nowhere: no such file or folder"));
+  EXPECT_THAT(error_of([](auto& c) { c.data.prompt = "a <|image_pad|>"; }),
+              HasSubstr("reserved token '<|image_pad|>'"));
+  EXPECT_THAT(error_of([](auto& c) { c.captioner.model = path("answerer"); }),
+              HasSubstr("expected a vision-language model"));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "caprl/train/optimizer.h"
 
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 #include <limits>

@@ -1,7 +1,8 @@
 // The caprl side of `tools/bench generation`: greedy tokens of a batch of prompts.
 //   caprl-bench-generation MODEL BATCH PROMPT_TOKENS NEW_TOKENS THREADS
-// Prints the first tokens, as peer_generation.py does. Then every line on stdin asks for one round; the answer is its seconds.
-// After the last one stderr gets what the engine says of itself and how near the machine's limits that is.
+// Prints the first tokens, as peer_generation.py does. Then every line on stdin asks for one round;
+// the answer is its seconds. After the last one stderr gets what the engine says of itself and how
+// near the machine's limits that is.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -51,22 +52,29 @@ double product_rate() {
 
 void report(const Model& model, const GenerationStats& stats, int64_t batch, int64_t context) {
   int64_t weights = 0;
-  for (const auto& spec : model.parameters().specs()) weights += model.parameters().get(spec.name).numel();
+  for (const auto& spec : model.parameters().specs())
+    weights += model.parameters().get(spec.name).numel();
   const ModelTraits& traits = model.traits();
-  const double cache = static_cast<double>(batch * context * traits.num_layers * traits.num_kv_heads * traits.head_dim * 2);
+  const double cache = static_cast<double>(batch * context * traits.num_layers *
+                                           traits.num_kv_heads * traits.head_dim * 2);
   const double bytes = 4 * (static_cast<double>(weights) + cache);
   const double operations = 2.0 * static_cast<double>(batch * weights);
   const double step = stats.decode_seconds / static_cast<double>(stats.decode_steps);
   const double bandwidth = memory_bandwidth(), rate = product_rate();
-  std::cerr << "a decode step takes " << 1e3 * step << " ms, " << 100 * stats.sample_seconds / (stats.decode_seconds + stats.prefill_seconds)
-            << " % of it after the layers; its bytes take " << 1e3 * bytes / bandwidth << " ms at " << bandwidth / 1e9
-            << " GB/s, its products " << 1e3 * operations / rate << " ms at " << rate / 1e9 << " GFLOP/s: "
-            << 100 * std::max(bytes / bandwidth, operations / rate) / step << " % of the limit that binds\n";
+  std::cerr << "a decode step takes " << 1e3 * step << " ms, "
+            << 100 * stats.sample_seconds / (stats.decode_seconds + stats.prefill_seconds)
+            << " % of it after the layers; its bytes take " << 1e3 * bytes / bandwidth << " ms at "
+            << bandwidth / 1e9 << " GB/s, its products " << 1e3 * operations / rate << " ms at "
+            << rate / 1e9
+            << " GFLOP/s: " << 100 * std::max(bytes / bandwidth, operations / rate) / step
+            << " % of the limit that binds\n";
 }
 
 int bench(int argc, char** argv) {
-  if (argc != 6) throw InputError("usage: caprl-bench-generation MODEL BATCH PROMPT_TOKENS NEW_TOKENS THREADS");
-  const int64_t batch = std::stoll(argv[2]), length = std::stoll(argv[3]), tokens = std::stoll(argv[4]);
+  if (argc != 6)
+    throw InputError("usage: caprl-bench-generation MODEL BATCH PROMPT_TOKENS NEW_TOKENS THREADS");
+  const int64_t batch = std::stoll(argv[2]), length = std::stoll(argv[3]),
+                tokens = std::stoll(argv[4]);
   at::set_num_threads(std::stoi(argv[5]));
   const auto model = Model::load(argv[1], {.dtype = at::kFloat});
   const auto requests = make_requests(batch, length);

@@ -1,4 +1,5 @@
-// What the programs of tools/bench have in common: a line on stdin asks for one round, the answer is its seconds.
+// What the programs of tools/bench have in common: a line on stdin asks for one round, the answer
+// is its seconds.
 #pragma once
 #include <chrono>
 #include <exception>

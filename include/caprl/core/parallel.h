@@ -9,7 +9,8 @@ namespace caprl {
 int64_t num_loop_threads();
 
 namespace internal {
-/// Calls run(context, 0) … run(context, count − 1) on that many threads, this one among them. The first exception comes out.
+/// Calls run(context, 0) … run(context, count − 1) on that many threads, this one among them. The
+/// first exception comes out.
 void run_on_threads(int64_t count, void (*run)(const void*, int64_t), const void* context);
 }  // namespace internal
 

@@ -23,7 +23,8 @@ struct ImageSource {
 /// InputError naming `name` if it cannot be read or decoded.
 RgbImage load_image(const ImageSource& source);
 
-/// An image and what is asked about it: {"id", "image": path | {"path" | "bytes" (base64)}, "prompt":
+/// An image and what is asked about it: {"id", "image": path | {"path" | "bytes" (base64)},
+/// "prompt":
 /// [{"role", "content"}]}.
 struct ImageRow {
   std::string id;

@@ -9,6 +9,7 @@
 #include "caprl/core/config.h"
 #include "caprl/core/philox.h"
 #include "caprl/models/model.h"
+#include "caprl/text/tokenizer.h"
 
 namespace caprl {
 
@@ -19,6 +20,14 @@ struct SamplingParams {
   int64_t max_new_tokens = 0;
   std::vector<int64_t> stop_ids;    // generation ends after one of them, which is kept
   std::vector<int64_t> banned_ids;  // never sampled
+  /// Logits of tokens that the prompt or the sample has already are divided by this if positive and
+  /// multiplied if negative (Keskar et al., arXiv 1909.05858, as in Hugging Face); 1: off. Not for
+  /// training, which recomputes probabilities without it.
+  double repetition_penalty = 1.0;
+  /// Generation ends where one of these texts appears; it is not part of GeneratedSequence::text.
+  std::vector<std::string> stop_texts;
+  std::shared_ptr<const Tokenizer> tokenizer;  // needed with stop_texts
+  int64_t num_top_logprobs = 0;  // likeliest tokens that are reported at each position
   uint64_t seed = 0;
   uint64_t step = 0;
   RandomPurpose purpose = RandomPurpose::kTokenSampling;
@@ -26,8 +35,8 @@ struct SamplingParams {
 
 /// Bounds of the work that is done at a time; they change no token.
 struct GenerationLimits {
-  double kv_cache_gb = 0;      // of keys and values, 10⁹ bytes; 0: half of the memory that is free
-  int64_t max_num_seqs = 256;  // samples that are worked on at a time
+  double kv_cache_gb = 0;  // of keys and values, 10⁹ bytes; 0: half of the memory that is free
+  int64_t max_num_seqs = 256;             // samples that are worked on at a time
   int64_t max_num_batched_tokens = 8192;  // of a forward pass
   void fields(ConfigVisitor& v);
 };
@@ -60,12 +69,20 @@ struct GenerationRequest {
   std::optional<uint64_t> parent_sample;
 };
 
+struct TokenLogprob {
+  int64_t id = 0;
+  float logprob = 0;
+};
+
 struct GeneratedSequence {
   std::vector<int64_t> ids;  // the stop token included
   /// log p of each id under the softmax of logits / temperature (logits where it is 0) over the
-  /// whole vocabulary: what training recomputes. Filters and bans change what is sampled, not this.
+  /// whole vocabulary: what training recomputes. Filters, bans and penalties change what is
+  /// sampled, not this.
   std::vector<float> logprobs;
-  bool stopped = false;  // false: the limit was hit
+  std::vector<std::vector<TokenLogprob>> top_logprobs;  // [ids][num_top_logprobs], likeliest first
+  std::optional<std::string> text;  // with stop_texts: what was generated, without special tokens
+  bool stopped = false;             // false: the limit was hit
 };
 
 /// Sampling is a pure function of (weights, seed, step, prompt id, sample index, position): the

@@ -36,7 +36,7 @@ struct ModelTraits {
   std::string architecture;  // "Qwen2_5_VLForConditionalGeneration", "Qwen2ForCausalLM"
   int64_t vocab_size = 0, hidden_size = 0, num_layers = 0, num_heads = 0, num_kv_heads = 0,
           head_dim = 0;
-  int64_t max_positions = 0;  // of a sequence (max_position_embeddings); 0: not said
+  int64_t max_positions = 0;              // of a sequence (max_position_embeddings); 0: not said
   std::vector<int64_t> eos_ids;           // config.json and generation_config.json
   std::optional<int64_t> image_token_id;  // absent: a text-only model
   std::vector<int64_t> vision_token_ids;  // never sampled

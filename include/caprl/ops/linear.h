@@ -2,6 +2,9 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <span>
+#include <vector>
+
 namespace caprl::ops {
 
 /// x [..., K], weight [N, K], bias [N] or undefined, of one dtype → [..., N]. Differentiable.
@@ -9,6 +12,14 @@ namespace caprl::ops {
 /// In inference mode (c10::InferenceMode) on a CPU a row's result has the same bits whatever other
 /// rows there are: own kernels, products summed in float in a fixed order.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
+
+/// One of several matrices that the same rows are multiplied by.
+struct LinearWeights {
+  at::Tensor weight, bias;  // the bias may be undefined
+};
+
+/// linear() for each of them; on a CPU in inference mode all in one go.
+std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearWeights> weights);
 
 /// The same without a bias, in float whatever the dtype (double for double): logits of a bfloat16
 /// model, which rounding would shift by up to 0.06.

@@ -1,5 +1,6 @@
-// Attention of many sequences' tokens over keys and values in pages (Kwon et al., arXiv 2309.06180). Sequences may share pages; a
-// page that neighbours in the batch share is read once for them (cascade).
+// Attention of many sequences' tokens over keys and values in pages (Kwon et al., arXiv
+// 2309.06180). Sequences may share pages; a page that neighbours in the batch share is read once
+// for them (cascade).
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -30,8 +31,8 @@ struct PagedChunk {
   int64_t count = 0;
 };
 
-/// The tokens of one forward pass, chunk after chunk, and what each of them sees: its sequence up to
-/// itself. Chunks whose sequences begin with the same pages should be neighbours.
+/// The tokens of one forward pass, chunk after chunk, and what each of them sees: its sequence up
+/// to itself. Chunks whose sequences begin with the same pages should be neighbours.
 class PagedBatch {
  public:
   explicit PagedBatch(std::span<const PagedChunk> chunks);
@@ -42,9 +43,9 @@ class PagedBatch {
   };
 
   int64_t num_tokens() const { return static_cast<int64_t>(lengths_.size()); }
-  const std::vector<int64_t>& lengths() const { return lengths_; }            // [N]
-  const std::vector<const int32_t*>& tables() const { return tables_; }       // [N]
-  const std::vector<int64_t>& slots() const { return slots_; }                // [N]
+  const std::vector<int64_t>& lengths() const { return lengths_; }       // [N]
+  const std::vector<const int32_t*>& tables() const { return tables_; }  // [N]
+  const std::vector<int64_t>& slots() const { return slots_; }           // [N]
   const std::vector<PagedChunk>& chunks() const { return chunks_; }
   const std::vector<Block>& blocks() const { return blocks_; }
 
@@ -52,9 +53,9 @@ class PagedBatch {
   void add_blocks();
 
   std::vector<PagedChunk> chunks_;
-  std::vector<int64_t> lengths_;         // keys that a token sees
+  std::vector<int64_t> lengths_;  // keys that a token sees
   std::vector<const int32_t*> tables_;
-  std::vector<int64_t> slots_;           // page · kKvPageSize + offset of its own key
+  std::vector<int64_t> slots_;  // page · kKvPageSize + offset of its own key
   std::vector<Block> blocks_;
 };
 

@@ -12,8 +12,8 @@ struct RotaryTable {
   at::Tensor cos, sin;
 };
 
-/// Cosines and sines of angles [N, D/2] (float or double), rounded to `dtype`. In inference mode on a
-/// CPU an angle's have the same bits wherever it stands.
+/// Cosines and sines of angles [N, D/2] (float or double), rounded to `dtype`. In inference mode on
+/// a CPU an angle's have the same bits wherever it stands.
 RotaryTable rotary_table(const at::Tensor& angles, at::ScalarType dtype);
 
 /// theta^(−2k/dim), k = 0 … dim/2 − 1, of dtype float or double.

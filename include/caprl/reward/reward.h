@@ -26,7 +26,7 @@ struct AnswererConfig {
   double temperature = 0.6;
   double top_p = 1.0;
   int64_t max_new_tokens = 10;
-  GenerationLimits limits;  // of kSample
+  GenerationLimits limits;       // of kSample
   int64_t micro_tokens = 16384;  // tokens packed into one forward pass
   std::string chat_template;     // a Jinja file; empty: the model directory's
   std::string system_prompt;     // empty: the chat template's default

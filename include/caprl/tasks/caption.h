@@ -19,8 +19,8 @@ struct CaptionerConfig {
 };
 
 struct CaptionDataConfig {
-  std::vector<std::string> files;   // JSONL rows {"id", "image", "prompt"}
-  std::vector<std::string> images;  // image files, and folders of them
+  std::vector<std::string> files;                         // JSONL rows {"id", "image", "prompt"}
+  std::vector<std::string> images;                        // image files, and folders of them
   std::string prompt = "Describe this image in detail.";  // of images, and of rows without one
   int64_t max_prompt_length = 16384;
   int64_t shard = 0, num_shards = 1;
@@ -33,6 +33,8 @@ struct CaptionSamplingConfig {
   double temperature = 1.0;
   int64_t top_k = 0;
   double top_p = 1.0;
+  double repetition_penalty = 1.0;
+  std::vector<std::string> stop;
   int64_t response_length = 4096;
   GenerationLimits limits;
   void fields(ConfigVisitor& v);
@@ -57,7 +59,8 @@ struct CaptionCounts {
 
 /// Appends one line an image to RUN/captions.jsonl (captions-00001-of-00004.jsonl of a shard), in
 /// the order in which they are done:
-///   {"index", "id", "image", "captions": [{"text", "num_tokens", "finish_reason": "stop"|"length"}]}
+///   {"index", "id", "image", "captions": [{"text", "num_tokens", "finish_reason":
+///   "stop"|"length"}]}
 /// Images that have a line are not captioned again, so that the command continues where it was
 /// stopped; captions depend on the seed and the image's place in the data alone. InputError if the
 /// folder was begun with another model, data or sampling.

@@ -42,6 +42,7 @@ struct RolloutConfig {
   int64_t n = 8;
   double temperature = 1.0;
   int64_t response_length = 4096;
+  double repetition_penalty = 1.0;
   GenerationLimits limits;
   void fields(ConfigVisitor& v);
 };

@@ -22,6 +22,7 @@ class PromptBuilder {
                 ModelTraits traits, int64_t max_prompt_length);
 
   const Tokenizer& tokenizer() const { return *tokenizer_; }
+  std::shared_ptr<const Tokenizer> shared_tokenizer() const { return tokenizer_; }
   const ChatFormat& chat() const { return *chat_; }
   const ModelTraits& traits() const { return traits_; }
 

@@ -35,7 +35,8 @@ void score(const float* q, const T* keys, int64_t head_dim, float (*scores)[kPag
     for (int v = 0; v < kKeyVectors; ++v) store(sums[h][v], scores[h] + v * kLanes);
 }
 
-/// Scores to weights e^(s − highest), the first `count` of them; what came before is scaled to the new highest.
+/// Scores to weights e^(s − highest), the first `count` of them; what came before is scaled to the
+/// new highest.
 float weigh(float* scores, int64_t count, float& highest, float& total) {
   float top = highest;
   for (int64_t j = 0; j < kPage; ++j) {
@@ -56,8 +57,8 @@ float weigh(float* scores, int64_t count, float& highest, float& total) {
 
 /// mixed[h] = mixed[h] · old[h] + Σ_j weights[h, j] values[j], for H queries.
 template <int H, class T>
-void mix(const float (*weights)[kPage], const float* old, const T* values, int64_t count, int64_t padded,
-         float* mixed) {
+void mix(const float (*weights)[kPage], const float* old, const T* values, int64_t count,
+         int64_t padded, float* mixed) {
   for (int64_t d = 0; d < padded; d += kLanes) {
     Lanes sums[H];
     for (int h = 0; h < H; ++h) sums[h] = load(mixed + h * padded + d) * all(old[h]);
@@ -70,11 +71,12 @@ void mix(const float (*weights)[kPage], const float* old, const T* values, int64
 }
 
 template <int H, class T>
-void add_page_heads(const Running& token, int64_t head, const T* keys, const T* values, int64_t count,
-                    int64_t head_dim, int64_t padded) {
+void add_page_heads(const Running& token, int64_t head, const T* keys, const T* values,
+                    int64_t count, int64_t head_dim, int64_t padded) {
   float scores[H][kPage], old[H];
   score<H>(token.q + head * head_dim, keys, head_dim, scores);
-  for (int h = 0; h < H; ++h) old[h] = weigh(scores[h], count, token.highest[head + h], token.total[head + h]);
+  for (int h = 0; h < H; ++h)
+    old[h] = weigh(scores[h], count, token.highest[head + h], token.total[head + h]);
   mix<H>(scores, old, values, count, padded, token.mixed + head * padded);
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "caprl/core/error.h"
 #include "caprl/core/parallel.h"
 #include "ops/cpu/kernels.h"
 #include "ops/fused/kernels.h"
@@ -20,35 +21,37 @@ T* data(const at::Tensor& tensor) {
   return tensor.defined() ? static_cast<T*>(tensor.mutable_data_ptr()) : nullptr;
 }
 
-/// Calls one of two kernels' functions with the problem in its type.
-template <template <class> class Problem, class Fill, class F32, class B16>
-void with_type(at::ScalarType type, Fill fill, F32 f32, B16 b16) {
-  if (type == at::kFloat)
-    f32(fill(Problem<float>()));
-  else
-    b16(fill(Problem<Bf16>()));
-}
-
 template <class Run>
 void over(int64_t count, int64_t cost_of_one, Run run) {
   parallel_for(0, count, std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, cost_of_one)),
-                   run);
+               run);
 }
 
+/// All products of the same rows, their outputs one after another, divided among the threads.
 template <class Weight, class Out, class Kernel>
-void multiply(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-              at::Tensor& y, Kernel kernel) {
-  Product<Weight, Out> product;
-  product.rows = x.size(0);
-  product.inner = x.size(1);
-  product.outputs = weight.size(0);
-  product.x = x.const_data_ptr<float>();
-  product.weight = data<Weight>(weight);
-  product.bias = data<Weight>(bias);
-  product.y = data<Out>(y);
-  product.y_stride = product.outputs;
-  over(product.outputs, product.rows * product.inner / 16,
-       [&](int64_t first, int64_t last) { kernel(product, first, last); });
+void multiply(const at::Tensor& x, std::span<const LinearWeights> weights,
+              std::span<at::Tensor> results, Kernel kernel) {
+  std::vector<Product<Weight, Out>> products;
+  std::vector<int64_t> begins{0};
+  for (size_t i = 0; i < weights.size(); ++i) {
+    if (!weights[i].weight.is_contiguous()) throw Error("[linear] the weight is not contiguous");
+    Product<Weight, Out>& product = products.emplace_back();
+    product.rows = x.size(0);
+    product.inner = x.size(1);
+    product.outputs = weights[i].weight.size(0);
+    product.x = x.const_data_ptr<float>();
+    product.weight = data<Weight>(weights[i].weight);
+    product.bias = data<Weight>(weights[i].bias);
+    product.y = data<Out>(results[i]);
+    product.y_stride = product.outputs;
+    begins.push_back(begins.back() + product.outputs);
+  }
+  over(begins.back(), x.numel() / 16, [&](int64_t first, int64_t last) {
+    for (size_t i = 0; i < products.size(); ++i) {
+      const int64_t begin = std::max(first, begins[i]), end = std::min(last, begins[i + 1]);
+      if (begin < end) kernel(products[i], begin - begins[i], end - begins[i]);
+    }
+  });
 }
 
 /// Heads of a row side by side, rows a stride apart, as they come out of a projection.
@@ -85,21 +88,23 @@ bool runs_on(const at::Tensor& tensor) {
          (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16);
 }
 
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                  at::ScalarType out) {
+std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearWeights> weights,
+                                    at::ScalarType out) {
+  std::vector<at::Tensor> results;
   std::vector<int64_t> shape = x.sizes().vec();
-  shape.back() = weight.size(0);
-  at::Tensor y = at::empty(shape, x.options().dtype(out));
-  if (y.numel() == 0) return y;
+  for (const LinearWeights& one : weights) {
+    shape.back() = one.weight.size(0);
+    results.push_back(at::empty(shape, x.options().dtype(out)));
+  }
+  if (x.numel() == 0 && results.front().numel() == 0) return results;
   const at::Tensor rows = x.reshape({-1, x.size(-1)}).to(at::kFloat).contiguous();
-  const at::Tensor weights = weight.contiguous();
-  if (weight.scalar_type() == at::kFloat)
-    multiply<float, float>(rows, weights, bias, y, kernels().product_f32);
+  if (x.scalar_type() == at::kFloat)
+    multiply<float, float>(rows, weights, results, kernels().product_f32);
   else if (out == at::kFloat)
-    multiply<Bf16, float>(rows, weights, bias, y, kernels().product_bf16_f32);
+    multiply<Bf16, float>(rows, weights, results, kernels().product_bf16_f32);
   else
-    multiply<Bf16, Bf16>(rows, weights, bias, y, kernels().product_bf16);
-  return y;
+    multiply<Bf16, Bf16>(rows, weights, results, kernels().product_bf16);
+  return results;
 }
 
 std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& delta,

@@ -1,23 +1,24 @@
-// Operations on the CPU's own kernels, in inference mode. Each has the contract of the public operation that calls it, which has
-// checked it.
+// Operations on the CPU's own kernels, in inference mode. Each has the contract of the public
+// operation that calls it, which has checked it.
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <tuple>
 #include <vector>
 
+#include "caprl/ops/linear.h"
 #include "caprl/ops/paged_attention.h"
 #include "caprl/ops/rotary.h"
 
 namespace caprl::ops::cpu {
 
-/// Whether these are meant for such a tensor here and now: on a CPU, of float or bfloat16, in inference
-/// mode, and not a device with kernels of its own.
+/// Whether these are meant for such a tensor here and now: on a CPU, of float or bfloat16, in
+/// inference mode, and not a device with kernels of its own.
 bool runs_on(const at::Tensor& tensor);
 
 /// Results of `out` dtype: x's, or float.
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                  at::ScalarType out);
+std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearWeights> weights,
+                                    at::ScalarType out);
 /// {sum, normed}; the sum is x itself if `delta` is undefined.
 std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
                                                 const at::Tensor& weight, double eps);

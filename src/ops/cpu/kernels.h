@@ -1,7 +1,9 @@
-// The CPU's kernels for inference: raw pointers, no Torch. Work is divided by the caller, who gives each thread a range.
+// The CPU's kernels for inference: raw pointers, no Torch. Work is divided by the caller, who gives
+// each thread a range.
 //
-// Every output is computed by the same operations in the same order, whatever else is in the batch, however the work is divided:
-// a token's bits depend on its own sequence alone. ATen's products choose their order by the batch's size.
+// Every output is computed by the same operations in the same order, whatever else is in the batch,
+// however the work is divided: a token's bits depend on its own sequence alone. ATen's products
+// choose their order by the batch's size.
 #pragma once
 #include <cstdint>
 
@@ -11,7 +13,8 @@ namespace caprl::ops::cpu {
 
 using kernels::Bf16;
 
-/// y[m, n] = Σ_k x[m, k] · weight[n, k] + bias[n], summed in float. Weights as they are stored, [outputs, inner].
+/// y[m, n] = Σ_k x[m, k] · weight[n, k] + bias[n], summed in float. Weights as they are stored,
+/// [outputs, inner].
 template <class Weight, class Out>
 struct Product {
   int64_t rows = 0, outputs = 0, inner = 0;
@@ -46,7 +49,7 @@ struct GateValues {
 template <class T, class Table>
 struct TurnRows {
   int64_t heads = 0, head_dim = 0;
-  const T* x = nullptr;        // rows `x_stride` apart, their heads side by side
+  const T* x = nullptr;  // rows `x_stride` apart, their heads side by side
   int64_t x_stride = 0;
   const Table* cos = nullptr;  // [rows, head_dim / 2]
   const Table* sin = nullptr;
@@ -64,9 +67,9 @@ struct PagedRows {
   float scale = 0;
   const T* q = nullptr;  // rows `q_stride` apart
   int64_t q_stride = 0;
-  T* out = nullptr;            // [tokens, heads, head_dim]
-  const T* k_pages = nullptr;  // [pages, kv_heads, head_dim, kPageSize]
-  const T* v_pages = nullptr;  // [pages, kv_heads, kPageSize, padded_head]
+  T* out = nullptr;                        // [tokens, heads, head_dim]
+  const T* k_pages = nullptr;              // [pages, kv_heads, head_dim, kPageSize]
+  const T* v_pages = nullptr;              // [pages, kv_heads, kPageSize, padded_head]
   const int64_t* lengths = nullptr;        // [tokens]: keys that a token sees
   const int32_t* const* tables = nullptr;  // [tokens]: its pages
 };
@@ -99,7 +102,8 @@ struct Kernels {
   void (*attend_bf16)(const PagedRows<Bf16>&, const TokenBlock&, int64_t kv_head, float* scratch);
 };
 
-/// Of the best instruction set that this CPU has. CAPRL_CPU_ISA=base|avx2|avx512 chooses a lesser one.
+/// Of the best instruction set that this CPU has. CAPRL_CPU_ISA=base|avx2|avx512 chooses a lesser
+/// one.
 const Kernels& kernels();
 /// All that this CPU can run, for tests.
 const Kernels* const* runnable_kernels(int* count);

@@ -42,8 +42,8 @@ void put(const at::Tensor& k, const at::Tensor& v, KvPages& pages, const PagedBa
   });
 }
 
-/// Blocks times heads of keys, divided so that every thread has about as many scores to compute. How they are divided changes no
-/// result.
+/// Blocks times heads of keys, divided so that every thread has about as many scores to compute.
+/// How they are divided changes no result.
 template <class Run>
 void over_units(const PagedBatch& batch, int64_t kv_heads, Run run) {
   std::vector<int64_t> ends;  // costs of the units up to and with this one

@@ -6,8 +6,9 @@ namespace {
 
 // A tile of 4 rows and 3 outputs keeps 12 sums and 4 operands in the 16 registers of AVX2.
 constexpr int kTileRows = 4, kTileOutputs = 3;
-constexpr int64_t kGroupOutputs = 2 * kTileOutputs;  // whose weights stay in the nearest cache with a tile's rows
-constexpr int64_t kInner = 768;                      // of one run of sums
+constexpr int64_t kGroupOutputs =
+    2 * kTileOutputs;                  // whose weights stay in the nearest cache with a tile's rows
+constexpr int64_t kInner = 768;        // of one run of sums
 constexpr int64_t kBlockOutputs = 96;  // whose partial sums are kept
 constexpr int64_t kBlockRows = 32;
 constexpr int64_t kLine = 64;  // bytes
@@ -27,7 +28,7 @@ class Ahead {
   const char *next_, *end_;
 };
 
-/// sums[r · stride + o] += Σ_k x[r, k] w[o, k] over one run.
+/// sums[o · stride + r] += Σ_k x[r, k] w[o, k] over one run.
 template <int R, int O, class Weight>
 void add_tile(const float* x, int64_t x_stride, const Weight* w, int64_t w_stride, int64_t length,
               float* sums, int64_t stride, Ahead& ahead) {
@@ -51,32 +52,37 @@ void add_tile(const float* x, int64_t x_stride, const Weight* w, int64_t w_strid
     }
   }
   for (int o = 0; o < O; ++o) {
-    float all[R];
+    float* to = sums + o * stride;
     if constexpr (R == 4) {
-      const Four four = reduce(fold(total[0][o]), fold(total[1][o]), fold(total[2][o]), fold(total[3][o]));
-      for (int r = 0; r < R; ++r) all[r] = four[r];
+      Four before;
+      memcpy(&before, to, sizeof before);
+      before += reduce(fold(total[0][o]), fold(total[1][o]), fold(total[2][o]), fold(total[3][o]));
+      memcpy(to, &before, sizeof before);
     } else {
-      for (int r = 0; r < R; ++r) all[r] = sum(total[r][o]);
+      for (int r = 0; r < R; ++r) to[r] += sum(total[r][o]);
     }
-    for (int r = 0; r < R; ++r) sums[r * stride + o] += all[r];
   }
 }
 
 template <class Weight>
-using AddTile = void (*)(const float*, int64_t, const Weight*, int64_t, int64_t, float*, int64_t, Ahead&);
+using AddTile = void (*)(const float*, int64_t, const Weight*, int64_t, int64_t, float*, int64_t,
+                         Ahead&);
 
 template <class Weight, int R>
-inline constexpr AddTile<Weight> kTilesOf[kTileOutputs] = {add_tile<R, 1, Weight>, add_tile<R, 2, Weight>, add_tile<R, 3, Weight>};
+inline constexpr AddTile<Weight> kTilesOf[kTileOutputs] = {
+    add_tile<R, 1, Weight>, add_tile<R, 2, Weight>, add_tile<R, 3, Weight>};
 template <class Weight>
-inline constexpr const AddTile<Weight>* kTiles[kTileRows] = {kTilesOf<Weight, 1>, kTilesOf<Weight, 2>, kTilesOf<Weight, 3>, kTilesOf<Weight, 4>};
+inline constexpr const AddTile<Weight>* kTiles[kTileRows] = {
+    kTilesOf<Weight, 1>, kTilesOf<Weight, 2>, kTilesOf<Weight, 3>, kTilesOf<Weight, 4>};
 
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /// Outputs [first, first + count) of some rows.
 template <class Weight, class Out>
-void block(const Product<Weight, Out>& p, int64_t first_row, int64_t rows, int64_t first, int64_t count) {
-  float sums[kBlockRows * kBlockOutputs];
-  for (int64_t r = 0; r < rows; ++r) memset(sums + r * kBlockOutputs, 0, count * sizeof(float));
+void block(const Product<Weight, Out>& p, int64_t first_row, int64_t rows, int64_t first,
+           int64_t count) {
+  float sums[kBlockOutputs * kBlockRows];  // [outputs, rows]
+  for (int64_t o = 0; o < count; ++o) memset(sums + o * kBlockRows, 0, rows * sizeof(float));
   for (int64_t begin = 0; begin < p.inner; begin += kInner) {
     const int64_t length = least(p.inner - begin, kInner);
     const float* x = p.x + first_row * p.inner + begin;
@@ -89,15 +95,15 @@ void block(const Product<Weight, Out>& p, int64_t first_row, int64_t rows, int64
       for (int64_t r = 0; r < rows; r += kTileRows)
         for (int64_t o = group; o < end; o += kTileOutputs)
           kTiles<Weight>[least(rows - r, kTileRows) - 1][least(end - o, kTileOutputs) - 1](
-              x + r * p.inner, p.inner, weights(o), p.inner, length, sums + r * kBlockOutputs + o,
-              kBlockOutputs, ahead);
+              x + r * p.inner, p.inner, weights(o), p.inner, length, sums + o * kBlockRows + r,
+              kBlockRows, ahead);
     }
   }
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t o = 0; o < count; ++o) {
       const float bias = p.bias ? scalar(p.bias[first + o]) : 0.0f;
       p.y[(first_row + r) * p.y_stride + first + o] =
-          kernels::from_float<Out>(sums[r * kBlockOutputs + o] + bias);
+          kernels::from_float<Out>(sums[o * kBlockRows + r] + bias);
     }
 }
 

@@ -21,10 +21,13 @@ void norm(const NormRows<T>& p, int64_t first, int64_t last) {
     T* normed = p.normed + row * p.width;
     const auto each = [&](auto body) {  // body(sum, place, whether all lanes count)
       int64_t i = 0;
-      for (; i + kLanes <= p.width; i += kLanes) body(delta ? load(x + i) + load(delta + i) : load(x + i), i, kLanes);
+      for (; i + kLanes <= p.width; i += kLanes)
+        body(delta ? load(x + i) + load(delta + i) : load(x + i), i, kLanes);
       if (i < p.width) {
         const int64_t count = p.width - i;
-        body(delta ? load_first(x + i, count) + load_first(delta + i, count) : load_first(x + i, count), i, count);
+        body(delta ? load_first(x + i, count) + load_first(delta + i, count)
+                   : load_first(x + i, count),
+             i, count);
       }
     };
     const auto put = [](Lanes values, T* to, int64_t count) {
@@ -42,7 +45,8 @@ void norm(const NormRows<T>& p, int64_t first, int64_t last) {
       }
       squares += value * value;
     });
-    const Lanes scale = all(1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(p.width) + p.eps));
+    const Lanes scale =
+        all(1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(p.width) + p.eps));
     const T* total = delta ? sums : x;
     for (int64_t i = 0; i < p.width; i += kLanes) {
       const int64_t count = p.width - i < kLanes ? p.width - i : kLanes;

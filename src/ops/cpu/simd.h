@@ -1,5 +1,6 @@
-// Vectors of one instruction set. Files that include this are compiled once for each (CMakeLists.txt), with the set's name in
-// CAPRL_ISA and the number of floats of a vector in CAPRL_LANES; everything in them is in a namespace of that name.
+// Vectors of one instruction set. Files that include this are compiled once for each
+// (CMakeLists.txt), with the set's name in CAPRL_ISA and the number of floats of a vector in
+// CAPRL_LANES; everything in them is in a namespace of that name.
 #pragma once
 #include <stdint.h>
 #include <string.h>
@@ -47,8 +48,8 @@ static inline float scalar(Bf16 x) { return kernels::to_float(x); }
 
 static inline Lanes all(float x) { return x - Lanes{}; }
 
-/// The lanes' sum in four parts; `reduce` adds those up. One order everywhere: a dot product has the same bits in a tile of any
-/// shape.
+/// The lanes' sum in four parts; `reduce` adds those up. One order everywhere: a dot product has
+/// the same bits in a tile of any shape.
 static inline Four fold(Lanes x) {
 #if CAPRL_LANES == 16
   typedef float Eight __attribute__((vector_size(32)));
@@ -63,8 +64,10 @@ static inline Four fold(Lanes x) {
 static inline float reduce(Four x) { return (x[0] + x[2]) + (x[1] + x[3]); }
 /// {reduce(a), reduce(b), reduce(c), reduce(d)}.
 static inline Four reduce(Four a, Four b, Four c, Four d) {
-  const Four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  const Four cd = __builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  const Four ab =
+      __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Four cd =
+      __builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7);
   return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 static inline float sum(Lanes x) { return reduce(fold(x)); }
