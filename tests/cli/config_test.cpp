@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "caprl/core/files.h"
+#include "caprl/tasks/caption.h"
 #include "caprl/train/config.h"
 #include "support.h"
 
@@ -23,11 +24,13 @@ TEST(Configs, AllAreValid) {
   for (const auto& entry : std::filesystem::directory_iterator(kRepository / "configs")) {
     if (entry.path().stem().string().ends_with("_sft"))
       expect_valid<SftConfig>(entry.path());
+    else if (entry.path().stem().string().starts_with("caption_"))
+      expect_valid<CaptionConfig>(entry.path());
     else
       expect_valid<GrpoConfig>(entry.path());
     ++count;
   }
-  EXPECT_GE(count, 4);
+  EXPECT_GE(count, 5);
 }
 
 TEST(Configs, ThePageAboutThemIsTheirs) {

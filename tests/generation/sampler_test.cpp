@@ -24,7 +24,7 @@ Sampler make_sampler(const SamplingParams& params, int64_t vocab_size) {
 }
 
 SampleRow row_of(uint64_t sample, uint64_t position = 0) {
-  return {CounterRng(7, RandomPurpose::kTokenSampling, {1, 2, sample}), position, 2, sample};
+  return {CounterRng(7, RandomPurpose::kTokenSampling, {1, 2, sample}), position, 2, sample, {}};
 }
 
 Logits random_logits(int64_t size, double scale, uint64_t seed) {

@@ -125,7 +125,6 @@ struct Sequences {
 
 TEST(PagedAttention, MatchesDoublePrecisionInChunksAndAtOnce) {
   const Sequences sequences;
-  using Parts = std::vector<std::pair<int64_t, int64_t>>;
   const c10::InferenceMode guard;
   const auto options = [](at::ScalarType dtype) { return at::TensorOptions(dtype); };
   KvPages exact_pages = make_kv_pages(6, 2, 12, options(at::kDouble));

@@ -282,6 +282,15 @@ TEST_F(Grpo, SaysWhatIsWrongBeforeItStarts) {
   config.train.ppo_mini_batches = 6;
   EXPECT_THAT([&] { GrpoTrainer(config, "auto"); },
               ThrowsMessage<InputError>(HasSubstr("must not exceed 'data.train_batch_size' (5)")));
+  config = grpo("penalty", 1);
+  config.rollout.repetition_penalty = 1.1;
+  EXPECT_THAT([&] { GrpoTrainer(config, "auto"); },
+              ThrowsMessage<InputError>(HasSubstr(
+                  "'rollout.repetition_penalty' is 1.1; expected 1: training recomputes")));
+  config = grpo("no_room", 1);
+  config.rollout.limits.kv_cache_gb = 1e-6;
+  EXPECT_THAT([&] { GrpoTrainer(config, "auto").run(); },
+              ThrowsMessage<InputError>(HasSubstr("there is memory for")));
 }
 
 }  // namespace

@@ -19,9 +19,8 @@ class Ahead {
   Ahead(const void* begin, const void* end)
       : next_(static_cast<const char*>(begin)), end_(static_cast<const char*>(end)) {}
   void fetch() {
-    if (next_ >= end_) return;
     __builtin_prefetch(next_);
-    next_ += kLine;
+    next_ += next_ < end_ ? kLine : 0;
   }
 
  private:
@@ -33,16 +32,21 @@ template <int R, int O, class Weight>
 void add_tile(const float* x, int64_t x_stride, const Weight* w, int64_t w_stride, int64_t length,
               float* sums, int64_t stride, Ahead& ahead) {
   Lanes total[R][O] = {};
-  int64_t k = 0;
-  for (; k + kLanes <= length; k += kLanes) {
-    ahead.fetch();
+  const auto add = [&](int64_t k) {
     Lanes weights[O];
     for (int o = 0; o < O; ++o) weights[o] = load(w + o * w_stride + k);
     for (int r = 0; r < R; ++r) {
       const Lanes values = load(x + r * x_stride + k);
       for (int o = 0; o < O; ++o) total[r][o] += values * weights[o];
     }
+  };
+  int64_t k = 0;
+  for (; k + 2 * kLanes <= length; k += 2 * kLanes) {
+    ahead.fetch();
+    add(k);
+    add(k + kLanes);
   }
+  for (; k + kLanes <= length; k += kLanes) add(k);
   if (k < length) {
     Lanes weights[O];
     for (int o = 0; o < O; ++o) weights[o] = load_first(w + o * w_stride + k, length - k);
