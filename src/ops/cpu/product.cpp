@@ -32,29 +32,23 @@ template <int R, int O, class Weight>
 void add_tile(const float* x, int64_t x_stride, const Weight* w, int64_t w_stride, int64_t length,
               float* sums, int64_t stride, Ahead& ahead) {
   Lanes total[R][O] = {};
-  const auto add = [&](int64_t k) {
+  const auto add = [&](auto get) {
     Lanes weights[O];
-    for (int o = 0; o < O; ++o) weights[o] = load(w + o * w_stride + k);
+    for (int o = 0; o < O; ++o) weights[o] = get(w + o * w_stride);
     for (int r = 0; r < R; ++r) {
-      const Lanes values = load(x + r * x_stride + k);
+      const Lanes values = get(x + r * x_stride);
       for (int o = 0; o < O; ++o) total[r][o] += values * weights[o];
     }
   };
+  const auto add_whole = [&](int64_t k) { add([k](const auto* from) { return load(from + k); }); };
   int64_t k = 0;
   for (; k + 2 * kLanes <= length; k += 2 * kLanes) {
     ahead.fetch();
-    add(k);
-    add(k + kLanes);
+    add_whole(k);
+    add_whole(k + kLanes);
   }
-  for (; k + kLanes <= length; k += kLanes) add(k);
-  if (k < length) {
-    Lanes weights[O];
-    for (int o = 0; o < O; ++o) weights[o] = load_first(w + o * w_stride + k, length - k);
-    for (int r = 0; r < R; ++r) {
-      const Lanes values = load_first(x + r * x_stride + k, length - k);
-      for (int o = 0; o < O; ++o) total[r][o] += values * weights[o];
-    }
-  }
+  for (; k + kLanes <= length; k += kLanes) add_whole(k);
+  if (k < length) add([=](const auto* from) { return load_first(from + k, length - k); });
   for (int o = 0; o < O; ++o) {
     float* to = sums + o * stride;
     if constexpr (R == 4) {
@@ -116,10 +110,9 @@ void block(const Product<Weight, Out>& p, int64_t first_row, int64_t rows, int64
 template <class Weight, class Out>
 void product(const Product<Weight, Out>& p, int64_t first, int64_t last) {
   for (int64_t o = first; o < last; o += kBlockOutputs) {
-    const int64_t outputs = last - o < kBlockOutputs ? last - o : kBlockOutputs;
+    const int64_t outputs = least(last - o, kBlockOutputs);
     for (int64_t r = 0; r < p.rows; r += kBlockRows) {
-      const int64_t rows = p.rows - r < kBlockRows ? p.rows - r : kBlockRows;
-      block(p, r, rows, o, outputs);
+      block(p, r, least(p.rows - r, kBlockRows), o, outputs);
     }
   }
 }

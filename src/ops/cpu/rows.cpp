@@ -19,43 +19,24 @@ void norm(const NormRows<T>& p, int64_t first, int64_t last) {
     const T* delta = p.delta ? p.delta + row * p.width : nullptr;
     T* sums = p.sum ? p.sum + row * p.width : nullptr;
     T* normed = p.normed + row * p.width;
-    const auto each = [&](auto body) {  // body(sum, place, whether all lanes count)
-      int64_t i = 0;
-      for (; i + kLanes <= p.width; i += kLanes)
-        body(delta ? load(x + i) + load(delta + i) : load(x + i), i, kLanes);
-      if (i < p.width) {
-        const int64_t count = p.width - i;
-        body(delta ? load_first(x + i, count) + load_first(delta + i, count)
-                   : load_first(x + i, count),
-             i, count);
-      }
+    const auto get = [&](const T* from, int64_t i) {
+      return i + kLanes <= p.width ? load(from + i) : load_first(from + i, p.width - i);
     };
-    const auto put = [](Lanes values, T* to, int64_t count) {
-      T stored[kLanes];
-      store(values, stored);
-      memcpy(to, stored, count * sizeof(T));
+    const auto put = [&](Lanes values, T* to, int64_t i) {
+      if (i + kLanes <= p.width) return store(values, to + i);
+      store_first(values, to + i, p.width - i);
     };
+    const T* total = delta ? sums : x;
     Lanes squares{};
-    each([&](Lanes value, int64_t i, int64_t count) {
-      if (delta) {
-        T stored[kLanes];
-        store(value, stored);
-        memcpy(sums + i, stored, count * sizeof(T));
-        value = load(stored);
-      }
+    for (int64_t i = 0; i < p.width; i += kLanes) {
+      if (delta) put(get(x, i) + get(delta, i), sums, i);
+      const Lanes value = get(total, i);
       squares += value * value;
-    });
+    }
     const Lanes scale =
         all(1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(p.width) + p.eps));
-    const T* total = delta ? sums : x;
-    for (int64_t i = 0; i < p.width; i += kLanes) {
-      const int64_t count = p.width - i < kLanes ? p.width - i : kLanes;
-      const Lanes value = count == kLanes ? load(total + i) : load_first(total + i, count);
-      const Lanes weight = count == kLanes ? load(p.weight + i) : load_first(p.weight + i, count);
-      T stored[kLanes];
-      store(value * scale, stored);
-      put(load(stored) * weight, normed + i, count);
-    }
+    for (int64_t i = 0; i < p.width; i += kLanes)
+      put(rounded<T>(get(total, i) * scale) * get(p.weight, i), normed, i);
   }
 }
 

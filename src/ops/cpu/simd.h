@@ -31,7 +31,7 @@ static inline Lanes load(const Bf16* from) {
   memcpy(&x, &bits, sizeof x);
   return x;
 }
-/// The first `count` < kLanes values, then zeros.
+/// The first `count` ≤ kLanes values, then zeros.
 template <class T>
 static inline Lanes load_first(const T* from, int64_t count) {
   T values[kLanes] = {};
@@ -41,6 +41,21 @@ static inline Lanes load_first(const T* from, int64_t count) {
 static inline void store(Lanes x, float* to) { memcpy(to, &x, sizeof x); }
 static inline void store(Lanes x, Bf16* to) {
   for (int i = 0; i < kLanes; ++i) to[i] = kernels::to_bf16(x[i]);
+}
+
+/// The first `count` ≤ kLanes values.
+template <class T>
+static inline void store_first(Lanes x, T* to, int64_t count) {
+  T values[kLanes];
+  store(x, values);
+  memcpy(to, values, count * sizeof(T));
+}
+/// As T stores it.
+template <class T>
+static inline Lanes rounded(Lanes x) {
+  T values[kLanes];
+  store(x, values);
+  return load(values);
 }
 
 static inline float scalar(float x) { return x; }
