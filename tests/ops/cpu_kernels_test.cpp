@@ -91,8 +91,8 @@ TEST(CpuKernels, ProductsMatchDoublePrecisionAndDoNotDependOnTheBatch) {
                                                                                   {2, 5, 1537},
                                                                                   {35, 4, 1540},
                                                                                   {6, 2, 0}}) {
-      check_product<float, float>(k->product_f32, rows, outputs, inner, 1e-6);
-      check_product<Bf16, Bf16>(k->product_bf16, rows, outputs, inner, 4e-3);
+      check_product<float, float>(k->f32.product, rows, outputs, inner, 1e-6);
+      check_product<Bf16, Bf16>(k->bf16.product, rows, outputs, inner, 4e-3);
       check_product<Bf16, float>(k->product_bf16_f32, rows, outputs, inner, 1e-6);
     }
   }
@@ -194,8 +194,8 @@ TEST(CpuKernels, PagedAttentionMatchesDoublePrecisionAndDoesNotDependOnBlocks) {
     SCOPED_TRACE(k->name);
     for (const auto& [heads, kv_heads, head_dim] : std::vector<std::array<int64_t, 3>>{
              {1, 1, 4}, {6, 2, 4}, {9, 3, 64}, {8, 1, 80}, {10, 2, 24}, {14, 2, 64}}) {
-      check_attention<float>(k->attend_f32, heads, kv_heads, head_dim, 2e-6);
-      check_attention<Bf16>(k->attend_bf16, heads, kv_heads, head_dim, 1e-2);
+      check_attention<float>(k->f32.attend, heads, kv_heads, head_dim, 2e-6);
+      check_attention<Bf16>(k->bf16.attend, heads, kv_heads, head_dim, 1e-2);
     }
   }
 }
@@ -207,7 +207,7 @@ TEST(CpuKernels, AttentionSurvivesScoresThatOverflowAnExponential) {
     std::vector<float> out, scratch(scratch_floats(1, 16));
     const PagedRows<float> rows = problem.rows(out);
     for (int64_t t = 0; t < problem.num_tokens(); ++t)
-      k->attend_f32(rows, {t, 1, 0}, 0, scratch.data());
+      k->f32.attend(rows, {t, 1, 0}, 0, scratch.data());
     for (const float value : out) ASSERT_TRUE(std::isfinite(value)) << k->name;
   }
 }

@@ -9,17 +9,14 @@
 #include "caprl/core/error.h"
 #include "caprl/core/parallel.h"
 #include "ops/cpu/kernels.h"
+#include "ops/elements.h"
 #include "ops/fused/kernels.h"
+#include "ops/rows.h"
 
 namespace caprl::ops::cpu {
 namespace {
 
 constexpr int64_t kWorthAThread = 32 * 1024;  // elements, or products of 16 numbers
-
-template <class T>
-T* data(const at::Tensor& tensor) {
-  return tensor.defined() ? static_cast<T*>(tensor.mutable_data_ptr()) : nullptr;
-}
 
 template <class Run>
 void over(int64_t count, int64_t cost_of_one, Run run) {
@@ -54,30 +51,23 @@ void multiply(const at::Tensor& x, std::span<const LinearWeights> weights,
   });
 }
 
-/// Heads of a row side by side, rows a stride apart, as they come out of a projection.
-at::Tensor with_adjacent_heads(const at::Tensor& x) {
-  return x.stride(2) == 1 && x.stride(1) == x.size(2) ? x : x.contiguous();
-}
-
 at::Tensor turned(const at::Tensor& x, const RotaryTable& table) {
   const at::Tensor rows = with_adjacent_heads(x);
   const at::Tensor cos = table.cos.contiguous(), sin = table.sin.contiguous();
   at::Tensor out = at::empty(x.sizes(), x.options());
-  const auto run = [&](auto problem, auto kernel) {
+  with_element(x.scalar_type(), [&](auto element) {
+    using T = decltype(element);
+    TurnRows<T, T> problem;
     problem.heads = x.size(1);
     problem.head_dim = x.size(2);
-    problem.x = data<std::remove_cv_t<std::remove_pointer_t<decltype(problem.x)>>>(rows);
+    problem.x = data<T>(rows);
     problem.x_stride = rows.stride(0);
-    problem.cos = data<std::remove_cv_t<std::remove_pointer_t<decltype(problem.cos)>>>(cos);
-    problem.sin = data<std::remove_cv_t<std::remove_pointer_t<decltype(problem.sin)>>>(sin);
-    problem.out = data<std::remove_pointer_t<decltype(problem.out)>>(out);
+    problem.cos = data<T>(cos);
+    problem.sin = data<T>(sin);
+    problem.out = data<T>(out);
     over(x.size(0), x.size(1) * x.size(2),
-         [&](int64_t first, int64_t last) { kernel(problem, first, last); });
-  };
-  if (x.scalar_type() == at::kFloat)
-    run(TurnRows<float, float>(), kernels().turn_f32);
-  else
-    run(TurnRows<Bf16, Bf16>(), kernels().turn_bf16);
+         [&](int64_t first, int64_t last) { kernels().of<T>().turn(problem, first, last); });
+  });
   return out;
 }
 
@@ -98,12 +88,13 @@ std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearW
   }
   if (x.numel() == 0 && results.front().numel() == 0) return results;
   const at::Tensor rows = x.reshape({-1, x.size(-1)}).to(at::kFloat).contiguous();
-  if (x.scalar_type() == at::kFloat)
-    multiply<float, float>(rows, weights, results, kernels().product_f32);
-  else if (out == at::kFloat)
-    multiply<Bf16, float>(rows, weights, results, kernels().product_bf16_f32);
-  else
-    multiply<Bf16, Bf16>(rows, weights, results, kernels().product_bf16);
+  with_element(x.scalar_type(), [&](auto element) {
+    using T = decltype(element);
+    if (out == x.scalar_type())
+      multiply<T, T>(rows, weights, results, kernels().of<T>().product);
+    else
+      multiply<Bf16, float>(rows, weights, results, kernels().product_bf16_f32);
+  });
   return results;
 }
 
@@ -112,8 +103,9 @@ std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::T
   const at::Tensor rows = x.contiguous(), deltas = delta.defined() ? delta.contiguous() : delta;
   at::Tensor sum = delta.defined() ? at::empty(x.sizes(), x.options()) : at::Tensor();
   at::Tensor normed = at::empty(x.sizes(), x.options());
-  const auto run = [&](auto problem, auto kernel) {
-    using T = std::remove_pointer_t<decltype(problem.normed)>;
+  with_element(x.scalar_type(), [&](auto element) {
+    using T = decltype(element);
+    NormRows<T> problem;
     problem.width = weight.numel();
     problem.x = data<T>(rows);
     problem.delta = data<T>(deltas);
@@ -122,29 +114,20 @@ std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::T
     problem.normed = data<T>(normed);
     problem.eps = static_cast<float>(eps);
     over(x.numel() / problem.width, problem.width,
-         [&](int64_t first, int64_t last) { kernel(problem, first, last); });
-  };
-  if (x.scalar_type() == at::kFloat)
-    run(NormRows<float>(), kernels().norm_f32);
-  else
-    run(NormRows<Bf16>(), kernels().norm_bf16);
+         [&](int64_t first, int64_t last) { kernels().of<T>().norm(problem, first, last); });
+  });
   return {delta.defined() ? sum : x, normed};
 }
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
   const at::Tensor gates = gate.contiguous(), ups = up.contiguous();
   at::Tensor out = at::empty(gate.sizes(), gate.options());
-  const auto run = [&](auto problem, auto kernel) {
-    using T = std::remove_pointer_t<decltype(problem.out)>;
-    problem.gate = data<T>(gates);
-    problem.up = data<T>(ups);
-    problem.out = data<T>(out);
-    over(gate.numel(), 4, [&](int64_t first, int64_t last) { kernel(problem, first, last); });
-  };
-  if (gate.scalar_type() == at::kFloat)
-    run(GateValues<float>(), kernels().gate_f32);
-  else
-    run(GateValues<Bf16>(), kernels().gate_bf16);
+  with_element(gate.scalar_type(), [&](auto element) {
+    using T = decltype(element);
+    const GateValues<T> problem{data<T>(gates), data<T>(ups), data<T>(out)};
+    over(gate.numel(), 4,
+         [&](int64_t first, int64_t last) { kernels().of<T>().gate(problem, first, last); });
+  });
   return out;
 }
 

@@ -6,6 +6,7 @@
 // choose their order by the batch's size.
 #pragma once
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/math/bf16.h"
 
@@ -84,22 +85,30 @@ struct TokenBlock {
   int64_t first = 0, count = 0, shared = 0;
 };
 
+/// Of values of one type. The range [first, last) is of outputs, rows or elements.
+template <class T>
+struct TypedKernels {
+  void (*product)(const Product<T, T>&, int64_t first, int64_t last);
+  void (*norm)(const NormRows<T>&, int64_t first, int64_t last);
+  void (*gate)(const GateValues<T>&, int64_t first, int64_t last);
+  void (*turn)(const TurnRows<T, T>&, int64_t first, int64_t last);
+  /// One block and one head of keys and values. `scratch` [count, scratch_floats].
+  void (*attend)(const PagedRows<T>&, const TokenBlock&, int64_t kv_head, float* scratch);
+};
+
 struct Kernels {
   const char* name;
-  /// Outputs [first, last).
-  void (*product_f32)(const Product<float, float>&, int64_t first, int64_t last);
-  void (*product_bf16)(const Product<Bf16, Bf16>&, int64_t first, int64_t last);
+  TypedKernels<float> f32;
+  TypedKernels<Bf16> bf16;
   void (*product_bf16_f32)(const Product<Bf16, float>&, int64_t first, int64_t last);
-  /// Rows, or elements, [first, last).
-  void (*norm_f32)(const NormRows<float>&, int64_t first, int64_t last);
-  void (*norm_bf16)(const NormRows<Bf16>&, int64_t first, int64_t last);
-  void (*gate_f32)(const GateValues<float>&, int64_t first, int64_t last);
-  void (*gate_bf16)(const GateValues<Bf16>&, int64_t first, int64_t last);
-  void (*turn_f32)(const TurnRows<float, float>&, int64_t first, int64_t last);
-  void (*turn_bf16)(const TurnRows<Bf16, Bf16>&, int64_t first, int64_t last);
-  /// One block and one head of keys and values. `scratch` [count, scratch_floats].
-  void (*attend_f32)(const PagedRows<float>&, const TokenBlock&, int64_t kv_head, float* scratch);
-  void (*attend_bf16)(const PagedRows<Bf16>&, const TokenBlock&, int64_t kv_head, float* scratch);
+
+  template <class T>
+  const TypedKernels<T>& of() const {
+    if constexpr (std::is_same_v<T, float>)
+      return f32;
+    else
+      return bf16;
+  }
 };
 
 /// Of the best instruction set that this CPU has. CAPRL_CPU_ISA=base|avx2|avx512 chooses a lesser

@@ -7,27 +7,19 @@
 #include "caprl/core/parallel.h"
 #include "ops/cpu/inference.h"
 #include "ops/cpu/kernels.h"
+#include "ops/elements.h"
 
 namespace caprl::ops::cpu {
 namespace {
 
 static_assert(kPageSize == kKvPageSize);
 
-template <class T>
-const T* read(const at::Tensor& tensor) {
-  return static_cast<const T*>(tensor.const_data_ptr());
-}
-template <class T>
-T* write(const at::Tensor& tensor) {
-  return static_cast<T*>(tensor.mutable_data_ptr());
-}
-
 /// Keys go to [page, head, D, place], values to [page, head, place, padded].
 template <class T>
 void put(const at::Tensor& k, const at::Tensor& v, KvPages& pages, const PagedBatch& batch) {
   const int64_t heads = k.size(1), D = k.size(2), padded = padded_head(D);
-  const T *keys = read<T>(k), *values = read<T>(v);
-  T *k_pages = write<T>(pages.k), *v_pages = write<T>(pages.v);
+  const T *keys = data<T>(k), *values = data<T>(v);
+  T *k_pages = data<T>(pages.k), *v_pages = data<T>(pages.v);
   parallel_for(0, batch.num_tokens(), 64, [&](int64_t first, int64_t last) {
     for (int64_t t = first; t < last; ++t) {
       const int64_t page = batch.slots()[t] / kPageSize, place = batch.slots()[t] % kPageSize;
@@ -64,27 +56,27 @@ void over_units(const PagedBatch& batch, int64_t kv_heads, Run run) {
   });
 }
 
-template <class T, class Attend>
-at::Tensor attend(const at::Tensor& q, const at::Tensor& k, KvPages& pages, const PagedBatch& batch,
-                  Attend kernel) {
+template <class T>
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, KvPages& pages,
+                  const PagedBatch& batch) {
   at::Tensor out = at::empty(q.sizes(), q.options());
   PagedRows<T> rows;
   rows.heads = q.size(1);
   rows.kv_heads = k.size(1);
   rows.head_dim = q.size(2);
   rows.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(rows.head_dim)));
-  rows.q = read<T>(q);
+  rows.q = data<T>(q);
   rows.q_stride = q.size(1) * q.size(2);
-  rows.out = write<T>(out);
-  rows.k_pages = read<T>(pages.k);
-  rows.v_pages = read<T>(pages.v);
+  rows.out = data<T>(out);
+  rows.k_pages = data<T>(pages.k);
+  rows.v_pages = data<T>(pages.v);
   rows.lengths = batch.lengths().data();
   rows.tables = batch.tables().data();
   over_units(batch, rows.kv_heads, [&](const PagedBatch::Block& block, int64_t head) {
     thread_local std::vector<float> scratch;  // keeps its memory from step to step
     const int64_t floats = block.count * scratch_floats(rows.heads / rows.kv_heads, rows.head_dim);
     if (static_cast<int64_t>(scratch.size()) < floats) scratch.resize(floats);
-    kernel(rows, {block.first, block.count, block.shared}, head, scratch.data());
+    kernels().of<T>().attend(rows, {block.first, block.count, block.shared}, head, scratch.data());
   });
   return out;
 }
@@ -94,12 +86,11 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, KvPages& pages, cons
 at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                            KvPages& pages, const PagedBatch& batch) {
   const at::Tensor queries = q.contiguous(), keys = k.contiguous(), values = v.contiguous();
-  if (q.scalar_type() == at::kFloat) {
-    put<float>(keys, values, pages, batch);
-    return attend<float>(queries, keys, pages, batch, kernels().attend_f32);
-  }
-  put<Bf16>(keys, values, pages, batch);
-  return attend<Bf16>(queries, keys, pages, batch, kernels().attend_bf16);
+  return with_element(q.scalar_type(), [&](auto element) {
+    using T = decltype(element);
+    put<T>(keys, values, pages, batch);
+    return attend<T>(queries, keys, pages, batch);
+  });
 }
 
 }  // namespace caprl::ops::cpu

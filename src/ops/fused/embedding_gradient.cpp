@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "ops/fused/device.h"
-#include "ops/fused/elements.h"
+#include "ops/elements.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops::fused {

@@ -4,7 +4,7 @@
 
 #include "kernels/policy_rows.h"
 #include "ops/fused/device.h"
-#include "ops/fused/elements.h"
+#include "ops/elements.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops::fused {

@@ -1,9 +1,9 @@
 #include "kernels/rms_norm.h"
 
 #include "ops/fused/device.h"
-#include "ops/fused/elements.h"
+#include "ops/elements.h"
 #include "ops/fused/kernels.h"
-#include "ops/fused/rows.h"
+#include "ops/rows.h"
 
 namespace caprl::ops::fused {
 

@@ -3,16 +3,12 @@
 #include <ATen/ATen.h>
 
 #include "ops/fused/device.h"
-#include "ops/fused/elements.h"
+#include "ops/elements.h"
 #include "ops/fused/kernels.h"
+#include "ops/rows.h"
 
 namespace caprl::ops::fused {
 namespace {
-
-/// Heads of a row one after another, rows a stride apart, as they come out of a projection.
-at::Tensor with_adjacent_heads(const at::Tensor& x) {
-  return x.stride(2) == 1 && x.stride(1) == x.size(2) ? x : x.contiguous();
-}
 
 template <class T, class Table>
 void run(const at::Tensor& q, const at::Tensor& k, const RotaryTable& table, at::Tensor& q_out,

@@ -2,7 +2,7 @@
 
 #include "kernels/sampler.h"
 #include "ops/fused/device.h"
-#include "ops/fused/elements.h"
+#include "ops/elements.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops::fused {

@@ -5,7 +5,7 @@
 #include "caprl/core/error.h"
 #include "kernels/math/bf16.h"
 
-namespace caprl::ops::fused {
+namespace caprl::ops {
 
 /// The data of a float or bfloat16 tensor; null for an undefined one.
 template <class T>
@@ -21,4 +21,4 @@ decltype(auto) with_element(at::ScalarType dtype, Work&& work) {
   throw Error("[kernels] expected float or bfloat16, got {}", c10::toString(dtype));
 }
 
-}  // namespace caprl::ops::fused
+}  // namespace caprl::ops

@@ -2,7 +2,7 @@
 #pragma once
 #include <ATen/ATen.h>
 
-namespace caprl::ops::fused {
+namespace caprl::ops {
 
 /// [..., W] as [N, W] with the values of a row side by side and rows a stride apart; a copy only
 /// where the layout asks for one. Undefined stays undefined.
@@ -12,6 +12,11 @@ inline at::Tensor as_rows(const at::Tensor& x) {
   return flat.stride(1) == 1 || flat.size(1) == 1 ? flat : flat.contiguous();
 }
 
+/// Heads of a row one after another, rows a stride apart, as they come out of a projection.
+inline at::Tensor with_adjacent_heads(const at::Tensor& x) {
+  return x.stride(2) == 1 && x.stride(1) == x.size(2) ? x : x.contiguous();
+}
+
 inline int64_t stride_of(const at::Tensor& rows) { return rows.defined() ? rows.stride(0) : 0; }
 
-}  // namespace caprl::ops::fused
+}  // namespace caprl::ops
