@@ -4,7 +4,9 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "caprl/core/config.h"
@@ -50,13 +52,26 @@ class KilledRun : public TinyRun {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
 
-  /// Whether a checkpoint is being written or removed just now.
-  static bool is_saving(const std::string& run) {
+  /// The names in the run's folder of checkpoints, at this moment.
+  static std::set<std::string> checkpoints(const std::string& run) {
+    std::set<std::string> names;
     std::error_code error;
     for (std::filesystem::directory_iterator at(folder_ / run / "checkpoints", error), end;
          !error && at != end; at.increment(error))
-      if (at->path().filename().string().starts_with('.')) return true;
-    return false;
+      names.insert(at->path().filename().string());
+    return names;
+  }
+
+  /// Whether a checkpoint is being written or removed just now.
+  static bool is_saving(const std::string& run) {
+    return std::ranges::any_of(checkpoints(run), [](auto& name) { return name.starts_with('.'); });
+  }
+
+  /// Whether a checkpoint is there that was not among `before`.
+  static bool has_saved(const std::string& run, const std::set<std::string>& before) {
+    return std::ranges::any_of(checkpoints(run), [&](auto& name) {
+      return name.starts_with("step_") && !before.contains(name);
+    });
   }
 };
 
@@ -70,15 +85,15 @@ TEST_F(KilledRun, GoesOnToTheSameBytes) {
   const std::string file = write_config(config, "killed");
   int kills = 0, kills_while_saving = 0, code = -1;
   for (int attempt = 0; attempt < 100 && code == -1; ++attempt) {
-    // Every other time in the middle of a save, after some milliseconds of it; otherwise wherever
-    // the run is.
+    // Every other time some milliseconds into a save, otherwise some milliseconds after one. No
+    // attempt gets further than a few steps, however fast the machine.
     const bool while_saving = attempt % 2 == 0;
-    const auto begin = Clock::now();
-    const auto delay = std::chrono::milliseconds(while_saving ? attempt % 7 : 900 + 130 * attempt);
+    const auto delay = std::chrono::milliseconds(while_saving ? attempt % 7 : 23 * attempt % 120);
+    const auto before = checkpoints("killed");
     std::optional<Clock::time_point> moment;
-    if (!while_saving) moment = begin + delay;
     code = run_until(file, [&] {
-      if (!moment && is_saving("killed")) moment = Clock::now() + delay;
+      if (!moment && (while_saving ? is_saving("killed") : has_saved("killed", before)))
+        moment = Clock::now() + delay;
       return moment && Clock::now() >= *moment;
     });
     kills += code == -1;
