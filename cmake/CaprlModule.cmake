@@ -1,17 +1,19 @@
 # caprl_module(NAME SOURCES a.cpp … USES modules and libraries … [TORCH] [PCH file])
-# One static library caprl_<NAME> from src/<NAME>. TORCH: it may include Torch and shares the precompiled header, unless PCH names
-# one of its own.
+# One static library caprl_<NAME> from src/<NAME>, with a precompiled header shared with the modules like it. TORCH: it may include
+# Torch. PCH: a precompiled header of its own.
 function(caprl_module name)
   cmake_parse_arguments(arg "TORCH" "PCH" "SOURCES;USES" ${ARGN})
   add_library(caprl_${name} STATIC ${arg_SOURCES})
   target_link_libraries(caprl_${name} PUBLIC caprl_options ${arg_USES})
   if(arg_TORCH)
     target_link_libraries(caprl_${name} PUBLIC caprl_torch)
-    if(arg_PCH)
-      target_precompile_headers(caprl_${name} PRIVATE ${arg_PCH})
-    else()
-      target_precompile_headers(caprl_${name} REUSE_FROM caprl_pch)
-    endif()
+  endif()
+  if(arg_PCH)
+    target_precompile_headers(caprl_${name} PRIVATE ${arg_PCH})
+  elseif(arg_TORCH)
+    target_precompile_headers(caprl_${name} REUSE_FROM caprl_pch)
+  else()
+    target_precompile_headers(caprl_${name} REUSE_FROM caprl_pch_plain)
   endif()
 endfunction()
 

@@ -1,13 +1,12 @@
 #include "caprl/checkpoint/checkpoint.h"
 
-#include <spdlog/spdlog.h>
-
 #include <charconv>
 #include <map>
 #include <string>
 
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
+#include "caprl/core/log.h"
 #include "manifest.h"
 
 namespace caprl {
@@ -56,7 +55,7 @@ std::string incomplete_because(const fs::path& folder) {
 void remove_or_warn(const fs::path& path) {
   std::error_code failure;
   fs::remove_all(path, failure);
-  if (failure) spdlog::warn("{} cannot be removed: {}", path.string(), failure.message());
+  if (failure) log_warning("{} cannot be removed: {}", path.string(), failure.message());
 }
 
 void remove_leftovers(const fs::path& root) {
@@ -79,7 +78,7 @@ void refuse_or_discard_existing(const fs::path& target) {
   if (!fs::exists(fs::symlink_status(target))) return;
   const std::string reason = incomplete_because(target);
   if (reason.empty()) throw Error("{}: this checkpoint exists already", target.string());
-  spdlog::warn("an incomplete checkpoint is replaced: {}", reason);
+  log_warning("an incomplete checkpoint is replaced: {}", reason);
   discard(target);
 }
 
@@ -143,7 +142,7 @@ std::optional<fs::path> find_checkpoint(const fs::path& root) {
   for (const auto& [step, folder] : step_folders(root)) {
     const std::string reason = incomplete_because(folder);
     if (reason.empty()) return folder;
-    spdlog::warn("checkpoint of step {} is passed over: {}", step, reason);
+    log_warning("checkpoint of step {} is passed over: {}", step, reason);
   }
   return std::nullopt;
 }

@@ -1,5 +1,5 @@
-#include <spdlog/spdlog.h>
 
+#include "caprl/core/log.h"
 #include "caprl/tasks/caption.h"
 #include "cli/commands.h"
 #include "cli/config_options.h"
@@ -13,8 +13,8 @@ void add_caption_command(CLI::App& app) {
     CaptionConfig config;
     load_config(options->config, options->overrides, config);
     const CaptionCounts counts = caption_images(config);
-    spdlog::info("{} images captioned, {} had captions, {} bad rows skipped", counts.captioned,
-                 counts.found, counts.skipped);
+    log_info("{} images captioned, {} had captions, {} bad rows skipped", counts.captioned,
+             counts.found, counts.skipped);
   });
 }
 

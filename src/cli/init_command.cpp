@@ -1,4 +1,3 @@
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <array>
@@ -6,6 +5,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
+#include "caprl/core/log.h"
 #include "caprl/io/json.h"
 #include "caprl/io/safetensors.h"
 #include "caprl/models/model.h"
@@ -152,8 +152,8 @@ void init_model(const InitOptions& options) {
     fs::remove_all(temporary);
     throw;
   }
-  spdlog::info("{}: {}, {} tensors, seed {}", out.string(), described.traits.architecture,
-               described.parameters.size(), options.seed);
+  log_info("{}: {}, {} tensors, seed {}", out.string(), described.traits.architecture,
+           described.parameters.size(), options.seed);
 }
 
 }  // namespace

@@ -1,9 +1,8 @@
 #include "cli/commands.h"
 
-#include <spdlog/spdlog.h>
-
 #include <memory>
 
+#include "caprl/core/log.h"
 #include "caprl/train/grpo_trainer.h"
 #include "caprl/train/sft_trainer.h"
 #include "cli/config_options.h"

@@ -18,4 +18,15 @@ void init_logging() {
   spdlog::set_default_logger(std::move(logger));
 }
 
+void write_log(LogLevel level, const std::string& message) {
+  switch (level) {
+    case LogLevel::kInfo:
+      return spdlog::info(message);
+    case LogLevel::kWarning:
+      return spdlog::warn(message);
+    case LogLevel::kError:
+      return spdlog::error(message);
+  }
+}
+
 }  // namespace caprl

@@ -1,10 +1,9 @@
 #include "caprl/data/dataset.h"
 
-#include <spdlog/spdlog.h>
-
 #include <nlohmann/json.hpp>
 
 #include "caprl/core/error.h"
+#include "caprl/core/log.h"
 #include "caprl/io/json.h"
 #include "caprl/io/jsonl.h"
 
@@ -33,7 +32,7 @@ bool use_row(BadRows bad_rows, const std::function<void()>& use) {
     return true;
   } catch (const InputError& error) {
     if (bad_rows == BadRows::kStop) throw;
-    spdlog::warn("row skipped: {}", error.what());
+    log_warning("row skipped: {}", error.what());
     return false;
   }
 }

@@ -1,8 +1,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
-#include <spdlog/spdlog.h>
 
 #include "architecture.h"
+#include "caprl/core/log.h"
 #include "caprl/io/json.h"
 #include "caprl/io/weight_files.h"
 
@@ -32,9 +32,9 @@ void adapt_to_weights(Architecture& architecture, const SourceNames& sources,
   const auto& shape = weights.shape(embedding->second);
   ModelTraits& traits = architecture.traits;
   if (shape.size() != 2 || shape[0] < 1 || shape[0] == traits.vocab_size) return;
-  spdlog::warn("{}: {} has {} rows, config.json says vocab_size {}; going by the tensor",
-               weights.file(embedding->second).path().string(), embedding->second, shape[0],
-               traits.vocab_size);
+  log_warning("{}: {} has {} rows, config.json says vocab_size {}; going by the tensor",
+              weights.file(embedding->second).path().string(), embedding->second, shape[0],
+              traits.vocab_size);
   architecture.set_vocab_size(shape[0]);
   if (traits.image_token_id && *traits.image_token_id >= shape[0])
     throw InputError("{}: {} has {} rows, so image_token_id {} is outside the vocabulary",
@@ -89,7 +89,7 @@ void warn_of_untied_head(const SourceNames& sources, const WeightFiles& weights)
   const at::Tensor embedding = weights.tensor(sources.at(kEmbeddingName));
   if (stored.sizes() != embedding.sizes() || stored.scalar_type() != embedding.scalar_type() ||
       !at::equal(stored, embedding))
-    spdlog::warn(
+    log_warning(
         "{}: {} differs from the embedding although config.json ties them; going by the embedding",
         weights.file(head->second).path().string(), head->second);
 }

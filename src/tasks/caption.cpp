@@ -1,7 +1,6 @@
 #include "caprl/tasks/caption.h"
 
 #include <ATen/Parallel.h>
-#include <spdlog/spdlog.h>
 
 #include <nlohmann/json.hpp>
 #include <unordered_map>
@@ -9,6 +8,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
+#include "caprl/core/log.h"
 #include "caprl/core/progress.h"
 #include "caprl/core/queue.h"
 #include "caprl/core/timer.h"
@@ -90,7 +90,7 @@ class CaptionRun {
     open_folder(config_);
     JsonlAppender output(captions_file(config_));
     choose_rows(indices_done(captions_file(config_)));
-    spdlog::info("{} images to caption, {} done before", todo_.size(), counts_.found);
+    log_info("{} images to caption, {} done before", todo_.size(), counts_.found);
     if (!todo_.empty()) caption_all(output);
     return counts_;
   }

@@ -1,8 +1,7 @@
 #include "caprl/train/grpo_trainer.h"
 
-#include <spdlog/spdlog.h>
-
 #include "caprl/core/error.h"
+#include "caprl/core/log.h"
 #include "caprl/core/timer.h"
 #include "caprl/train/learner.h"
 #include "caprl/train/prompts.h"
@@ -55,9 +54,9 @@ struct GrpoTrainer::Impl {
           config.reference.model.empty() ? config.policy.model : config.reference.model;
       reference = Model::load(dir, reference_options(config.reference.dtype, session.device()));
     }
-    spdlog::info("{}: {}", config.policy.model, describe_training(learner.model()));
-    spdlog::info("{} images to train on, {} held out, {} bad rows skipped", train_rows.rows.size(),
-                 val_rows.rows.size(), train_rows.num_skipped + val_rows.num_skipped);
+    log_info("{}: {}", config.policy.model, describe_training(learner.model()));
+    log_info("{} images to train on, {} held out, {} bad rows skipped", train_rows.rows.size(),
+             val_rows.rows.size(), train_rows.num_skipped + val_rows.num_skipped);
     session.open(learner);
   }
 

@@ -2,12 +2,12 @@
 
 #include <ATen/core/grad_mode.h>
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
 
 #include <cmath>
 #include <span>
 
 #include "caprl/core/error.h"
+#include "caprl/core/log.h"
 #include "caprl/io/safetensors.h"
 #include "caprl/train/lr_schedule.h"
 
@@ -45,8 +45,8 @@ UpdateResult Learner::finish(int64_t step, int64_t total_steps, int64_t max_skip
   result.skipped = !std::isfinite(result.grad_norm);
   skipped_in_a_row_ = result.skipped ? skipped_in_a_row_ + 1 : 0;
   if (result.skipped)
-    spdlog::error("step {}: the gradient is not finite; the update is skipped ({})", step,
-                  name_samples(samples));
+    log_error("step {}: the gradient is not finite; the update is skipped ({})", step,
+              name_samples(samples));
   else
     optimizer_->step(result.lr, result.grad_norm);
   if (skipped_in_a_row_ >= max_skipped)

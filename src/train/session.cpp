@@ -1,7 +1,6 @@
 #include "train/session.h"
 
 #include <ATen/Parallel.h>
-#include <spdlog/spdlog.h>
 
 #include <nlohmann/json.hpp>
 
@@ -9,6 +8,7 @@
 #include "caprl/checkpoint/state.h"
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
+#include "caprl/core/log.h"
 
 namespace caprl {
 namespace {
@@ -71,7 +71,7 @@ Session::Session(const RunConfig& run, const CheckpointConfig& checkpoint, const
       progress_(total_steps, start_.step) {
   if (run.threads > 0) at::set_num_threads(static_cast<int>(run.threads));
   if (start_.checkpoint)
-    spdlog::info("continuing from {} (step {})", start_.checkpoint->string(), start_.step);
+    log_info("continuing from {} (step {})", start_.checkpoint->string(), start_.step);
 }
 
 std::filesystem::path Session::weights_dir(const std::filesystem::path& model_dir) const {

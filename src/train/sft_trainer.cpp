@@ -1,10 +1,9 @@
 #include "caprl/train/sft_trainer.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 
 #include "caprl/core/error.h"
+#include "caprl/core/log.h"
 #include "caprl/core/timer.h"
 #include "caprl/ops/policy_loss.h"
 #include "caprl/train/learner.h"
@@ -82,8 +81,8 @@ struct SftTrainer::Impl {
                   config.data.rows_per_group,
               config.data.train_batch_size, config.data.shuffle,
               static_cast<uint64_t>(config.run.seed)) {
-    spdlog::info("{}: {}", config.policy.model, describe_training(learner.model()));
-    spdlog::info("{} rows to train on, {} bad rows skipped", rows.rows.size(), rows.num_skipped);
+    log_info("{}: {}", config.policy.model, describe_training(learner.model()));
+    log_info("{} rows to train on, {} bad rows skipped", rows.rows.size(), rows.num_skipped);
     session.open(learner);
   }
 
@@ -96,8 +95,7 @@ struct SftTrainer::Impl {
       const LossBatch batch = make_loss_batch(micro, learner.model());
       const at::Tensor micro_loss = ops::cross_entropy_loss(
           hidden_rows(learner.model(), batch), learner.model().head_weight(), batch.targets,
-          batch.weights, config.train.loss_chunk_tokens, nullptr,
-          learner.model().head_gradient());
+          batch.weights, config.train.loss_chunk_tokens, nullptr, learner.model().head_gradient());
       micro_loss.backward();
       loss += micro_loss.item<double>();
     }

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support.h"
+#include "support/json.h"
 
 namespace caprl {
 namespace {
@@ -26,7 +27,7 @@ TEST(Checkpoint, RoundTripAndLatest) {
 TEST(Checkpoint, ManifestListsEveryFile) {
   const MemoryFolder folder;
   save_sample(folder.path(), 3);
-  const auto manifest = nlohmann::json::parse(slurp(folder / "step_000003/manifest.json"));
+  const auto manifest = json_of(slurp(folder / "step_000003/manifest.json"));
   EXPECT_EQ(manifest["step"], 3);
   EXPECT_EQ(manifest["version"], 1);
   ASSERT_EQ(manifest["files"].size(), 3u);

@@ -11,6 +11,7 @@
 #include "datasets.h"
 #include "model_dirs.h"
 #include "support.h"
+#include "support/json.h"
 #include "support/temp_folder.h"
 
 namespace caprl {
@@ -101,7 +102,7 @@ train:
   static std::string refused_row(const std::function<void(json&)>& change) {
     const std::string train_file = read_file(folder_ / "world/train.jsonl");
     const std::string first = train_file.substr(0, train_file.find('\n'));
-    json second = json::parse(first);
+    json second = json_of(first);
     change(second);
     write("world/changed.jsonl", first + "\n" + second.dump() + "\n");
     const std::string sentence =
@@ -196,7 +197,7 @@ TEST_F(BadInput, Images) {
   // Found in the first step: the run folder is there by then, but no checkpoint.
   const auto refused_image = [](const std::string& name) {
     const std::string train_file = read_file(folder_ / "world/train.jsonl");
-    json row = json::parse(train_file.substr(0, train_file.find('\n')));
+    json row = json_of(train_file.substr(0, train_file.find('\n')));
     row["image"] = {{"path", name}};
     write("world/images.jsonl", row.dump() + "\n");
     const Outcome outcome = train({"data.train_files=[" + path("world/images.jsonl") + "]"});
@@ -220,7 +221,7 @@ TEST_F(BadInput, Images) {
 
 TEST_F(BadInput, AnImageTwoHundredTimesAsWideAsHigh) {
   const std::string train_file = read_file(folder_ / "world/train.jsonl");
-  json row = json::parse(train_file.substr(0, train_file.find('\n')));
+  json row = json_of(train_file.substr(0, train_file.find('\n')));
   row["image"] = {{"bytes",  // a PNG of 201 x 1 grey pixels
                    "iVBORw0KGgoAAAANSUhEUgAAAMkAAAABCAAAAABRFtUAAAAADUlEQVR42mNkZxgmAAAHEwAJxOs/"
                    "zAAAAABJRU5ErkJggg=="}};
@@ -233,8 +234,8 @@ TEST_F(BadInput, AnImageTwoHundredTimesAsWideAsHigh) {
 }
 
 TEST_F(BadInput, UnusualImagesWork) {
-  json row = json::parse(read_file(folder_ / "world/train.jsonl")
-                             .substr(0, read_file(folder_ / "world/train.jsonl").find('\n')));
+  json row = json_of(read_file(folder_ / "world/train.jsonl")
+                         .substr(0, read_file(folder_ / "world/train.jsonl").find('\n')));
   std::string rows;
   for (const char* name : {"one_pixel.png", "cmyk.jpg", "grey_16bit.png", "animated.webp"}) {
     row["image"] = (fs::path(CAPRL_TEST_FILES) / "image/files" / name).string();
@@ -278,7 +279,7 @@ TEST_F(BadInput, Configs) {
 TEST_F(BadInput, BadRowsMayBeSkipped) {
   const std::string train_file = read_file(folder_ / "world/train.jsonl");
   const std::string first = train_file.substr(0, train_file.find('\n'));
-  json no_image = json::parse(first);
+  json no_image = json_of(first);
   write("world/text.png", "not an image");
   no_image["image"] = {{"path", "text.png"}};
   write("world/mixed.jsonl", first + "\n{\n" + no_image.dump() + "\n");

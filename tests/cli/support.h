@@ -10,6 +10,7 @@
 #include "caprl/core/log.h"
 #include "cli/commands.h"
 #include "cli/run_app.h"
+#include "support/json.h"
 
 namespace caprl {
 
@@ -19,7 +20,7 @@ struct Outcome {
   std::vector<nlohmann::json> lines() const {
     std::vector<nlohmann::json> parsed;
     std::istringstream in(out);
-    for (std::string line; std::getline(in, line);) parsed.push_back(nlohmann::json::parse(line));
+    for (std::string line; std::getline(in, line);) parsed.push_back(json_of(line));
     return parsed;
   }
 };

@@ -1,7 +1,6 @@
 #include "caprl/core/log.h"
 
 #include <gtest/gtest.h>
-#include <spdlog/spdlog.h>
 
 namespace caprl {
 namespace {
@@ -10,14 +9,14 @@ TEST(Log, OnePatternToStderr) {
   testing::internal::CaptureStderr();
   testing::internal::CaptureStdout();
   init_logging();
-  spdlog::warn("row {} is bad", 7);
-  spdlog::info("done");
-  spdlog::debug("not shown");
+  log_warning("row {} is bad", 7);
+  log_info("done");
+  log_error("{}", "{} as it is");
   EXPECT_EQ(testing::internal::GetCapturedStdout(), "");
   const std::string text = testing::internal::GetCapturedStderr();
   const std::string time = "[0-9][0-9]:[0-9][0-9]:[0-9][0-9]";
-  EXPECT_TRUE(
-      testing::internal::RE::FullMatch(text, time + " W row 7 is bad\n" + time + " I done\n"))
+  EXPECT_TRUE(testing::internal::RE::FullMatch(
+      text, time + " W row 7 is bad\n" + time + " I done\n" + time + " E \\{\\} as it is\n"))
       << text;
 }
 

@@ -11,6 +11,7 @@
 #include "caprl/text/tokenizer.h"
 #include "caprl/text/word_tokenizer.h"
 #include "support/errors.h"
+#include "support/json.h"
 #include "support/temp_folder.h"
 
 namespace caprl {
@@ -20,7 +21,8 @@ class DataFiles : public testing::Test {
   static void SetUpTestSuite() {
     owner_ = std::make_unique<TempFolder>();
     folder_ = owner_->path();
-    write_word_tokenizer(folder_, {.words = {"red", "circle"}, .images = true, .default_system = {}});
+    write_word_tokenizer(folder_,
+                         {.words = {"red", "circle"}, .images = true, .default_system = {}});
     tokenizer_ = Tokenizer::load(folder_);
     write("a.png", "not looked at before it is used");
   }
@@ -33,7 +35,7 @@ class DataFiles : public testing::Test {
 
   /// A row of the CapRL-QA schema.
   static nlohmann::json caption_row() {
-    return nlohmann::json::parse(R"({
+    return json_of(R"({
       "id": "7", "data_source": "image_caption_rl", "image": {"path": "a.png"},
       "prompt": [{"role": "user", "content": "<image> Describe."}],
       "reward_model": {"ground_truth": [
@@ -41,7 +43,7 @@ class DataFiles : public testing::Test {
         {"question": "What shape?", "choices": ["circle", "square", "star"], "answer": "circle"}]}})");
   }
   static nlohmann::json sft_row() {
-    return nlohmann::json::parse(R"({
+    return json_of(R"({
       "id": 3, "response": "a circle",
       "messages": [{"role": "system", "content": "Be brief."},
                    {"role": "user", "content": [{"type": "image", "image": "a.png"},

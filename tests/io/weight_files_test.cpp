@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support.h"
+#include "support/json.h"
 
 namespace caprl {
 namespace {
@@ -44,8 +45,8 @@ TEST(WeightFiles, OneFile) {
 TEST(WeightFiles, ShardsAreFilledInOrder) {
   const TempFolder folder;
   write_sharded_safetensors(folder.path(), kWeights, 32);
-  const json index = json::parse(read_text(folder / "model.safetensors.index.json"));
-  EXPECT_EQ(index, json::parse(R"({"metadata": {"total_size": 80}, "weight_map": {
+  const json index = json_of(read_text(folder / "model.safetensors.index.json"));
+  EXPECT_EQ(index, json_of(R"({"metadata": {"total_size": 80}, "weight_map": {
       "a": "model-00001-of-00003.safetensors", "b": "model-00002-of-00003.safetensors",
       "c": "model-00001-of-00003.safetensors", "d": "model-00003-of-00003.safetensors"}})"));
   EXPECT_EQ(num_entries(folder.path()), 4u);

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "model_files.h"
+#include "support/json.h"
 
 namespace caprl::test {
 namespace {
@@ -21,7 +22,7 @@ int64_t count(const std::vector<ParameterSpec>& specs) {
 
 /// Qwen2.5-VL-3B as published: most of the vision tower's keys are left to their defaults.
 json published_3b() {
-  return json::parse(R"({
+  return json_of(R"({
     "architectures": ["Qwen2_5_VLForConditionalGeneration"], "attention_dropout": 0.0, "bos_token_id": 151643,
     "eos_token_id": 151645, "vision_start_token_id": 151652, "vision_end_token_id": 151653, "vision_token_id": 151654,
     "image_token_id": 151655, "video_token_id": 151656, "hidden_act": "silu", "hidden_size": 2048,
@@ -132,7 +133,7 @@ class ConfigFault : public testing::TestWithParam<Fault> {};
 
 TEST_P(ConfigFault, NamesFileAndKey) {
   json config = published_3b();
-  config.merge_patch(json::parse(GetParam().change));
+  config.merge_patch(json_of(GetParam().change));
   EXPECT_EQ(input_error([&] { describe_model(config, "DIR/config.json"); }),
             std::string("DIR/config.json: ") + GetParam().message);
 }

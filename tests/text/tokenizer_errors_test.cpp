@@ -1,6 +1,7 @@
 // Tokenizer files that are broken or not supported name themselves and the part.
 #include "caprl/text/tokenizer.h"
 #include "support.h"
+#include "support/json.h"
 
 namespace caprl {
 namespace {
@@ -18,7 +19,7 @@ class TokenizerErrors : public testing::TestWithParam<BadFile> {};
 TEST_P(TokenizerErrors, NameTheirPart) {
   const TempFolder dir;
   const json small = read_json(text_data("small/tokenizer.json"));
-  dir.write("tokenizer.json", small.patch(json::parse(GetParam().patch)).dump());
+  dir.write("tokenizer.json", small.patch(json_of(GetParam().patch)).dump());
   EXPECT_EQ(input_error([&] { Tokenizer::load(dir.path()); }),
             (dir.path() / "tokenizer.json: ").string() + GetParam().message);
 }
