@@ -1,4 +1,5 @@
 #include "exif.h"
+#include "make_image.h"
 
 #include <cstdint>
 
@@ -82,8 +83,7 @@ RgbImage apply_orientation(RgbImage image, int orientation) {
   const bool swaps = orientation >= 5;  // rows become columns
   const bool flips_x = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
   const bool flips_y = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-  RgbImage upright{swaps ? height : width, swaps ? width : height, {}};
-  upright.pixels.resize(image.pixels.size());
+  RgbImage upright = make_image(swaps ? height : width, swaps ? width : height);
   uint8_t* to = upright.pixels.data();
   for (int64_t y = 0; y < upright.height; ++y) {
     for (int64_t x = 0; x < upright.width; ++x, to += 3) {

@@ -13,6 +13,7 @@
 #include "caprl/core/error.h"
 #include "codecs.h"
 #include "exif.h"
+#include "make_image.h"
 
 namespace caprl {
 namespace {
@@ -130,8 +131,7 @@ DecodedImage decode_jpeg(const EncodedImage& file) {
   const int64_t width = info.output_width, height = info.output_height;
   const int components = info.output_components;
 
-  DecodedImage decoded{{width, height, {}}, orientation_of(reader)};
-  decoded.image.pixels.resize(3 * width * height);
+  DecodedImage decoded{make_image(width, height), orientation_of(reader)};
   std::vector<uint8_t> row(components == 3 ? 0 : components * width);
   for (int64_t y = 0; y < height; ++y) {
     uint8_t* to = &decoded.image.pixels[3 * width * y];

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "caprl/core/error.h"
+#include "caprl/core/memory.h"
 #include "caprl/image/image.h"
 
 namespace caprl {
@@ -35,7 +36,7 @@ class PatchWriter {
         plane_(side_ * side_),
         patches_(patches) {
     patches.columns = 3 * repeats * side_ * side_;
-    patches.values.reserve(patches.rows() * patches.columns);  // each byte is written once
+    reserve_large(patches.values, patches.rows() * patches.columns);
   }
 
   void append(const RgbImage& image, int64_t top, int64_t left) {

@@ -17,6 +17,7 @@
 #include "caprl/core/error.h"
 #include "codecs.h"
 #include "exif.h"
+#include "make_image.h"
 
 namespace caprl {
 namespace {
@@ -197,8 +198,7 @@ DecodedImage decode_png(const EncodedImage& file) {
   const int64_t width = layout.width, height = layout.height;
   const int64_t row_bytes = layout.pixel_bytes() * width;
 
-  DecodedImage decoded{{width, height, {}}};
-  decoded.image.pixels.resize(3 * width * height);
+  DecodedImage decoded{make_image(width, height)};
   // Passes of an interlaced image fill the same rows again, so all of them are kept.
   std::vector<uint8_t> rows(layout.passes == 1 ? row_bytes : row_bytes * height);
   for (int pass = 0; pass < layout.passes; ++pass) {

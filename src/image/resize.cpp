@@ -3,16 +3,15 @@
 // decides last bits).
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "caprl/core/error.h"
 #include "caprl/image/image.h"
+#include "make_image.h"
+#include "resize_row.h"
 
 namespace caprl {
 namespace {
 
-constexpr int kPrecisionBits = 32 - 8 - 2;
-constexpr int32_t kRounding = 1 << (kPrecisionBits - 1);
 constexpr double kSupport = 2.0;  // of the bicubic kernel, in input pixels at scale 1
 
 double bicubic(double x) {
@@ -23,21 +22,14 @@ double bicubic(double x) {
   return 0.0;
 }
 
-/// For each output place the input places it averages and their fixed-point weights.
-struct Taps {
-  int64_t stride = 0;            // weights kept per output place
-  std::vector<int64_t> first;    // [out] first input place
-  std::vector<int64_t> count;    // [out] number of input places
-  std::vector<int32_t> weights;  // [out, stride]
-};
-
 Taps make_taps(int64_t in, int64_t out) {
   const double scale = static_cast<double>(in) / out;
   const double filter_scale = std::max(scale, 1.0);
   const double support = kSupport * filter_scale;
   const double inverse = 1.0 / filter_scale;
   Taps taps;
-  taps.stride = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
+  const int64_t most = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
+  taps.stride = (most + Taps::kGroup - 1) / Taps::kGroup * Taps::kGroup;
   taps.first.resize(out);
   taps.count.resize(out);
   taps.weights.resize(out * taps.stride);
@@ -60,45 +52,28 @@ Taps make_taps(int64_t in, int64_t out) {
     taps.first[x] = first;
     taps.count[x] = end - first;
   }
-  return taps;
-}
-
-uint8_t to_byte(int32_t sum) {
-  return static_cast<uint8_t>(std::clamp(sum >> kPrecisionBits, 0, 255));
-}
-
-// The two passes' inner loops, compiled for AVX2 as well and chosen at run time. Integers only, so
-// every version gives the same bytes.
-#define CAPRL_CLONES [[gnu::target_clones("avx2", "default")]]
-using Int4 = int32_t __attribute__((vector_size(16)));
-using Byte4 = uint8_t __attribute__((vector_size(4)));
-
-/// One row; four bytes at a time are read of every pixel, so one more byte follows the last.
-CAPRL_CLONES void resize_row(const uint8_t* row, const Taps& taps, int64_t width, uint8_t* to) {
-  for (int64_t x = 0; x < width; ++x, to += 3) {
-    const uint8_t* from = row + 3 * taps.first[x];
-    const int32_t* weights = &taps.weights[x * taps.stride];
-    Int4 sum = {kRounding, kRounding, kRounding, 0};
-    for (int64_t k = 0; k < taps.count[x]; ++k, from += 3) {
-      Byte4 pixel;
-      std::memcpy(&pixel, from, sizeof(pixel));
-      sum += __builtin_convertvector(pixel, Int4) * weights[k];
-    }
-    for (int c = 0; c < 3; ++c) to[c] = to_byte(sum[c]);
+  for (const int32_t weight : taps.weights) {
+    taps.high.push_back(static_cast<int16_t>(weight >> 8));
+    taps.low.push_back(static_cast<int16_t>(weight & 255));
   }
+  return taps;
 }
 
 RgbImage resize_rows(const RgbImage& image, int64_t width) {
   const Taps taps = make_taps(image.width, width);
-  RgbImage result{width, image.height, std::vector<uint8_t>(3 * width * image.height)};
+  RgbImage result = make_image(width, image.height);
   const int64_t row_bytes = 3 * image.width;
-  std::vector<uint8_t> padded(row_bytes + 1);
+  std::vector<uint8_t> padded(row_bytes + kReadBeyond);
   for (int64_t y = 0; y < image.height; ++y) {
     std::copy_n(&image.pixels[row_bytes * y], row_bytes, padded.begin());
     resize_row(padded.data(), taps, width, &result.pixels[3 * width * y]);
   }
   return result;
 }
+
+// The columns' inner loops, compiled for AVX2 as well and chosen at run time. Integers only, so
+// every version gives the same bytes.
+#define CAPRL_CLONES [[gnu::target_clones("avx2", "default")]]
 
 CAPRL_CLONES void add_weighted(const uint8_t* from, int32_t weight, int64_t count, int32_t* sums) {
   for (int64_t i = 0; i < count; ++i) sums[i] += from[i] * weight;
@@ -111,7 +86,7 @@ CAPRL_CLONES void to_bytes(const int32_t* sums, int64_t count, uint8_t* to) {
 RgbImage resize_columns(const RgbImage& image, int64_t height) {
   const Taps taps = make_taps(image.height, height);
   const int64_t row_bytes = 3 * image.width;
-  RgbImage result{image.width, height, std::vector<uint8_t>(row_bytes * height)};
+  RgbImage result = make_image(image.width, height);
   std::vector<int32_t> sums(row_bytes);
   for (int64_t y = 0; y < height; ++y) {
     std::fill(sums.begin(), sums.end(), kRounding);

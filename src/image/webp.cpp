@@ -8,6 +8,7 @@
 #include "caprl/core/error.h"
 #include "codecs.h"
 #include "exif.h"
+#include "make_image.h"
 
 namespace caprl {
 namespace {
@@ -54,8 +55,7 @@ DecodedImage decode_webp(const EncodedImage& file) {
   if (decoder == nullptr || WebPAnimDecoderGetNext(decoder.get(), &frame, &timestamp) == 0)
     throw InputError("{}: corrupt WebP: the image data cannot be decoded", file.name);
 
-  DecodedImage decoded{{width, height, {}}};
-  decoded.image.pixels.resize(3 * width * height);
+  DecodedImage decoded{make_image(width, height)};
   uint8_t* to = decoded.image.pixels.data();
   for (int64_t i = 0; i < width * height; ++i, frame += 4, to += 3)
     to[0] = frame[0], to[1] = frame[1], to[2] = frame[2];

@@ -1,4 +1,7 @@
 // The resize against Pillow's, byte for byte.
+#include <random>
+
+#include "image/resize_row.h"
 #include "test_support.h"
 
 namespace caprl {
@@ -49,6 +52,33 @@ TEST(Resize, SameSizeIsACopy) {
 TEST(Resize, EmptySidesAreRefused) {
   EXPECT_THROW(resize_bicubic(lcg_image(3, 3, 1), 0, 3), Error);
   EXPECT_THROW(resize_bicubic(RgbImage{}, 3, 3), Error);
+}
+
+TEST(ResizeRow, VectorsGiveThePlainBytes) {
+  constexpr int64_t kPixels = 50, kOutputs = 40;
+  std::minstd_rand random(7);
+  for (const int64_t stride : {4, 8, 20}) {
+    Taps taps{stride, {}, {}, {}, {}, {}};
+    for (int64_t x = 0; x < kOutputs; ++x) {
+      taps.count.push_back(1 + random() % stride);
+      taps.first.push_back(random() % (kPixels - taps.count.back() + 1));
+      for (int64_t k = 0; k < stride; ++k) {
+        // Up to 1.3 in size and of both signs; the other weights are 0.
+        const int32_t size = (13 << 22) / 10 / (k == 0 ? 1 : 16);
+        const int32_t any = static_cast<int32_t>(random() % (2 * size + 1)) - size;
+        const int32_t weight = k < taps.count.back() ? any : 0;
+        taps.weights.push_back(weight);
+        taps.high.push_back(static_cast<int16_t>(weight >> 8));
+        taps.low.push_back(static_cast<int16_t>(weight & 255));
+      }
+    }
+    std::vector<uint8_t> row(3 * kPixels + kReadBeyond);
+    for (uint8_t& byte : row) byte = static_cast<uint8_t>(random());
+    std::vector<uint8_t> plain(3 * kOutputs), vectors(3 * kOutputs);
+    resize_row_plain(row.data(), taps, kOutputs, plain.data());
+    resize_row(row.data(), taps, kOutputs, vectors.data());
+    EXPECT_EQ(plain, vectors) << "stride " << stride;
+  }
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
-// How much memory the machine has left.
+// How much memory the machine has left, and how it is asked for.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace caprl {
 
@@ -11,5 +13,13 @@ int64_t available_memory_bytes();
 /// Asks the system to keep this memory, yet untouched, on large pages: reading all of it again and
 /// again then costs a third less. A wish: nothing happens where it cannot be granted.
 void prefer_large_pages(void* begin, int64_t bytes);
+
+/// Room for `count` values that are written once and read once, on large pages where there is much
+/// of it: touching it first then costs hundreds of times fewer page faults.
+template <class T>
+void reserve_large(std::vector<T>& values, size_t count) {
+  values.reserve(count);
+  prefer_large_pages(values.data(), static_cast<int64_t>(count * sizeof(T)));
+}
 
 }  // namespace caprl
