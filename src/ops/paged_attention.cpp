@@ -3,12 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "caprl/core/error.h"
+#include "ops/composed_attention.h"
 #include "ops/cpu/inference.h"
 #include "ops/cpu/kernels.h"
+#include "ops/fused/kernels.h"
 
 namespace caprl::ops {
 namespace {
@@ -17,7 +17,8 @@ constexpr int64_t kBlockTokens = 16;
 
 bool has_cpu_layout(const at::TensorOptions& options) {
   const auto type = options.dtype().toScalarType();
-  return options.device().is_cpu() && (type == at::kFloat || type == at::kBFloat16);
+  return options.device().is_cpu() && (type == at::kFloat || type == at::kBFloat16) &&
+         !fused::runs_on(at::empty({0}, options));
 }
 
 /// Pages that two sequences begin with, both of them whole.
@@ -28,41 +29,13 @@ int64_t shared_pages(const PagedChunk& a, const PagedChunk& b) {
   return static_cast<int64_t>(n);
 }
 
-at::Tensor on_device(const std::vector<int64_t>& values, at::Device device) {
-  return at::tensor(values, at::kLong).to(device);
-}
-
-/// Pages [num_pages, place, Hkv, D]; every chunk by itself.
 at::Tensor composed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, KvPages& pages,
                     const PagedBatch& batch) {
-  const at::Device device = q.device();
-  const at::Tensor slots = on_device(batch.slots(), device);
-  const auto flat = [](const at::Tensor& x) { return x.view({-1, x.size(2), x.size(3)}); };
-  flat(pages.k).index_copy_(0, slots, k);
-  flat(pages.v).index_copy_(0, slots, v);
+  put_on_pages(k, v, pages, at::tensor(batch.slots(), at::kLong).to(q.device()));
   std::vector<at::Tensor> mixed;
   int64_t begin = 0;
   for (const PagedChunk& chunk : batch.chunks()) {
-    const int64_t length = chunk.first + chunk.count;
-    const at::Tensor ids = on_device(
-        {chunk.pages.begin(), chunk.pages.begin() + (length + kKvPageSize - 1) / kKvPageSize},
-        device);
-    const auto seen = [&](const at::Tensor& x) {  // [Hq, length, D]
-      return flat(x.index_select(0, ids))
-          .narrow(0, 0, length)
-          .repeat_interleave(q.size(1) / k.size(1), 1)
-          .transpose(0, 1);
-    };
-    const auto integers = at::TensorOptions(device).dtype(at::kLong);
-    const at::Tensor later =
-        at::arange(length, integers) > at::arange(chunk.first, length, integers).unsqueeze(1);
-    const at::Tensor mask = at::zeros(later.sizes(), q.options())
-                                .masked_fill_(later, -std::numeric_limits<double>::infinity());
-    mixed.push_back(at::scaled_dot_product_attention(
-                        q.narrow(0, begin, chunk.count).transpose(0, 1).unsqueeze(0),
-                        seen(pages.k).unsqueeze(0), seen(pages.v).unsqueeze(0), mask)
-                        .squeeze(0)
-                        .transpose(0, 1));
+    mixed.push_back(attend_chunk(q.narrow(0, begin, chunk.count), pages, chunk));
     begin += chunk.count;
   }
   return at::cat(mixed);
@@ -141,8 +114,10 @@ at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::T
                   k.scalar_type() == pages.k.scalar_type(),
               "[paged attention] expected one dtype, got ", q.scalar_type(), ", ", k.scalar_type(),
               ", ", v.scalar_type(), " and pages of ", pages.k.scalar_type());
-  return has_cpu_layout(q.options()) ? cpu::paged_attention(q, k, v, pages, batch)
-                                     : composed(q, k, v, pages, batch);
+  if (has_cpu_layout(q.options())) return cpu::paged_attention(q, k, v, pages, batch);
+  at::Tensor out;
+  if (fused::runs_on(q) && fused::paged_attention(q, k, v, pages, batch, out)) return out;
+  return composed(q, k, v, pages, batch);
 }
 
 }  // namespace caprl::ops

@@ -1,5 +1,7 @@
 #include "kernels/primitives.h"
 
+#include <device_matrix.h>
+
 #include "kernels/device.h"
 
 namespace caprl::kernels {
@@ -102,6 +104,29 @@ __global__ void exchange_kernel(const int* in, int* out, int rounds) {
   out[i] = values[i];
 }
 
+__global__ void matrix_kernel(const Bf16* a, const Bf16* b, float* c) {
+  __shared__ __align__(16) Bf16 rows[16][8];
+  const int lane = static_cast<int>(threadIdx.x), g = lane / 4, t = lane % 4;
+  if (lane < 16) {
+    copy_async(rows[lane], b + 8 * lane);
+    end_async_copies();
+  }
+  wait_async_copies<0>();
+  __syncwarp();
+  const auto word = [&](int row, int column) {
+    const Bf16* values = a + 16 * row + column;
+    return values[0].bits | static_cast<uint32_t>(values[1].bits) << 16;
+  };
+  const uint32_t left[4] = {word(g, 2 * t), word(g + 8, 2 * t), word(g, 2 * t + 8),
+                            word(g + 8, 2 * t + 8)};
+  uint32_t right[4];
+  load_transposed(right, rows[lane % 16]);  // both halves of the lanes: the same two matrices
+  float out[4];
+  for (int i = 0; i < 4; ++i) out[i] = c[8 * (g + i / 2 * 8) + 2 * t + i % 2];
+  multiply_add_16x8x16(out, left, {right[0], right[1]});
+  for (int i = 0; i < 4; ++i) c[8 * (g + i / 2 * 8) + 2 * t + i % 2] = out[i];
+}
+
 }  // namespace
 
 template <class T>
@@ -145,6 +170,10 @@ void run_reversal(const float* in, float* out, int num_blocks, int block) {
 
 void run_warp_exchange(const int* in, int* out, int block, int rounds) {
   launch(exchange_kernel, 1, block, 0, nullptr, in, out, rounds);
+}
+
+void run_matrix_product(const Bf16* a, const Bf16* b, float* c) {
+  launch(matrix_kernel, 1, 32, 0, nullptr, a, b, c);
 }
 
 }  // namespace caprl::kernels

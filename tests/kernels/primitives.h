@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/math/bf16.h"
+
 namespace caprl::kernels {
 
 /// One block of `num_threads`, whole warps; [T] is one value for each thread.
@@ -51,5 +53,9 @@ void run_reversal(const float* in, float* out, int num_blocks, int block);
 
 /// Neighbours in a warp add up through shared memory with __syncwarp in between, `rounds` times.
 void run_warp_exchange(const int* in, int* out, int block, int rounds);
+
+/// c [16, 8] += a [16, 16] · b [16, 8] on tensor cores, row-major; b's words are those that
+/// load_transposed gives of b's rows.
+void run_matrix_product(const Bf16* a, const Bf16* b, float* c);
 
 }  // namespace caprl::kernels

@@ -224,5 +224,24 @@ TEST(Primitives, ThousandsOfBlocks) {
   EXPECT_EQ(out.values(), expected);
 }
 
+TEST(Primitives, TensorCoresMultiplyMatrices) {
+  const auto a = random_values<Bf16>(16 * 16, 1), b = random_values<Bf16>(16 * 8, 2);
+  const auto c = random_values<float>(16 * 8, 3);
+  DeviceBuffer<Bf16> left(a), right(b);
+  DeviceBuffer<float> sums(c);
+  run_matrix_product(left.get(), right.get(), sums.get());
+  const auto got = sums.values();
+  for (int row = 0; row < 16; ++row)
+    for (int column = 0; column < 8; ++column) {
+      double expected = c[8 * row + column], terms = std::abs(expected);
+      for (int k = 0; k < 16; ++k) {
+        const double term = double(to_float(a[16 * row + k])) * to_float(b[8 * k + column]);
+        expected += term;
+        terms += std::abs(term);
+      }
+      EXPECT_NEAR(got[8 * row + column], expected, 0x1p-18 * terms) << row << ", " << column;
+    }
+}
+
 }  // namespace
 }  // namespace caprl::kernels

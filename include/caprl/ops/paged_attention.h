@@ -5,10 +5,15 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 namespace caprl::ops {
+
+namespace fused {
+struct AttentionPlan;
+}
 
 inline constexpr int64_t kKvPageSize = 16;  // tokens
 
@@ -48,6 +53,9 @@ class PagedBatch {
   const std::vector<int64_t>& slots() const { return slots_; }           // [N]
   const std::vector<PagedChunk>& chunks() const { return chunks_; }
   const std::vector<Block>& blocks() const { return blocks_; }
+
+  /// Made by a GPU's first layer for the others.
+  mutable std::shared_ptr<const fused::AttentionPlan> plan;
 
  private:
   void add_blocks();

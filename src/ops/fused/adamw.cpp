@@ -3,8 +3,8 @@
 #include <ATen/ATen.h>
 
 #include "kernels/squared_norm.h"
-#include "ops/fused/device.h"
 #include "ops/elements.h"
+#include "ops/fused/device.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops::fused {

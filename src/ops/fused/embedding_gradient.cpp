@@ -2,8 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include "ops/fused/device.h"
 #include "ops/elements.h"
+#include "ops/fused/device.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops::fused {

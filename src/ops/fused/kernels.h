@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "caprl/ops/adamw.h"
+#include "caprl/ops/paged_attention.h"
 #include "caprl/ops/rotary.h"
 #include "caprl/ops/sample.h"
 #include "ops/loss_rows.h"
@@ -24,6 +25,10 @@ void logprobs(const LogprobProblem& problem, at::Tensor& logprobs, at::Tensor& e
 
 /// {q, k} turned.
 std::vector<at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k, const RotaryTable& table);
+
+/// Into `out`; false: there is no kernel for this dtype or these heads.
+bool paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, KvPages& pages,
+                     const PagedBatch& batch, at::Tensor& out);
 
 struct AddedNorm {
   at::Tensor sum, normed;  // like x

@@ -1,8 +1,8 @@
 #include <ATen/ATen.h>
 
 #include "kernels/sampler.h"
-#include "ops/fused/device.h"
 #include "ops/elements.h"
+#include "ops/fused/device.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops::fused {

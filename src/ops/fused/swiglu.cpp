@@ -1,7 +1,7 @@
 #include "kernels/swiglu.h"
 
-#include "ops/fused/device.h"
 #include "ops/elements.h"
+#include "ops/fused/device.h"
 #include "ops/fused/kernels.h"
 #include "ops/rows.h"
 

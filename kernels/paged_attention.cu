@@ -1,0 +1,286 @@
+// Attention of single tokens over paged keys and values: parts of the keys, then their merging.
+//
+// Idea: a block takes one part and one head of keys, so that a key is read once for all the query
+// heads and tokens that see it: 64 rows for eight captions of an image with eight query heads to a
+// head of keys. Keys and values go through shared memory 64 at a time while the next 64 are on
+// their way; 70 KB a block leave room for three blocks on a multiprocessor, 100 KB in flight. Rows
+// are products of 16 on the tensor cores: a warp has 16 rows and, where there are fewer than 64,
+// every second or fourth page. Which keys make a part depends on lengths and shared pages alone.
+#include "kernels/paged_attention.h"
+
+#include <device_matrix.h>
+
+#include "kernels/device.h"
+
+namespace caprl::kernels {
+namespace {
+
+constexpr int kWarps = 4;
+constexpr int kTileRows = 16;  // of a warp
+constexpr int kTileKeys = 64;  // in shared memory
+constexpr int kTilePages = kTileKeys / kAttentionPage;
+constexpr int kPadding = 8;  // values after a row in shared memory: its 16 bytes meet other banks
+constexpr float kLog2e = 1.4426950408889634f;
+
+template <int D>
+struct Tile {
+  Bf16 keys[kTileKeys][D + kPadding], values[kTileKeys][D + kPadding];
+};
+
+/// What the warps of a block leave for one another: softmax without its division.
+template <int D>
+struct Shares {
+  float out[kWarps][kTileRows][D], top[kWarps][kTileRows], sum[kWarps][kTileRows];
+};
+
+template <int D>
+constexpr size_t shared_bytes() {
+  return 2 * sizeof(Tile<D>) > sizeof(Shares<D>) ? 2 * sizeof(Tile<D>) : sizeof(Shares<D>);
+}
+
+/// Keys beyond the part become zeros: what lies there may be anything.
+template <int D>
+__device__ void fetch(Tile<D>& tile, const PagedAttention& a, const AttentionPart& part,
+                      int first) {
+  constexpr int kPacks = D / Pack<Bf16>::kSize;  // of a row
+  for (int i = static_cast<int>(threadIdx.x); i < kTileKeys * kPacks; i += kWarps * kWarp) {
+    const int row = i / kPacks, column = i % kPacks * Pack<Bf16>::kSize, key = first + row;
+    Bf16 *to_key = &tile.keys[row][column], *to_value = &tile.values[row][column];
+    if (key < part.num_keys) {
+      const int64_t page = a.pages[part.first_page + key / kAttentionPage];
+      const int64_t place = page * kAttentionPage + key % kAttentionPage;
+      const int64_t from = (place * a.num_kv_heads + blockIdx.y) * D + column;
+      copy_async(to_key, a.k_pages + from);
+      copy_async(to_value, a.v_pages + from);
+    } else {
+      store_pack(to_key, Pack<Bf16>{});
+      store_pack(to_value, Pack<Bf16>{});
+    }
+  }
+}
+
+__device__ inline uint32_t word_at(const Bf16* values) {
+  return *reinterpret_cast<const uint32_t*>(values);
+}
+
+/// 16 rows and what they have seen. A lane has columns of rows g and g + 8 (device_matrix.h).
+template <int D>
+struct Rows {
+  uint32_t q[D / 16][4];
+  float out[D / 8][4] = {};
+  float top[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0};  // of the lane's own columns
+  int limit[2] = {0, 0};                                   // keys of the part that a row sees
+
+  /// Row r of the part is token r / group, query head r % group of the block's head.
+  __device__ void load(const PagedAttention& a, const AttentionPart& part, int tile) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+    const int group = static_cast<int>(a.num_q_heads / a.num_kv_heads);
+    for (int half = 0; half < 2; ++half) {
+      const int row = tile * kTileRows + lane / 4 + 8 * half;
+      const bool real = row < part.num_tokens * group;
+      const int64_t token = part.first_token + (real ? row / group : 0);
+      const int64_t head = int64_t{blockIdx.y} * group + (real ? row % group : 0);
+      const Bf16* from = a.q + (token * a.num_q_heads + head) * D + lane % 4 * 2;
+#pragma unroll
+      for (int k = 0; k < D / 16; ++k) {
+        q[k][half] = real ? word_at(from + 16 * k) : 0;
+        q[k][half + 2] = real ? word_at(from + 16 * k + 8) : 0;
+      }
+      if (real) limit[half] = a.lengths[token] - part.first_key;
+    }
+  }
+
+  /// One page, whose first key is `first` of the part.
+  __device__ void see(const Bf16 (&keys)[kTileKeys][D + kPadding],
+                      const Bf16 (&values)[kTileKeys][D + kPadding], int row, int first,
+                      float scale) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp, g = lane / 4, t = lane % 4;
+    float scores[2][4] = {};
+#pragma unroll
+    for (int n = 0; n < 2; ++n) {
+#pragma unroll
+      for (int k = 0; k < D / 16; ++k) {
+        const Bf16* key = &keys[row + 8 * n + g][16 * k + 2 * t];
+        multiply_add_16x8x16(scores[n], q[k], {word_at(key), word_at(key + 8)});
+      }
+    }
+    uint32_t weights[4];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float* s[4] = {&scores[0][2 * half], &scores[0][2 * half + 1], &scores[1][2 * half],
+                     &scores[1][2 * half + 1]};
+      float best = top[half];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int key = first + i / 2 * 8 + 2 * t + i % 2;
+        *s[i] = key < limit[half] ? *s[i] * scale : -INFINITY;
+        best = *s[i] > best ? *s[i] : best;
+      }
+      for (int other = 1; other < 4; other *= 2) {
+        const float theirs = __shfl_xor_sync(kAllLanes, best, other);
+        best = theirs > best ? theirs : best;
+      }
+      // A row that has seen nothing: 2^(−∞ − 0) = 0.
+      const float base = best == -INFINITY ? 0.0f : best;
+      const float shrink = exp2f(top[half] - base);
+      top[half] = best;
+      sum[half] *= shrink;
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        *s[i] = exp2f(*s[i] - base);
+        sum[half] += *s[i];
+      }
+      weights[half] = rounded_pair(*s[0], *s[1]);
+      weights[half + 2] = rounded_pair(*s[2], *s[3]);
+#pragma unroll
+      for (int n = 0; n < D / 8; ++n) {
+        out[n][2 * half] *= shrink;
+        out[n][2 * half + 1] *= shrink;
+      }
+    }
+#pragma unroll
+    for (int n = 0; n < D / 8; n += 2) {
+      // Keys 0–7 and 8–15 of 8 columns, then of the next 8.
+      uint32_t words[4];
+      load_transposed(words, &values[row + lane % 16][8 * n + lane / 16 * 8]);
+      multiply_add_16x8x16(out[n], weights, {words[0], words[1]});
+      multiply_add_16x8x16(out[n + 1], weights, {words[2], words[3]});
+    }
+  }
+
+  __device__ void leave(Shares<D>& shares) {
+    const int warp = static_cast<int>(threadIdx.x) / kWarp;
+    const int lane = static_cast<int>(threadIdx.x) % kWarp, g = lane / 4, t = lane % 4;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      for (int other = 1; other < 4; other *= 2)
+        sum[half] += __shfl_xor_sync(kAllLanes, sum[half], other);
+      const int row = g + 8 * half;
+      if (t == 0) {
+        shares.top[warp][row] = top[half];
+        shares.sum[warp][row] = sum[half];
+      }
+#pragma unroll
+      for (int n = 0; n < D / 8; ++n) {
+        shares.out[warp][row][8 * n + 2 * t] = out[n][2 * half];
+        shares.out[warp][row][8 * n + 2 * t + 1] = out[n][2 * half + 1];
+      }
+    }
+  }
+};
+
+/// The rows of `partial`: [slots, Hq, D] sums, then [slots, Hq] tops (in powers of 2), then as
+/// many weights.
+struct Partial {
+  float *out, *top, *sum;
+  __device__ Partial(const PagedAttention& a)
+      : out(a.partial),
+        top(out + a.num_slots * a.num_q_heads * a.head_dim),
+        sum(top + a.num_slots * a.num_q_heads) {}
+};
+
+/// Row by row, what the warps that had the row's pages left.
+template <int D>
+__device__ void write_part(const PagedAttention& a, const AttentionPart& part,
+                           const Shares<D>& shares, int tiles) {
+  const Partial partial(a);
+  const int group = static_cast<int>(a.num_q_heads / a.num_kv_heads);
+  const int num_rows = part.num_tokens * group;
+  for (int i = static_cast<int>(threadIdx.x); i < num_rows * D; i += kWarps * kWarp) {
+    const int row = i / D, column = i % D, place = row % kTileRows;
+    float top = -INFINITY, sum = 0, out = 0;
+    for (int warp = row / kTileRows; warp < kWarps; warp += tiles) {
+      const float other = shares.top[warp][place];
+      top = other > top ? other : top;
+    }
+    const float base = top == -INFINITY ? 0.0f : top;
+    for (int warp = row / kTileRows; warp < kWarps; warp += tiles) {
+      const float factor = exp2f(shares.top[warp][place] - base);
+      sum += factor * shares.sum[warp][place];
+      out += factor * shares.out[warp][place][column];
+    }
+    const int64_t slot = a.slots[part.first_token + row / group] + part.index;
+    const int64_t line = slot * a.num_q_heads + int64_t{blockIdx.y} * group + row % group;
+    partial.out[line * D + column] = out;
+    if (column == 0) {
+      partial.top[line] = top;
+      partial.sum[line] = sum;
+    }
+  }
+}
+
+template <int D>
+__global__ void __launch_bounds__(kWarps* kWarp) part_kernel(PagedAttention a) {
+  CAPRL_DYNAMIC_SHARED(Tile<D>, tiles);  // two in turns
+  const AttentionPart part = a.parts[blockIdx.x];
+  const int num_rows = part.num_tokens * static_cast<int>(a.num_q_heads / a.num_kv_heads);
+  const int row_tiles = num_rows <= kTileRows ? 1 : num_rows <= 2 * kTileRows ? 2 : kWarps;
+  const int warp = static_cast<int>(threadIdx.x) / kWarp;
+  Rows<D> rows;
+  rows.load(a, part, warp % row_tiles);
+
+  fetch(tiles[0], a, part, 0);
+  end_async_copies();
+  int turn = 0;
+  for (int first = 0; first < part.num_keys; first += kTileKeys, turn ^= 1) {
+    if (first + kTileKeys < part.num_keys) fetch(tiles[turn ^ 1], a, part, first + kTileKeys);
+    end_async_copies();
+    wait_async_copies<1>();
+    __syncthreads();
+    for (int page = warp / row_tiles; page < kTilePages; page += kWarps / row_tiles) {
+      const int key = page * kAttentionPage;
+      if (first + key < part.num_keys)
+        rows.see(tiles[turn].keys, tiles[turn].values, key, first + key, a.scale * kLog2e);
+    }
+    __syncthreads();  // before this tile is filled again
+  }
+
+  Shares<D>& shares = *reinterpret_cast<Shares<D>*>(tiles);
+  rows.leave(shares);
+  __syncthreads();
+  write_part(a, part, shares, row_tiles);
+}
+
+/// A block for a token's head: a thread for a column.
+__global__ void merge_kernel(PagedAttention a) {
+  const Partial partial(a);
+  const int64_t token = blockIdx.x, head = blockIdx.y;
+  const int first = a.slots[token], end = a.slots[token + 1];
+  float top = -INFINITY;
+  for (int slot = first; slot < end; ++slot) {
+    const float other = partial.top[slot * a.num_q_heads + head];
+    top = other > top ? other : top;
+  }
+  float sum = 0, out = 0;
+  for (int slot = first; slot < end; ++slot) {
+    const int64_t line = slot * a.num_q_heads + head;
+    const float factor = exp2f(partial.top[line] - top);
+    sum += factor * partial.sum[line];
+    out += factor * partial.out[line * a.head_dim + threadIdx.x];
+  }
+  a.out[(token * a.num_q_heads + head) * a.head_dim + threadIdx.x] = to_bf16(out / sum);
+}
+
+template <int D>
+void run_parts(const PagedAttention& a, Stream stream) {
+  const dim3 grid(static_cast<unsigned>(a.num_parts), static_cast<unsigned>(a.num_kv_heads));
+  launch(part_kernel<D>, grid, kWarps * kWarp, shared_bytes<D>(), stream, a);
+}
+
+}  // namespace
+
+void paged_attention(const PagedAttention& a, Stream stream) {
+  if (a.num_tokens == 0) return;
+  if (a.head_dim == 64)
+    run_parts<64>(a, stream);
+  else
+    run_parts<128>(a, stream);
+  const dim3 grid(static_cast<unsigned>(a.num_tokens), static_cast<unsigned>(a.num_q_heads));
+  launch(merge_kernel, grid, static_cast<int>(a.head_dim), 0, stream, a);
+}
+
+int64_t paged_attention_workspace(int64_t num_slots, int64_t num_q_heads, int64_t head_dim) {
+  return num_slots * num_q_heads * (head_dim + 2);
+}
+
+}  // namespace caprl::kernels

@@ -1,0 +1,15 @@
+// Attention over pages composed of ATen's operations, a chunk at a time. Pages are
+// [num_pages, kKvPageSize, Hkv, D].
+#pragma once
+#include "caprl/ops/paged_attention.h"
+
+namespace caprl::ops {
+
+/// k and v [N, Hkv, D] to the places `slots` [N] int64, on their device.
+void put_on_pages(const at::Tensor& k, const at::Tensor& v, KvPages& pages,
+                  const at::Tensor& slots);
+
+/// q [count, Hq, D] of the chunk's tokens, whose keys and values are on the pages → the same shape.
+at::Tensor attend_chunk(const at::Tensor& q, const KvPages& pages, const PagedChunk& chunk);
+
+}  // namespace caprl::ops

@@ -1,0 +1,74 @@
+#include "kernels/paged_attention.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "ops/composed_attention.h"
+#include "ops/elements.h"
+#include "ops/fused/attention_plan.h"
+#include "ops/fused/device.h"
+#include "ops/fused/kernels.h"
+
+namespace caprl::ops::fused {
+namespace {
+
+bool has_kernel(const at::Tensor& q, const at::Tensor& k) {
+  const int64_t D = q.size(2);
+  return q.scalar_type() == at::kBFloat16 && (D == 64 || D == 128) &&
+         q.size(1) / k.size(1) <= kernels::kAttentionRows;
+}
+
+/// q [M, Hq, D] of the plan's short chunks.
+at::Tensor attend_short(const at::Tensor& q, const KvPages& pages, const AttentionPlan& plan) {
+  const at::Tensor queries = q.contiguous();
+  at::Tensor out = at::empty(q.sizes(), q.options());
+  const at::Tensor partial =
+      at::empty({kernels::paged_attention_workspace(plan.num_slots, q.size(1), q.size(2))},
+                q.options().dtype(at::kFloat));
+  kernels::PagedAttention work;
+  work.q = data<kernels::Bf16>(queries);
+  work.k_pages = data<kernels::Bf16>(pages.k);
+  work.v_pages = data<kernels::Bf16>(pages.v);
+  work.out = data<kernels::Bf16>(out);
+  work.num_tokens = q.size(0);
+  work.num_q_heads = q.size(1);
+  work.num_kv_heads = pages.k.size(2);
+  work.head_dim = q.size(2);
+  work.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(q.size(2))));
+  work.parts = reinterpret_cast<const kernels::AttentionPart*>(plan.parts);
+  work.pages = plan.pages;
+  work.lengths = plan.lengths;
+  work.slots = plan.first_slots;
+  work.num_parts = plan.num_parts;
+  work.num_slots = plan.num_slots;
+  work.partial = data<float>(partial);
+  kernels::paged_attention(work, stream_of(q));
+  return out;
+}
+
+}  // namespace
+
+bool paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, KvPages& pages,
+                     const PagedBatch& batch, at::Tensor& out) {
+  if (!has_kernel(q, k)) return false;
+  if (!batch.plan)
+    batch.plan = std::make_shared<AttentionPlan>(
+        batch, kernels::kAttentionRows / (q.size(1) / k.size(1)), q.device());
+  const AttentionPlan& plan = *batch.plan;
+  put_on_pages(k, v, pages, plan.slots);
+  if (plan.long_chunks.empty()) {
+    out = attend_short(q, pages, plan);
+    return true;
+  }
+  out = at::empty(q.sizes(), q.options());
+  for (const AttentionPlan::LongChunk& part : plan.long_chunks)
+    out.narrow(0, part.begin, part.chunk.count)
+        .copy_(attend_chunk(q.narrow(0, part.begin, part.chunk.count), pages, part.chunk));
+  if (plan.num_short > 0)
+    out.index_copy_(0, plan.short_tokens,
+                    attend_short(q.index_select(0, plan.short_tokens), pages, plan));
+  return true;
+}
+
+}  // namespace caprl::ops::fused

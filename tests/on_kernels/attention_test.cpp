@@ -1,0 +1,59 @@
+// Attention over pages on kernels beside the composed one in fp64: prompts, single tokens of
+// captions that share them, and both in one pass.
+#include <gtest/gtest.h>
+
+#include "caprl/ops/paged_attention.h"
+#include "on_kernels/switch.h"
+
+namespace caprl::ops {
+namespace {
+
+/// Pages of a prompt of 37 tokens and three captions, of which two are long; and of another prompt.
+class AttentionOnKernels : public testing::Test {
+ protected:
+  static constexpr int64_t kHeads = 6, kKvHeads = 2;
+
+  const std::vector<std::vector<int32_t>> pages_ = {
+      {4, 2, 7}, {4, 2, 9, 1, 12}, {4, 2, 3}, {4, 2, 11, 10}, {8, 0, 5, 6}};
+
+  static at::Tensor values(int64_t count, int64_t heads, int64_t dim, at::ScalarType dtype,
+                           uint64_t seed) {
+    at::manual_seed(seed);
+    return at::randn({count, heads, dim}).to(at::kBFloat16).to(dtype).to(current_device());
+  }
+
+  /// One pass after another over the same pages; all results in a row.
+  at::Tensor run(int64_t dim, at::ScalarType dtype) const {
+    const auto options = at::TensorOptions(dtype).device(current_device());
+    KvPages pages = make_kv_pages(13, kKvHeads, dim, options);
+    std::vector<at::Tensor> out;
+    const auto pass = [&](const std::vector<PagedChunk>& chunks) {
+      const PagedBatch batch(chunks);
+      const int64_t n = batch.num_tokens();
+      const uint64_t seed = 10 * out.size();
+      out.push_back(paged_attention(values(n, kHeads, dim, dtype, seed),
+                                    values(n, kKvHeads, dim, dtype, seed + 1),
+                                    values(n, kKvHeads, dim, dtype, seed + 2), pages, batch)
+                        .to(at::kCPU, at::kDouble));
+    };
+    pass({{pages_[0], 0, 32}, {pages_[4], 0, 20}});
+    pass({{pages_[1], 32, 5}, {pages_[2], 32, 1}, {pages_[3], 32, 2}, {pages_[4], 20, 30}});
+    pass({{pages_[1], 37, 1}, {pages_[2], 33, 1}, {pages_[3], 34, 1}, {pages_[4], 50, 1}});
+    pass({{pages_[1], 38, 30}, {pages_[3], 35, 16}});
+    pass({{pages_[1], 68, 1}, {pages_[2], 34, 1}, {pages_[3], 51, 1}});
+    return at::cat(out);
+  }
+};
+
+TEST_F(AttentionOnKernels, EqualsTheComposedOne) {
+  // Two sizes with a kernel, one without.
+  for (const int64_t dim : {64, 128, 32}) {
+    const at::Tensor exact = run(dim, at::kDouble);
+    const OnKernels on;
+    const at::Tensor got = run(dim, at::kBFloat16);
+    EXPECT_LE((got - exact).abs().max().item<double>(), 0x1p-6) << "heads of " << dim;
+  }
+}
+
+}  // namespace
+}  // namespace caprl::ops
