@@ -32,6 +32,7 @@ struct NamedCase {
   std::function<KernelCase()> make;
 };
 
+std::vector<NamedCase> attention_cases();
 std::vector<NamedCase> layer_cases();
 std::vector<NamedCase> optimizer_cases();
 std::vector<NamedCase> sampler_cases();

@@ -90,7 +90,7 @@ json check(const KernelCase& work) {
 
 std::vector<NamedCase> all_cases() {
   std::vector<NamedCase> all = layer_cases();
-  for (const auto& more : {sampler_cases(), optimizer_cases()})
+  for (const auto& more : {attention_cases(), sampler_cases(), optimizer_cases()})
     all.insert(all.end(), more.begin(), more.end());
   return all;
 }

@@ -5,7 +5,7 @@ A row: {"what", "shape", "caprl_ms", "peer", "peer_ms", "ratio", "share", "share
 """
 import statistics
 
-from targets import FP32, KERNELS, PRODUCTS, TARGETS
+from targets import FP32, KERNELS, OTHER_KERNELS, PRODUCTS, TARGETS
 
 LOSS_WAYS = {
     "caprl_fp32": "loss head, forward and backward, fp32 logits",
@@ -72,6 +72,9 @@ class Measured:
         case = self.kernel(name)
         return median(case.get("ms", {}).get(way or case.get("caprl")))
 
+    def kernel_ratio(self, name: str, peer: str):
+        return quotient(self.kernel_ms(name, peer), self.kernel_ms(name))
+
     def percent_of_copy(self, name: str):
         """None as well if a value of the result was left unwritten: such a time means nothing."""
         case = self.kernel(name)
@@ -127,7 +130,7 @@ def error_text(provider: dict) -> str | None:
 
 def kernel_rows(measured: Measured) -> list[dict]:
     rows = []
-    for name, label in KERNELS.items():
+    for name, label in (KERNELS | OTHER_KERNELS).items():
         case = measured.kernel(name)
         if not case:
             continue
