@@ -148,7 +148,8 @@ class CaptionRun {
     int64_t taken = 0, tokens = 0;
     const auto start = std::chrono::steady_clock::now();
     while (taken < total || !generator.idle()) {
-      while (taken < total &&
+      // What is ready joins in; what is not is waited for only when there is nothing else to do.
+      while (taken < total && (generator.idle() || queue.ready()) &&
              generator.num_unfinished() < 2 * config_.sampling.limits.max_num_seqs) {
         Prepared prepared = *queue.next();
         ++taken;

@@ -26,6 +26,22 @@ TEST(PrefetchQueue, ResultsInOrderThenNothing) {
   EXPECT_EQ(queue.next(), std::nullopt);
 }
 
+TEST(PrefetchQueue, IsReadyWhenNextDoesNotWait) {
+  std::atomic<bool> may = false;
+  PrefetchQueue<int> queue(
+      [&](int64_t i) {
+        may.wait(false);
+        return static_cast<int>(i);
+      },
+      0, 1, 2);
+  EXPECT_FALSE(queue.ready());
+  may = true;
+  may.notify_all();
+  EXPECT_TRUE(soon([&] { return queue.ready(); }));
+  EXPECT_EQ(queue.next(), 0);
+  EXPECT_TRUE(queue.ready());
+}
+
 TEST(PrefetchQueue, NothingToMake) {
   PrefetchQueue<int> queue([](int64_t) -> int { throw std::logic_error("called"); }, 5, 5, 2);
   EXPECT_EQ(queue.next(), std::nullopt);
@@ -37,6 +53,7 @@ TEST(PrefetchQueue, WorksAheadUpToItsCapacity) {
   EXPECT_TRUE(soon([&] { return made == 3; }));
   std::this_thread::sleep_for(20ms);
   EXPECT_EQ(made, 3);
+  EXPECT_TRUE(queue.ready());
   EXPECT_EQ(queue.next(), 1);
   EXPECT_TRUE(soon([&] { return made == 4; }));
   std::this_thread::sleep_for(20ms);

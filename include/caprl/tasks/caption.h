@@ -54,7 +54,7 @@ struct CaptionConfig {
 struct CaptionCounts {
   int64_t captioned = 0;  // images, in this run
   int64_t found = 0;      // images that had their captions already
-  int64_t skipped = 0;    // bad rows
+  int64_t skipped = 0;    // bad rows of this run; unreadable lines of all shards
 };
 
 /// Appends one line an image to RUN/captions.jsonl (captions-00001-of-00004.jsonl of a shard), in
