@@ -18,8 +18,8 @@ void PagedCache::copy(const PageCopy& copy) {
 }
 
 at::Tensor PagedCache::attend(int64_t layer, const at::Tensor& q, const at::Tensor& k,
-                              const at::Tensor& v) {
-  return ops::paged_attention(q, k, v, layers_[layer], *batch_);
+                              const at::Tensor& v, const ops::RotaryTable& table) {
+  return ops::paged_attention(q, k, v, table, layers_[layer], *batch_);
 }
 
 ForwardBatch::ForwardBatch(const Model& model, const std::vector<Stretch>& stretches,

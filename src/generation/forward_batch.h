@@ -17,8 +17,8 @@ class PagedCache : public Attention {
   void copy(const PageCopy& copy);
   /// What the next forward pass reads; must live as long.
   void set_batch(const ops::PagedBatch* batch) { batch_ = batch; }
-  at::Tensor attend(int64_t layer, const at::Tensor& q, const at::Tensor& k,
-                    const at::Tensor& v) override;
+  at::Tensor attend(int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                    const ops::RotaryTable& table) override;
 
  private:
   std::vector<ops::KvPages> layers_;

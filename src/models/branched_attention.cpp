@@ -105,10 +105,12 @@ const at::Tensor& BranchedAttention::additive_mask(at::ScalarType dtype) {
   return additive_mask_;
 }
 
-at::Tensor BranchedAttention::attend(int64_t /*layer*/, const at::Tensor& q, const at::Tensor& k,
-                                     const at::Tensor& v) {
-  if (q.size(0) != num_tokens_)
-    throw Error("[attention] expected {} tokens, got {}", num_tokens_, q.size(0));
+at::Tensor BranchedAttention::attend(int64_t /*layer*/, const at::Tensor& q_unturned,
+                                     const at::Tensor& k_unturned, const at::Tensor& v,
+                                     const ops::RotaryTable& table) {
+  if (q_unturned.size(0) != num_tokens_)
+    throw Error("[attention] expected {} tokens, got {}", num_tokens_, q_unturned.size(0));
+  const auto [q, k] = ops::rotate(q_unturned, k_unturned, table);
   const at::Tensor keys = repeat_heads(k, q.size(1)), values = repeat_heads(v, q.size(1));
   // Padding comes after every real token, so causality alone hides it.
   at::Tensor rows = rows_of(at::scaled_dot_product_attention(

@@ -115,8 +115,7 @@ at::Tensor Decoder::attention_block(int64_t index, const at::Tensor& hidden_NH,
     heads.q = ops::rms_norm(heads.q, layer.q_norm, config_.rms_norm_eps);
     heads.k = ops::rms_norm(heads.k, layer.k_norm, config_.rms_norm_eps);
   }
-  const auto [q, k] = ops::rotate(heads.q, heads.k, table);
-  const at::Tensor mixed = attention.attend(index, q, k, heads.v);
+  const at::Tensor mixed = attention.attend(index, heads.q, heads.k, heads.v, table);
   return ops::linear(mixed.reshape({-1, config_.num_heads * config_.head_dim}), layer.o_weight,
                      layer.o_bias);
 }

@@ -17,8 +17,8 @@ void embedding_gradient(const at::Tensor&, const at::Tensor&, int64_t, at::Tenso
 std::vector<at::Tensor> rotate(const at::Tensor&, const at::Tensor&, const RotaryTable&) {
   unavailable();
 }
-bool paged_attention(const at::Tensor&, const at::Tensor&, const at::Tensor&, KvPages&,
-                     const PagedBatch&, at::Tensor&) {
+bool paged_attention(const at::Tensor&, const at::Tensor&, const at::Tensor&, const RotaryTable&,
+                     KvPages&, const PagedBatch&, at::Tensor&) {
   unavailable();
 }
 AddedNorm add_rms_norm(const at::Tensor&, const at::Tensor&, const at::Tensor&, double) {

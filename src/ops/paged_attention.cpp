@@ -104,7 +104,7 @@ void PagedBatch::add_blocks() {
 }
 
 at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                           KvPages& pages, const PagedBatch& batch) {
+                           const RotaryTable& table, KvPages& pages, const PagedBatch& batch) {
   TORCH_CHECK(
       q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == batch.num_tokens() &&
           k.size(0) == q.size(0) && k.size(2) == q.size(2) && q.size(1) % k.size(1) == 0,
@@ -114,10 +114,14 @@ at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::T
                   k.scalar_type() == pages.k.scalar_type(),
               "[paged attention] expected one dtype, got ", q.scalar_type(), ", ", k.scalar_type(),
               ", ", v.scalar_type(), " and pages of ", pages.k.scalar_type());
-  if (has_cpu_layout(q.options())) return cpu::paged_attention(q, k, v, pages, batch);
   at::Tensor out;
-  if (fused::runs_on(q) && fused::paged_attention(q, k, v, pages, batch, out)) return out;
-  return composed(q, k, v, pages, batch);
+  if (fused::runs_on(q) && fused::paged_attention(q, k, v, table, pages, batch, out)) return out;
+  if (table.cos.defined()) {
+    const auto [turned_q, turned_k] = rotate(q, k, table);
+    return paged_attention(turned_q, turned_k, v, {}, pages, batch);
+  }
+  return has_cpu_layout(q.options()) ? cpu::paged_attention(q, k, v, pages, batch)
+                                     : composed(q, k, v, pages, batch);
 }
 
 }  // namespace caprl::ops

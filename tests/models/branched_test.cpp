@@ -124,7 +124,8 @@ TEST(BranchedAttention, EveryQuerySeesExactlyItsKeys) {
   const at::Tensor equal = at::zeros({11, 2, 16}, options);  // all scores equal
   at::Tensor values = at::zeros({11, 1, 16}, options);
   for (int64_t i = 0; i < 11; ++i) values[i][0][i] = 1.0;
-  const at::Tensor out = attention.attend(0, equal, equal.narrow(1, 0, 1), values);
+  const ops::RotaryTable unturned{at::ones({11, 8}, options), at::zeros({11, 8}, options)};
+  const at::Tensor out = attention.attend(0, equal, equal.narrow(1, 0, 1), values, unturned);
   ASSERT_EQ(out.sizes(), at::IntArrayRef({11, 2, 16}));
   for (int64_t i = 0; i < 11; ++i) {
     at::Tensor want = at::zeros({16}, options);

@@ -22,6 +22,12 @@ class AttentionOnKernels : public testing::Test {
     return at::randn({count, heads, dim}).to(at::kBFloat16).to(dtype).to(current_device());
   }
 
+  static RotaryTable table(int64_t count, int64_t dim, at::ScalarType dtype, uint64_t seed) {
+    const at::Tensor angles = 9 * values(count, 1, dim / 2, at::kDouble, seed).squeeze(1);
+    const auto rounded = [&](const at::Tensor& x) { return x.to(at::kBFloat16).to(dtype); };
+    return {rounded(angles.cos()), rounded(angles.sin())};
+  }
+
   /// One pass after another over the same pages; all results in a row.
   at::Tensor run(int64_t dim, at::ScalarType dtype) const {
     const auto options = at::TensorOptions(dtype).device(current_device());
@@ -33,7 +39,8 @@ class AttentionOnKernels : public testing::Test {
       const uint64_t seed = 10 * out.size();
       out.push_back(paged_attention(values(n, kHeads, dim, dtype, seed),
                                     values(n, kKvHeads, dim, dtype, seed + 1),
-                                    values(n, kKvHeads, dim, dtype, seed + 2), pages, batch)
+                                    values(n, kKvHeads, dim, dtype, seed + 2),
+                                    table(n, dim, dtype, seed + 3), pages, batch)
                         .to(at::kCPU, at::kDouble));
     };
     pass({{pages_[0], 0, 32}, {pages_[4], 0, 20}});

@@ -119,7 +119,7 @@ struct Sequences {
       k.push_back(values(kv_heads, 20));
       v.push_back(values(kv_heads, 30));
     }
-    return paged_attention(at::cat(q), at::cat(k), at::cat(v), cache, PagedBatch(chunks));
+    return paged_attention(at::cat(q), at::cat(k), at::cat(v), {}, cache, PagedBatch(chunks));
   }
 };
 

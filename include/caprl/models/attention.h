@@ -4,17 +4,19 @@
 
 #include <cstdint>
 
+#include "caprl/ops/rotary.h"
+
 namespace caprl {
 
-/// A decoder hands every layer's rotated queries, keys and values to this and knows nothing of
-/// masks or caches.
+/// A decoder hands every layer's queries, keys and values to this and knows nothing of masks or
+/// caches.
 class Attention {
  public:
   virtual ~Attention() = default;
-  /// q [N, Hq, D], k and v [N, Hkv, D] (Hq a multiple of Hkv) of decoder layer `layer` → [N, Hq,
-  /// D]. Scale 1/√D.
+  /// q [N, Hq, D], k and v [N, Hkv, D] (Hq a multiple of Hkv) of decoder layer `layer`, q and k to
+  /// be turned by `table` first → [N, Hq, D]. Scale 1/√D.
   virtual at::Tensor attend(int64_t layer, const at::Tensor& q, const at::Tensor& k,
-                            const at::Tensor& v) = 0;
+                            const at::Tensor& v, const ops::RotaryTable& table) = 0;
 };
 
 }  // namespace caprl

@@ -55,12 +55,13 @@ BranchedBatch pack(std::span<const BranchedSequence> trees, const Model& model);
 
 /// Every prefix token attends causally to its prefix; every branch token to the whole prefix and
 /// causally to its own branch. Reference path of every device: scaled dot product attention of
-/// the prefixes, and of the branches under a mask; blocks that nobody attends to are not computed. Differentiable. One object serves all layers of a forward pass; not thread safe.
+/// the prefixes, and of the branches under a mask; blocks that nobody attends to are not computed.
+/// Differentiable. One object serves all layers of a forward pass; not thread safe.
 class BranchedAttention : public Attention {
  public:
   BranchedAttention(const BranchedLayout& layout, at::Device device);
-  at::Tensor attend(int64_t layer, const at::Tensor& q, const at::Tensor& k,
-                    const at::Tensor& v) override;
+  at::Tensor attend(int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                    const ops::RotaryTable& table) override;
 
  private:
   void add_branches(const BranchedLayout& layout, int64_t first_row, std::vector<int64_t>& order,
@@ -70,10 +71,10 @@ class BranchedAttention : public Attention {
   int64_t num_tokens_, longest_trunk_ = 0, longest_branch_ = 0;
   at::Tensor trunks_;          // [trees · longest_trunk] packed indices of the prefixes, padded
   at::Tensor branch_queries_;  // [branches · longest_branch]
-  at::Tensor branch_keys_;     // [branches · (longest_trunk + longest_branch)]: prefix, then branch
-  at::Tensor order_;           // [N] row of each packed token in the trunks' and branches' outputs
-  at::Tensor mask_;  // [branches, 1, longest_branch, longest_trunk + longest_branch] bool, true = may
-                     // attend; undefined: every tree is one chain, a trunk of its own
+  at::Tensor branch_keys_;  // [branches · (longest_trunk + longest_branch)]: prefix, then branch
+  at::Tensor order_;        // [N] row of each packed token in the trunks' and branches' outputs
+  at::Tensor mask_;  // [branches, 1, longest_branch, longest_trunk + longest_branch] bool, true =
+                     // may attend; undefined: every tree is one chain, a trunk of its own
   at::Tensor additive_mask_;  // mask_ as 0 and −∞ in the dtype of the queries seen last
 };
 

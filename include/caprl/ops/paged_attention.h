@@ -9,6 +9,8 @@
 #include <span>
 #include <vector>
 
+#include "caprl/ops/rotary.h"
+
 namespace caprl::ops {
 
 namespace fused {
@@ -67,11 +69,11 @@ class PagedBatch {
   std::vector<Block> blocks_;
 };
 
-/// Writes the tokens' keys and values, k and v [N, Hkv, D], to their places; then attention of
-/// q [N, Hq, D] with scale 1/√D → [N, Hq, D]. No gradients. On a CPU (float and bfloat16, in
-/// inference mode) a token's result has the same bits whatever else is in the batch. Error for
-/// shapes outside this contract.
+/// Turns queries q [N, Hq, D] and keys k [N, Hkv, D] by `table` (undefined: they are), writes keys
+/// and values v [N, Hkv, D] to their places; then attention with scale 1/√D → [N, Hq, D]. No
+/// gradients. On a CPU (float and bfloat16, in inference mode) a token's result has the same bits
+/// whatever else is in the batch. Error for shapes outside this contract.
 at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                           KvPages& pages, const PagedBatch& batch);
+                           const RotaryTable& table, KvPages& pages, const PagedBatch& batch);
 
 }  // namespace caprl::ops

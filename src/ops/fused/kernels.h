@@ -25,10 +25,14 @@ void logprobs(const LogprobProblem& problem, at::Tensor& logprobs, at::Tensor& e
 
 /// {q, k} turned.
 std::vector<at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k, const RotaryTable& table);
+/// q turned; k turned and v to places `slots` [N] int64 of the pages.
+at::Tensor rotate_to_pages(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           const RotaryTable& table, KvPages& pages, const at::Tensor& slots);
 
 /// Into `out`; false: there is no kernel for this dtype or these heads.
-bool paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, KvPages& pages,
-                     const PagedBatch& batch, at::Tensor& out);
+bool paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                     const RotaryTable& table, KvPages& pages, const PagedBatch& batch,
+                     at::Tensor& out);
 
 struct AddedNorm {
   at::Tensor sum, normed;  // like x

@@ -49,14 +49,19 @@ at::Tensor attend_short(const at::Tensor& q, const KvPages& pages, const Attenti
 
 }  // namespace
 
-bool paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, KvPages& pages,
-                     const PagedBatch& batch, at::Tensor& out) {
-  if (!has_kernel(q, k)) return false;
+bool paged_attention(const at::Tensor& q_given, const at::Tensor& k, const at::Tensor& v,
+                     const RotaryTable& table, KvPages& pages, const PagedBatch& batch,
+                     at::Tensor& out) {
+  if (!has_kernel(q_given, k)) return false;
   if (!batch.plan)
     batch.plan = std::make_shared<AttentionPlan>(
-        batch, kernels::kAttentionRows / (q.size(1) / k.size(1)), q.device());
+        batch, kernels::kAttentionRows / (q_given.size(1) / k.size(1)), q_given.device());
   const AttentionPlan& plan = *batch.plan;
-  put_on_pages(k, v, pages, plan.slots);
+  at::Tensor q = q_given;
+  if (table.cos.defined())
+    q = rotate_to_pages(q, k, v, table, pages, plan.slots);
+  else
+    put_on_pages(k, v, pages, plan.slots);
   if (plan.long_chunks.empty()) {
     out = attend_short(q, pages, plan);
     return true;

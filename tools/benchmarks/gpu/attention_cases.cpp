@@ -49,7 +49,7 @@ struct Step {
     batch = std::make_unique<ops::PagedBatch>(chunks);
   }
 
-  at::Tensor run() { return ops::paged_attention(q, k, v, pages, *batch); }
+  at::Tensor run() { return ops::paged_attention(q, k, v, {}, pages, *batch); }
 };
 
 /// The same keys and values, one sequence after another, as engines without pages hold them.
