@@ -17,6 +17,9 @@ function(caprl_module name)
   endif()
 endfunction()
 
+# Tests are compiled once and run for seconds.
+set(caprl_test_options $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O0>)
+
 # caprl_test(NAME SOURCES a_test.cpp … USES modules … [TORCH] [OWN_PCH]): one GoogleTest executable test_<NAME>. OWN_PCH: its
 # compiler options are its own, and so is its precompiled header.
 function(caprl_test name)
@@ -24,8 +27,7 @@ function(caprl_test name)
   add_executable(test_${name} ${arg_SOURCES})
   target_link_libraries(test_${name} PRIVATE caprl_options ${arg_USES} GTest::gtest_main GTest::gmock)
   target_include_directories(test_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-  # Tests are compiled once and run for seconds.
-  target_compile_options(test_${name} PRIVATE $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O1>)
+  target_compile_options(test_${name} PRIVATE ${caprl_test_options})
   target_compile_definitions(test_${name} PRIVATE
     CAPRL_SOURCE_DIR="${CMAKE_SOURCE_DIR}" CAPRL_TEST_FILES="${CMAKE_SOURCE_DIR}/tests/golden"
     CAPRL_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")

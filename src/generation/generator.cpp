@@ -76,13 +76,17 @@ class Generator::Impl {
     for (const PageCopy& copy : plan.copies) cache_->copy(copy);
     const ForwardBatch batch(model_, plan.stretches,
                              [this](int64_t request) -> Job& { return jobs_.at(request); });
+    const double before = seconds_since(start);
     const at::Tensor hidden =
         batch.num_tokens() > 0 ? batch.run(*cache_, scheduler_) : at::Tensor();
-    const auto sampling = Clock::now();
+    const double forward = seconds_since(start) - before;
     std::vector<Finished> finished;
-    const int64_t sampled = sample(plan, hidden, finished);
-    stats_.sample_seconds += seconds_since(sampling);
-    count(plan, sampled, seconds_since(start));
+    double sampler = 0;
+    const int64_t sampled = sample(plan, hidden, finished, sampler);
+    const double seconds = seconds_since(start);
+    stats_.sample_seconds += seconds - forward - before;
+    stats_.host_seconds += seconds - forward - sampler;
+    count(plan, sampled, seconds);
     return finished;
   }
 
@@ -117,8 +121,10 @@ class Generator::Impl {
         static_cast<double>(stats_.kv_cache_bytes) / 1e6);
   }
 
-  /// Samples the next token of every line that is read to its end → how many.
-  int64_t sample(const StepPlan& plan, const at::Tensor& hidden, std::vector<Finished>& finished) {
+  /// Samples the next token of every line that is read to its end → how many. The sampler's own
+  /// time to `seconds`.
+  int64_t sample(const StepPlan& plan, const at::Tensor& hidden, std::vector<Finished>& finished,
+                 double& seconds) {
     std::vector<Line> lines;
     std::vector<SampleRow> rows;
     std::vector<int64_t> read;       // rows of `hidden`
@@ -146,7 +152,9 @@ class Generator::Impl {
           states.begin(),
           all ? hidden : hidden.index_select(0, at::tensor(read, at::kLong).to(hidden.device())));
     }
+    const auto start = Clock::now();
     auto tokens = sampler_.sample(states.size() == 1 ? states.front() : at::cat(states), rows);
+    seconds = seconds_since(start);
     for (size_t i = 0; i < lines.size(); ++i) settle(lines[i], std::move(tokens[i]), finished);
     return static_cast<int64_t>(lines.size());
   }

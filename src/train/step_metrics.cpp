@@ -73,6 +73,7 @@ void add_generation_metrics(const GenerationStats& stats, Metrics& metrics) {
   metrics["timing_s/gen_prefill"] = stats.prefill_seconds;
   metrics["timing_s/gen_decode"] = stats.decode_seconds;
   metrics["timing_s/gen_sample"] = stats.sample_seconds;
+  metrics["timing_s/gen_host"] = stats.host_seconds;
 }
 
 void add_validation_metrics(const std::vector<CaptionGroup>& groups, double max_reward,

@@ -63,7 +63,9 @@ void report(const Model& model, const GenerationStats& stats, int64_t batch, int
   const double bandwidth = memory_bandwidth(), rate = product_rate();
   std::cerr << "a decode step takes " << 1e3 * step << " ms, "
             << 100 * stats.sample_seconds / (stats.decode_seconds + stats.prefill_seconds)
-            << " % of it after the layers; its bytes take " << 1e3 * bytes / bandwidth << " ms at "
+            << " % of it after the layers, "
+            << 100 * stats.host_seconds / (stats.decode_seconds + stats.prefill_seconds)
+            << " % the engine's own work; its bytes take " << 1e3 * bytes / bandwidth << " ms at "
             << bandwidth / 1e9 << " GB/s, its products " << 1e3 * operations / rate << " ms at "
             << rate / 1e9
             << " GFLOP/s: " << 100 * std::max(bytes / bandwidth, operations / rate) / step

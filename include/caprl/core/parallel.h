@@ -1,6 +1,7 @@
 // Loops over ranges on all cores, by the threads that LibTorch's own loops use.
 #pragma once
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 
 namespace caprl {
@@ -33,6 +34,17 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, const Body& body) {
     mine.body(first, mine.begin + size * (i + 1) / mine.count);
   };
   internal::run_on_threads(loop.count, run, &loop);
+}
+
+/// body(first, last) for pieces of [begin, end), which threads take one after another: no thread
+/// waits long for one that runs slower.
+template <class Body>
+void parallel_for_pieces(int64_t begin, int64_t end, int64_t piece, const Body& body) {
+  std::atomic<int64_t> next{begin};
+  parallel_for(0, (end - begin + piece - 1) / piece, 1, [&](int64_t, int64_t) {
+    for (int64_t first; (first = next.fetch_add(piece, std::memory_order_relaxed)) < end;)
+      body(first, std::min(first + piece, end));
+  });
 }
 
 }  // namespace caprl

@@ -53,6 +53,7 @@ struct GenerationStats {
   double prefill_seconds = 0;  // of passes that read a prompt, decoding along with it included
   double decode_seconds = 0;   // of the others
   double sample_seconds = 0;   // from hidden states to tokens, part of both
+  double host_seconds = 0;     // neither forward passes nor the sampler's work, part of both
   int64_t decode_tokens = 0;   // sampled in passes that read no prompt
   int64_t decode_steps = 0;    // those passes
 };

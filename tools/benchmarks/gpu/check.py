@@ -20,7 +20,7 @@ SECONDS = 540  # in all; every part has a limit of its own within
 
 class Check:
     def __init__(self, context: stages.Context):
-        self.context, self.parts, self.raw = context, [], {"loss": None, "kernels": None}
+        self.context, self.parts, self.raw = context, [], {"loss": None, "kernels": None, "rollouts": None}
 
     def part(self, work) -> None:
         name, begin = work.__name__, time.monotonic()
@@ -42,7 +42,7 @@ class Check:
         self.write()
 
     def measured(self) -> results.Measured:
-        return results.Measured(self.raw["loss"], self.raw["kernels"])
+        return results.Measured(self.raw["loss"], self.raw["kernels"], self.raw["rollouts"])
 
     def rows(self) -> list[dict]:
         missing = (self.raw["loss"] or {}).get("missing", {})
@@ -56,7 +56,7 @@ class Check:
         targets = [{"what": t.what, "target": t.bound, "measured": t.value(measured), "holds": t.holds(measured)}
                    for t in results.TARGETS]
         data = {"summary": self.summary(), "environment": self.raw.get("environment"), "parts": self.parts, "targets": targets,
-                "rows": rows, "raw": {name: self.raw[name] for name in ("loss", "kernels")}}
+                "rows": rows, "raw": {name: self.raw[name] for name in ("loss", "kernels", "rollouts")}}
         write_whole(self.context.out / "gpu_results.json", json.dumps(without_nan(data), indent=1, ensure_ascii=False) + "\n")
         environment = results.table(["", ""], [[k, v] for k, v in (self.raw.get("environment") or {}).items()])
         parts = results.table(["part", "state", "seconds", "detail"], [list(part.values()) for part in self.parts])
@@ -91,7 +91,7 @@ def main() -> int:
     check = Check(stages.Context(options.root.resolve(), options.out.resolve(), options.quick, SECONDS))
     check.part(stages.environment)
     if check.parts[0]["state"] == "passed":
-        for work in (stages.tests, stages.score, stages.sanitizer, stages.kernels, stages.loss):
+        for work in (stages.tests, stages.score, stages.sanitizer, stages.kernels, stages.rollouts, stages.loss):
             check.part(work)
     print(results.targets_table(check.measured()))
     print(check.summary())

@@ -34,8 +34,8 @@ GB = 1e9
 class Measured:
     """Medians and what follows from them; None where something was not measured."""
 
-    def __init__(self, loss: dict | None, kernels: dict | None):
-        self.loss, self.kernels = (loss or {}).get("shapes", {}), kernels or {}
+    def __init__(self, loss: dict | None, kernels: dict | None, rollouts: dict | None = None):
+        self.loss, self.kernels, self.rollouts = (loss or {}).get("shapes", {}), kernels or {}, rollouts or {}
 
     def provider(self, rows: str, name: str) -> dict:
         return self.loss.get(rows, {}).get(name, {})
@@ -71,6 +71,17 @@ class Measured:
     def kernel_ms(self, name: str, way: str | None = None):
         case = self.kernel(name)
         return median(case.get("ms", {}).get(way or case.get("caprl")))
+
+    def tokens_a_second(self, name: str):
+        return quotient(self.rollouts.get(name, {}).get("tokens"), self.rollouts.get(name, {}).get("seconds"))
+
+    def teraflops(self, name: str):
+        rate = quotient(self.rollouts.get(name, {}).get("operations"), self.rollouts.get(name, {}).get("seconds"))
+        return None if rate is None else rate / 1e12
+
+    def host_us_a_step(self, name: str):
+        seconds = quotient(self.rollouts.get(name, {}).get("host_seconds"), self.rollouts.get(name, {}).get("steps"))
+        return None if seconds is None else 1e6 * seconds
 
     def kernel_ratio(self, name: str, peer: str):
         return quotient(self.kernel_ms(name, peer), self.kernel_ms(name))

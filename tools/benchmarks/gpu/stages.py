@@ -11,6 +11,7 @@ import time
 
 import measure_kernels
 import measure_loss
+import measure_rollouts
 from programs import run
 
 SANITIZERS = ("memcheck", "racecheck", "synccheck", "initcheck")
@@ -110,6 +111,20 @@ def kernels(context: Context, log, keep):
     raw = measure_kernels.measure([context.program("caprl-bench-kernels")], context.left(80), log, 10 if context.quick else 30, keep)
     bad = [name for name, case in raw["cases"].items() if "error" in case or not case.get("written")]
     return ("failed" if bad else "passed"), ("not right: " + ", ".join(bad) if bad else f"{len(raw['cases'])} kernels"), raw
+
+
+def rollouts(context: Context, log, keep):
+    """A model of the size of Qwen2.5-VL-3B with random weights writes captions."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = str(pathlib.Path(folder, "model"))
+        status, _ = run([context.program("caprl"), "init", "--preset", "qwen2_5_vl_3b", "--dtype", "bfloat16", "--out", model],
+                        context.left(60), log)
+        if status != 0:
+            return ("timed out" if status is None else "failed"), "caprl init", None
+        raw = measure_rollouts.measure([context.program("caprl-bench-rollouts"), model], context.left(110), log,
+                                       32 if context.quick else 256, keep)
+    bad = [f"{name}: {got['error']}" for name, got in raw.items() if "error" in got]
+    return ("failed" if bad else "passed"), "; ".join(bad), raw
 
 
 def loss(context: Context, log, keep):

@@ -70,4 +70,11 @@ TARGETS = [
 ] + [
     at_least("attention of 256 captions' last tokens: times as fast as with nothing shared", 1.5, "×",
              lambda m: m.kernel_ratio("decode_attention_256", "caprl, nothing shared")),
+    at_least("decoding of 64 captions, eight of an image, prompts of 1,296 tokens", 22000, "tokens/s",
+             lambda m: m.tokens_a_second("decode_64")),
+    at_least("decoding of 256 captions, eight of an image, prompts of 1,296 tokens", 46000, "tokens/s",
+             lambda m: m.tokens_a_second("decode_256")),
+    at_least("encoding and reading of 32 images of 1,280 tokens: the weights' products", 434, "TFLOP/s",
+             lambda m: m.teraflops("prefill_32")),
+    at_most("the engine's own work in a decode step of 64", 200, "µs", lambda m: m.host_us_a_step("decode_64")),
 ]
