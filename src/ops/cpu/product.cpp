@@ -8,23 +8,34 @@ namespace {
 constexpr int kTileRows = 4, kTileOutputs = 3;
 constexpr int64_t kGroupOutputs =
     2 * kTileOutputs;                  // whose weights stay in the nearest cache with a tile's rows
-constexpr int64_t kInner = 768;        // of one run of sums
+constexpr int64_t kInner = 1536;       // of one run of sums
 constexpr int64_t kBlockOutputs = 96;  // whose partial sums are kept
 constexpr int64_t kBlockRows = 32;
 constexpr int64_t kLine = 64;  // bytes
 
-/// The next weights, fetched a line at a time while others are worked on.
+/// The next weights, fetched to the second-level cache a line at a time while others are worked on.
 class Ahead {
  public:
-  Ahead(const void* begin, const void* end)
-      : next_(static_cast<const char*>(begin)), end_(static_cast<const char*>(end)) {}
+  /// `rows` runs of `bytes`, `stride` bytes apart.
+  Ahead(const void* begin, int64_t rows, int64_t bytes, int64_t stride)
+      : next_(static_cast<const char*>(begin)),
+        end_(next_ + bytes),
+        rows_(rows),
+        bytes_(bytes),
+        stride_(stride) {}
   void fetch() {
-    __builtin_prefetch(next_);
-    next_ += next_ < end_ ? kLine : 0;
+    if (rows_ <= 0) return;
+    __builtin_prefetch(next_, 0, 2);
+    next_ += kLine;
+    if (next_ < end_) return;
+    --rows_;
+    end_ += stride_;
+    next_ = end_ - bytes_;
   }
 
  private:
   const char *next_, *end_;
+  int64_t rows_, bytes_, stride_;
 };
 
 /// sums[o · stride + r] += Σ_k x[r, k] w[o, k] over one run.
@@ -87,9 +98,9 @@ void block(const Product<Weight, Out>& p, int64_t first_row, int64_t rows, int64
     const auto weights = [&](int64_t o) { return p.weight + (first + o) * p.inner + begin; };
     for (int64_t group = 0; group < count; group += kGroupOutputs) {
       const int64_t end = least(group + kGroupOutputs, count);
-      // Runs of whole rows lie one after another.
-      const int64_t next = length == p.inner ? least(kGroupOutputs, p.outputs - first - end) : 0;
-      Ahead ahead(weights(end), weights(end + next));
+      const auto bytes = [](int64_t count) { return count * int64_t{sizeof(Weight)}; };
+      Ahead ahead(weights(end), least(kGroupOutputs, p.outputs - first - end), bytes(length),
+                  bytes(p.inner));
       for (int64_t r = 0; r < rows; r += kTileRows)
         for (int64_t o = group; o < end; o += kTileOutputs)
           kTiles<Weight>[least(rows - r, kTileRows) - 1][least(end - o, kTileOutputs) - 1](
