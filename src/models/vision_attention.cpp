@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <vector>
 
 namespace caprl {
@@ -43,9 +44,8 @@ at::Tensor by_size(const ImageBatch& images, const at::Tensor& q, const at::Tens
   int64_t begin = 0;
   for (const auto& [plan, count] : images.groups) {
     const int64_t patches = count * plan->patches;
-    const auto batch = [&](const at::Tensor& x) {
-      return x.narrow(0, begin, patches).view({count, plan->patches, heads, head_dim});
-    };
+    const std::array<int64_t, 4> shape{count, plan->patches, heads, head_dim};
+    const auto batch = [&](const at::Tensor& x) { return x.narrow(0, begin, patches).view(shape); };
     parts.push_back(work(*plan, batch(q), batch(k), batch(v)).reshape({patches, heads * head_dim}));
     begin += patches;
   }
