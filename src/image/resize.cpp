@@ -52,10 +52,7 @@ Taps make_taps(int64_t in, int64_t out) {
     taps.first[x] = first;
     taps.count[x] = end - first;
   }
-  for (const int32_t weight : taps.weights) {
-    taps.high.push_back(static_cast<int16_t>(weight >> 8));
-    taps.low.push_back(static_cast<int16_t>(weight & 255));
-  }
+  taps.split_weights();
   return taps;
 }
 

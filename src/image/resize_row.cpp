@@ -7,11 +7,10 @@
 #include <cstring>
 
 namespace caprl {
-
 namespace {
 
 #ifdef __x86_64__
-/// The same four taps at a time, in 16-bit products whose sums are exact: Σ pixel · weight =
+/// Four taps at a time, in 16-bit products whose sums are exact: Σ pixel · weight =
 /// 256 · Σ pixel · high + Σ pixel · low.
 [[gnu::target("avx2")]] void resize_row_avx2(const uint8_t* row, const Taps& taps, int64_t width,
                                              uint8_t* to) {

@@ -25,6 +25,14 @@ struct Taps {
 
   // weights = 256 · high + low
   std::vector<int16_t> high, low;  // [out, stride]
+
+  /// Sets `high` and `low`.
+  void split_weights() {
+    for (const int32_t weight : weights) {
+      high.push_back(static_cast<int16_t>(weight >> 8));
+      low.push_back(static_cast<int16_t>(weight & 255));
+    }
+  }
 };
 
 constexpr int64_t kReadBeyond = 13;  // bytes that resize_row may read after a row's last pixel

@@ -16,9 +16,7 @@ namespace {
 constexpr int64_t kBlockTokens = 16;
 
 bool has_cpu_layout(const at::TensorOptions& options) {
-  const auto type = options.dtype().toScalarType();
-  return options.device().is_cpu() && (type == at::kFloat || type == at::kBFloat16) &&
-         !fused::runs_on(at::empty({0}, options));
+  return cpu::has_kernels(at::empty({0}, options));
 }
 
 /// Pages that two sequences begin with, both of them whole.
@@ -120,8 +118,8 @@ at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::T
     const auto [turned_q, turned_k] = rotate(q, k, table);
     return paged_attention(turned_q, turned_k, v, {}, pages, batch);
   }
-  return has_cpu_layout(q.options()) ? cpu::paged_attention(q, k, v, pages, batch)
-                                     : composed(q, k, v, pages, batch);
+  return cpu::has_kernels(q) ? cpu::paged_attention(q, k, v, pages, batch)
+                             : composed(q, k, v, pages, batch);
 }
 
 }  // namespace caprl::ops

@@ -66,12 +66,10 @@ TEST(ResizeRow, VectorsGiveThePlainBytes) {
         // Up to 1.3 in size and of both signs; the other weights are 0.
         const int32_t size = (13 << 22) / 10 / (k == 0 ? 1 : 16);
         const int32_t any = static_cast<int32_t>(random() % (2 * size + 1)) - size;
-        const int32_t weight = k < taps.count.back() ? any : 0;
-        taps.weights.push_back(weight);
-        taps.high.push_back(static_cast<int16_t>(weight >> 8));
-        taps.low.push_back(static_cast<int16_t>(weight & 255));
+        taps.weights.push_back(k < taps.count.back() ? any : 0);
       }
     }
+    taps.split_weights();
     std::vector<uint8_t> row(3 * kPixels + kReadBeyond);
     for (uint8_t& byte : row) byte = static_cast<uint8_t>(random());
     std::vector<uint8_t> plain(3 * kOutputs), vectors(3 * kOutputs);

@@ -15,9 +15,8 @@ namespace caprl {
 
 /// Calls make(begin), make(begin + 1), … make(end − 1) on a thread of its own, at most `capacity`
 /// results ahead of next(). An exception of make(i) comes out of the next() that would have given
-/// its result; nothing is made after it. next() and
-/// ready() are for one thread at a time. Destruction waits for
-/// the call in progress and drops what was not taken.
+/// its result; nothing is made after it. next() and ready() are for one thread at a time.
+/// Destruction waits for the call in progress and drops what was not taken.
 template <class T>
 class PrefetchQueue {
  public:

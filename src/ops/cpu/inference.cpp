@@ -76,9 +76,13 @@ at::Tensor turned(const at::Tensor& x, const RotaryTable& table) {
 
 }  // namespace
 
-bool runs_on(const at::Tensor& tensor) {
-  return c10::InferenceMode::is_enabled() && tensor.is_cpu() && !fused::runs_on(tensor) &&
+bool has_kernels(const at::Tensor& tensor) {
+  return tensor.is_cpu() && !fused::runs_on(tensor) &&
          (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16);
+}
+
+bool runs_on(const at::Tensor& tensor) {
+  return c10::InferenceMode::is_enabled() && has_kernels(tensor);
 }
 
 std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearWeights> weights,

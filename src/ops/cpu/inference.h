@@ -12,8 +12,10 @@
 
 namespace caprl::ops::cpu {
 
-/// Whether these are meant for such a tensor here and now: on a CPU, of float or bfloat16, in
-/// inference mode, and not a device with kernels of its own.
+/// Whether there are kernels for such a tensor: on a CPU, of float or bfloat16, and not a device
+/// with kernels of its own.
+bool has_kernels(const at::Tensor& tensor);
+/// Whether they are meant to run here and now: in inference mode.
 bool runs_on(const at::Tensor& tensor);
 
 /// Results of `out` dtype: x's, or float.
