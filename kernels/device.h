@@ -51,11 +51,11 @@ struct Max {
 // Kernels and the helpers with shared memory live in unnamed namespaces, as the emulation asks for.
 namespace {
 
-/// Every lane gets the combination of all 32 in a fixed order. All lanes of the warp must take
-/// part.
+/// Every lane gets the combination of its group of `lanes`, a power of two, in a fixed order. All
+/// lanes of the warp must take part.
 template <class T, class Combine>
-__device__ T warp_reduce(T value, Combine combine) {
-  for (int offset = kWarp / 2; offset > 0; offset /= 2)
+__device__ T warp_reduce(T value, Combine combine, int lanes = kWarp) {
+  for (int offset = lanes / 2; offset > 0; offset /= 2)
     value = combine(value, __shfl_xor_sync(kAllLanes, value, offset));
   return value;
 }

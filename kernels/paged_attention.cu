@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kWarps = 4;
 constexpr int kTileRows = 16;  // of a warp
+constexpr int kRowLanes = 4;   // that share a row
 constexpr int kTileKeys = 64;  // in shared memory
 constexpr int kTilePages = kTileKeys / kAttentionPage;
 constexpr int kPadding = 8;  // values after a row in shared memory: its 16 bytes meet other banks
@@ -116,10 +117,7 @@ struct Rows {
         *s[i] = key < limit[half] ? *s[i] * scale : -INFINITY;
         best = *s[i] > best ? *s[i] : best;
       }
-      for (int other = 1; other < 4; other *= 2) {
-        const float theirs = __shfl_xor_sync(kAllLanes, best, other);
-        best = theirs > best ? theirs : best;
-      }
+      best = warp_reduce(best, Max{}, kRowLanes);
       // A row that has seen nothing: 2^(−∞ − 0) = 0.
       const float base = best == -INFINITY ? 0.0f : best;
       const float shrink = exp2f(top[half] - base);
@@ -153,8 +151,7 @@ struct Rows {
     const int lane = static_cast<int>(threadIdx.x) % kWarp, g = lane / 4, t = lane % 4;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      for (int other = 1; other < 4; other *= 2)
-        sum[half] += __shfl_xor_sync(kAllLanes, sum[half], other);
+      sum[half] = warp_reduce(sum[half], Add{}, kRowLanes);
       const int row = g + 8 * half;
       if (t == 0) {
         shares.top[warp][row] = top[half];

@@ -46,8 +46,7 @@ struct Place {
 /// `turn` alternates between 0 and 1 from call to call: the other one may still be read.
 __device__ inline float row_sum(float value, int lanes, int turn) {
   __shared__ float partial[2][kMaxWarps];
-  for (int offset = min(lanes, kWarp) / 2; offset > 0; offset /= 2)
-    value += __shfl_xor_sync(kAllLanes, value, offset);
+  value = warp_reduce(value, Add{}, min(lanes, kWarp));
   if (lanes <= kWarp) return value;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
