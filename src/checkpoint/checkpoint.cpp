@@ -1,6 +1,7 @@
 #include "caprl/checkpoint/checkpoint.h"
 
 #include <charconv>
+#include <exception>
 #include <map>
 #include <string>
 
@@ -98,43 +99,73 @@ void delete_older(const fs::path& root, int64_t keep_last) {
   }
 }
 
-/// Everything up to the moment the checkpoint exists.
-void create(const fs::path& target, int64_t step,
-            const std::function<void(const fs::path&)>& write_content) {
-  const fs::path root = target.parent_path();
-  const fs::path temporary = root / fmt::format("{}{}", kTemporaryPrefix, step_name(step));
+/// `work`, with the file system's exceptions in the project's words.
+void saving(int64_t step, const std::function<void()>& work) {
   try {
-    fs::create_directory(temporary);
-    write_content(temporary);
-    write_manifest(temporary, step);
-    sync_tree(temporary);
-    fs::rename(temporary, target);
-  } catch (...) {
-    remove_or_warn(temporary);
-    throw;
+    work();
+  } catch (const fs::filesystem_error& error) {
+    const fs::path& path = error.path2().empty() ? error.path1() : error.path2();
+    throw Error("{}: checkpoint of step {} failed: {}", path.string(), step,
+                error.code().message());
   }
+}
+
+/// Returns when all savers have done their `work`, and throws if it failed on any.
+void together(const Savers& savers, const std::function<void()>& work) {
+  std::exception_ptr failure;
+  std::string message;
+  try {
+    work();
+  } catch (const std::exception& error) {
+    failure = std::current_exception();
+    message = fmt::format("!{}", error.what());
+  }
+  const auto messages = savers.gather(message);
+  if (failure) std::rethrow_exception(failure);
+  for (const std::string& other : messages)
+    if (!other.empty()) throw Error("{}", other.substr(1));
+}
+
+void begin(const fs::path& target, const fs::path& temporary) {
+  const fs::path root = target.parent_path();
+  if (fs::create_directories(root) && root.has_parent_path()) sync_path(root.parent_path());
+  remove_leftovers(root);
+  refuse_or_discard_existing(target);
+  fs::create_directory(temporary);
+}
+
+void finish(const fs::path& target, const fs::path& temporary, int64_t step, int64_t keep_last) {
+  const fs::path root = target.parent_path();
+  write_manifest(temporary, step);
+  sync_tree(temporary);
+  fs::rename(temporary, target);
+  point_latest_at(target);
+  sync_path(root);  // the new one is safe before any other goes
+  delete_older(root, keep_last);
 }
 
 }  // namespace
 
 void save_checkpoint(const fs::path& root, int64_t step, const CheckpointOptions& options,
-                     const std::function<void(const fs::path& folder)>& write_content) {
+                     const std::function<void(const fs::path& folder)>& write_content,
+                     const Savers& savers) {
   if (step < 0) throw Error("checkpoint step: expected at least 0, got {}", step);
   if (options.keep_last < 1)
     throw InputError("keep_last: expected at least 1, got {}", options.keep_last);
   const fs::path target = root / step_name(step);
+  const fs::path temporary = root / fmt::format("{}{}", kTemporaryPrefix, step_name(step));
+  const auto once = [&](const std::function<void()>& work) {
+    together(savers, [&] {
+      if (savers.first) saving(step, work);
+    });
+  };
+  once([&] { begin(target, temporary); });
   try {
-    if (fs::create_directories(root) && root.has_parent_path()) sync_path(root.parent_path());
-    remove_leftovers(root);
-    refuse_or_discard_existing(target);
-    create(target, step, write_content);
-    point_latest_at(target);
-    sync_path(root);  // the new one is safe before any other goes
-    delete_older(root, options.keep_last);
-  } catch (const fs::filesystem_error& error) {
-    const fs::path& path = error.path2().empty() ? error.path1() : error.path2();
-    throw Error("{}: checkpoint of step {} failed: {}", path.string(), step,
-                error.code().message());
+    together(savers, [&] { saving(step, [&] { write_content(temporary); }); });
+    once([&] { finish(target, temporary, step, options.keep_last); });
+  } catch (...) {
+    if (savers.first && fs::exists(temporary)) remove_or_warn(temporary);
+    throw;
   }
 }
 

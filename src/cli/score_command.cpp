@@ -1,4 +1,4 @@
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 
 #include <iostream>
@@ -39,10 +39,10 @@ void score(const Model& model, ScoreRowReader& reader, std::span<const ScoreRow>
   for (const ScoreRow& row : rows)
     sequences.push_back({.sequence = {row.prompt, {row.response}}, .branches = {{}}});
   const LossBatch batch = make_loss_batch(sequences, model);
-  const at::Tensor logprobs =
-      batch.targets.numel() == 0
-          ? at::zeros({0})
-          : ops::token_logprobs(hidden_rows(model, batch), model.head_weight(), batch.targets, 1.0);
+  at::Tensor logprobs = batch.targets;  // none
+  if (batch.targets.numel() > 0)
+    logprobs =
+        ops::token_logprobs(hidden_rows(model, batch), model.head_weight(), batch.targets, 1.0);
   const at::Tensor values = logprobs.to(at::kCPU, at::kDouble).contiguous();
   const double* next = values.const_data_ptr<double>();
   for (const ScoreRow& row : rows) {

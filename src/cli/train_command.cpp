@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "caprl/core/log.h"
+#include "caprl/dist/world.h"
 #include "caprl/train/grpo_trainer.h"
 #include "caprl/train/sft_trainer.h"
 #include "cli/config_options.h"
@@ -29,8 +30,12 @@ std::shared_ptr<TrainingOptions> add_training_options(CLI::App& command) {
 template <class Config, class Trainer>
 void run_training(const TrainingOptions& options) {
   Config config;
+  const Launch launch = read_launch();
+  set_log_rank(launch.rank);
   load_config(options.config->config, options.config->overrides, config);
-  Trainer(std::move(config), options.resume).run();
+  World world(launch, parse_device(config.run.device, launch.local_rank),
+              config.parallel.timeout());
+  world.run([&] { Trainer(std::move(config), options.resume, world).run(); });
 }
 
 }  // namespace

@@ -18,6 +18,13 @@ void init_logging() {
   spdlog::set_default_logger(std::move(logger));
 }
 
+void set_log_rank(int rank) {
+  if (rank == 0) return;
+  auto logger = spdlog::default_logger();
+  logger->set_level(spdlog::level::warn);
+  logger->set_pattern(fmt::format("%H:%M:%S %^%L%$ rank {}: %v", rank));
+}
+
 void write_log(LogLevel level, const std::string& message) {
   switch (level) {
     case LogLevel::kInfo:

@@ -15,9 +15,6 @@
 
 namespace caprl {
 
-inline constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
-inline constexpr const char* kHeadName = "lm_head.weight";
-
 struct Architecture {
   ModelTraits traits;
   std::vector<ParameterSpec> specs;  // the output head only where it is not tied

@@ -49,15 +49,15 @@ const at::Tensor& Parameters::get(const std::string& name) const {
   return it->second;
 }
 
-void Parameters::attach_gradients(const at::Tensor& buffer) {
-  gradients_.clear();
-  if (!buffer.defined()) return;
-  if (buffer.dim() != 1 || buffer.size(0) != num_trainable())
-    throw Error("[attach_gradients] expected [{}], got {}", num_trainable(),
-                c10::str(buffer.sizes()));
-  for (const Slice& slice : trainable_slices_)
-    gradients_[slice.name] =
-        buffer.narrow(0, slice.offset, slice.size).view(get(slice.name).sizes());
+void Parameters::attach_gradient(const std::string& name, const at::Tensor& values) {
+  if (!values.defined()) {
+    gradients_.erase(name);
+    return;
+  }
+  if (values.sizes() != get(name).sizes())
+    throw Error("[attach_gradient] {}: expected {}, got {}", name, c10::str(get(name).sizes()),
+                c10::str(values.sizes()));
+  gradients_[name] = values;
 }
 
 at::Tensor Parameters::gradient(const std::string& name) const {

@@ -65,6 +65,29 @@ void TrainLoopConfig::fields(ConfigVisitor& v) {
           "stop after this many non-finite updates in a row", Range{1, 1e9});
 }
 
+void ParallelConfig::fields(ConfigVisitor& v) {
+  v.field("zero_stage", zero_stage,
+          "what each process holds its part of only: 0: nothing; 1: optimizer state and master "
+          "weights; 2: gradients, too",
+          Range{0, 2});
+  v.field("bucket_mb", bucket_mb, "megabytes of gradients or weights that one collective carries",
+          Range{1, 1e5});
+  v.choice("reduce_dtype", reduce_dtype,
+           {{"float32", ReduceDtype::kFloat32}, {"bfloat16", ReduceDtype::kBFloat16}},
+           "of gradients on their way between processes; bfloat16 is half the traffic");
+  v.field("timeout_s", timeout_s,
+          "seconds after which a process that is silent, or a collective that does not end, ends "
+          "the run",
+          Range{0.1, 86400});
+}
+
+void ParallelConfig::check_batch(int64_t train_batch_size, int processes) {
+  if (train_batch_size % processes != 0)
+    throw InputError(
+        "config: 'data.train_batch_size': expected a multiple of the {} processes, got {}",
+        processes, train_batch_size);
+}
+
 void CheckpointConfig::fields(ConfigVisitor& v) {
   v.field("save_freq", save_freq, "steps between checkpoints; the last step is always saved",
           Range{1, 1e9});
@@ -94,6 +117,7 @@ void GrpoConfig::fields(ConfigVisitor& v) {
   v.section("algorithm", algorithm, "advantages and loss");
   v.section("optimizer", optimizer, "AdamW and its schedule");
   v.section("train", train, "the training loop");
+  v.section("parallel", parallel, "several processes");
   v.section("checkpoint", checkpoint, "saving");
   v.section("eval", eval, "evaluation on held-out images");
   v.section("log", log, "what is recorded");
@@ -153,6 +177,7 @@ void SftConfig::fields(ConfigVisitor& v) {
   v.section("data", data, "prompts and responses");
   v.section("optimizer", optimizer, "AdamW and its schedule");
   v.section("train", train, "the training loop");
+  v.section("parallel", parallel, "several processes");
   v.section("checkpoint", checkpoint, "saving");
 }
 
@@ -164,14 +189,15 @@ void SftConfig::validate() const {
   parse_dtype(policy.dtype, "config: 'policy.dtype'");
 }
 
-at::Device parse_device(const std::string& name) {
-  if (name == "auto") return at::hasCUDA() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+at::Device parse_device(const std::string& name, int local_rank) {
+  const at::Device own(at::kCUDA, static_cast<c10::DeviceIndex>(local_rank));
+  if (name == "auto") return at::hasCUDA() ? own : at::Device(at::kCPU);
   if (name == "cpu") return at::kCPU;
   if (name == "cuda" || name.starts_with("cuda:")) {
     if (!at::hasCUDA())
       throw InputError("config: 'run.device': '{}' is asked for, but no GPU is usable here", name);
     try {
-      return at::Device(name);
+      return name == "cuda" ? own : at::Device(name);
     } catch (const c10::Error&) {
       // falls through to the message below
     }

@@ -8,6 +8,7 @@
 #include "caprl/train/rollout.h"
 #include "train/policy_update.h"
 #include "train/session.h"
+#include "train/share.h"
 #include "train/step_metrics.h"
 
 namespace caprl {
@@ -30,13 +31,13 @@ struct GrpoTrainer::Impl {
   DataOrder order;
   PhaseTimers timers;
 
-  Impl(GrpoConfig given, const std::string& resume)
+  Impl(GrpoConfig given, const std::string& resume, World& world)
       : config(std::move(given)),
-        session(config.run, config.checkpoint, config, config.train.total_steps, resume),
+        session(config, config.train.total_steps, resume, world),
         learner(config.policy.model, session.weights_dir(config.policy.model),
                 {parse_dtype(config.policy.dtype, "config: 'policy.dtype'"), session.device(),
                  config.policy.train},
-                config.optimizer),
+                config.optimizer, world.group(), config.parallel),
         prompts(config.policy.model, config.policy.chat_template, learner.model().traits(),
                 config.data.max_prompt_length),
         reward(config.reward, static_cast<uint64_t>(config.run.seed), session.device()),
@@ -60,37 +61,44 @@ struct GrpoTrainer::Impl {
     session.open(learner);
   }
 
-  /// One rollout and its update: the drawing in docs/ARCHITECTURE.md.
+  /// One rollout and its update: the drawing in docs/ARCHITECTURE.md. Each rank samples, scores and
+  /// trains its share of the groups; in between all ranks know all groups.
   Metrics step(int64_t step) {
     Metrics metrics;
     std::vector<CaptionGroup> groups;
     {
       const auto whole = timers.measure("step");
-      timed("data", [&] { groups = load_groups(step, metrics); });
-      timed("gen", [&] {
+      timed(step, "data", [&] { groups = load_groups(step, metrics); });
+      timed(step, "gen", [&] {
+        learner.wait_for_weights();
         const auto stats = sample_captions(learner.model(), prompts, config.rollout.n,
                                            sampling(step), config.rollout.limits, groups);
         add_generation_metrics(stats, metrics);
       });
-      timed("reward", [&] { score_captions(reward, static_cast<uint64_t>(step), groups); });
+      timed(step, "reward", [&] { score_captions(reward, static_cast<uint64_t>(step), groups); });
+      timed(step, "share", [&] { share(groups, metrics); });
+      if (groups.empty())
+        throw InputError("step {}: none of its {} rows is usable", step, metrics["data/bad_rows"]);
       if (config.reward.shuffle_rewards)
         shuffle_rewards(static_cast<uint64_t>(config.run.seed), static_cast<uint64_t>(step),
                         groups);
       compare_within_groups(groups);
-      timed("update_actor",
-            [&] { update_policy(learner, reference.get(), config, groups, step, metrics); });
+      timed(step, "update_actor", [&] {
+        update_policy(learner, reference.get(), config, session.group(), groups, step, metrics);
+      });
     }
     metrics.merge(timers.take());
     add_rollout_metrics(groups, metrics);
     metrics["perf/throughput"] = metrics["perf/total_num_tokens"] / metrics["timing_s/step"];
     metrics["training/epoch"] = order.epochs(step);
-    if (config.log.rollouts)
+    if (config.log.rollouts && session.world().is_first())
       write_rollouts(session.folder().step_file("rollouts", step), step, groups);
     return metrics;
   }
 
   template <class Work>
-  void timed(const char* phase, Work work) {
+  void timed(int64_t step, const char* phase, Work work) {
+    session.world().at(fmt::format("step {}, {}", step, phase));
     const auto scope = timers.measure(phase);
     work();
   }
@@ -99,10 +107,24 @@ struct GrpoTrainer::Impl {
     std::vector<CaptionGroup> groups;
     int64_t unusable = 0;
     for (const auto& [index, place] : order.step(step))
-      unusable += !append_group(train_rows.rows[index], static_cast<uint64_t>(place), groups);
+      if (is_mine(place))
+        unusable += !append_group(train_rows.rows[index], static_cast<uint64_t>(place), groups);
     metrics["data/bad_rows"] = static_cast<double>(unusable);
-    if (groups.empty()) throw InputError("step {}: none of its {} rows is usable", step, unusable);
     return groups;
+  }
+
+  bool is_mine(int64_t place) const {
+    return place % session.group().size() == session.group().rank();
+  }
+
+  /// Makes every rank's groups known here and divides the update among the ranks by tokens.
+  void share(std::vector<CaptionGroup>& groups, Metrics& metrics) {
+    share_groups(session.group(), train_rows.rows, groups, metrics);
+    deal_groups(groups, config.train.ppo_mini_batches, session.group().size());
+    for (CaptionGroup& group : groups)
+      if (group.trained_by == session.group().rank() && group.prompt.images.empty())
+        group.prompt =
+            prompts.build(group.row->prompt, std::span(&group.row->image, 1), group.row->where);
   }
 
   /// False: the row's image or prompt is bad and bad rows are skipped.
@@ -135,15 +157,21 @@ struct GrpoTrainer::Impl {
 
   /// Captions of the held-out images and their rewards, with the same questions every time.
   void evaluate(int64_t step, Metrics& metrics) {
+    session.world().at(fmt::format("step {}, evaluation", step));
+    learner.wait_for_weights();
     std::vector<CaptionGroup> groups;
-    for (size_t i = 0; i < val_rows.rows.size(); ++i) append_group(val_rows.rows[i], i, groups);
-    if (groups.empty()) throw InputError("evaluation: none of the held-out rows is usable");
+    Metrics unusable{{"data/bad_rows", 0}};
+    for (size_t i = 0; i < val_rows.rows.size(); ++i)
+      if (is_mine(static_cast<int64_t>(i))) append_group(val_rows.rows[i], i, groups);
     SamplingParams params = sampling(0);
     params.temperature = config.eval.temperature;
     sample_captions(learner.model(), prompts, config.eval.n, params, config.rollout.limits, groups);
     score_captions(reward, 0, groups);
+    share_groups(session.group(), val_rows.rows, groups, unusable);
+    if (groups.empty()) throw InputError("evaluation: none of the held-out rows is usable");
     add_validation_metrics(groups, config.reward.scale, metrics);
-    write_rollouts(session.folder().step_file("eval", step), step, groups);
+    if (session.world().is_first())
+      write_rollouts(session.folder().step_file("eval", step), step, groups);
   }
 
   bool evaluation_due(int64_t step) const {
@@ -169,9 +197,10 @@ struct GrpoTrainer::Impl {
   }
 };
 
-GrpoTrainer::GrpoTrainer(GrpoConfig config, const std::string& resume) {
+GrpoTrainer::GrpoTrainer(GrpoConfig config, const std::string& resume, World& world) {
   config.validate();
-  impl_ = std::make_unique<Impl>(std::move(config), resume);
+  config.parallel.check_batch(config.data.train_batch_size, world.group().size());
+  impl_ = std::make_unique<Impl>(std::move(config), resume, world);
 }
 GrpoTrainer::~GrpoTrainer() = default;
 void GrpoTrainer::run() { impl_->run(); }

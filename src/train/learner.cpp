@@ -1,8 +1,9 @@
 #include "caprl/train/learner.h"
 
-#include <ATen/core/grad_mode.h>
+#include <ATen/ATen.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <span>
 
@@ -14,7 +15,11 @@
 namespace caprl {
 namespace {
 
-constexpr const char* kOptimizerFile = "optimizer.safetensors";
+std::string optimizer_file(int shard, int shards) {
+  return shards == 1 ? "optimizer.safetensors"
+                     : fmt::format("optimizer-{:05}-of-{:05}.safetensors", shard + 1, shards);
+}
+
 /// The training weights themselves, for when model/ holds them in another dtype.
 constexpr const char* kWeights = "weights";
 
@@ -29,16 +34,17 @@ std::string name_samples(const std::vector<std::string>& samples) {
 }  // namespace
 
 Learner::Learner(std::filesystem::path model_dir, const std::filesystem::path& weights_dir,
-                 const ModelOptions& options, const OptimizerConfig& optimizer)
+                 const ModelOptions& options, const OptimizerConfig& optimizer, const Group& group,
+                 const ParallelConfig& parallel)
     : model_dir_(std::move(model_dir)),
       config_(optimizer),
+      group_(group),
       model_(Model::load(weights_dir, options)),
-      optimizer_(std::make_unique<AdamW>(model_->parameters(), optimizer)) {}
-
-void Learner::begin() { optimizer_->zero_grad(); }
+      optimizer_(std::make_unique<AdamW>(model_->parameters(), optimizer, group, parallel)) {}
 
 UpdateResult Learner::finish(int64_t step, int64_t total_steps, int64_t max_skipped,
                              const std::vector<std::string>& samples) {
+  optimizer_->reduce();
   UpdateResult result;
   result.grad_norm = optimizer_->grad_norm();
   result.lr = learning_rate(config_, step, total_steps);
@@ -58,19 +64,46 @@ UpdateResult Learner::finish(int64_t step, int64_t total_steps, int64_t max_skip
 }
 
 void Learner::save(const std::filesystem::path& folder) const {
-  save_model(*model_, model_dir_, folder / "model");
+  if (group_.is_first()) save_model(*model_, model_dir_, folder / "model");
+  const Shards& cut = optimizer_->shards();
+  if (!group_.is_first() && cut.ranks() == 1) return;  // every rank has the same
   auto state = optimizer_->state();
-  state.emplace_back(kWeights, model_->parameters().trainable_buffer().detach());
-  write_safetensors(folder / kOptimizerFile, state);
+  state.emplace_back(kWeights, local_weights());
+  write_safetensors(folder / optimizer_file(optimizer_->shard(), cut.ranks()), state);
 }
 
-void Learner::load_optimizer(const std::filesystem::path& folder) {
-  const SafetensorsFile file(folder / kOptimizerFile);
-  NamedTensors state;
-  for (const auto& entry : file.entries()) state.emplace_back(entry.name, file.tensor(entry.name));
-  optimizer_->load_state(state);
+/// The training weights of this rank's shard.
+at::Tensor Learner::local_weights() const {
+  const at::Tensor weights = model_->parameters().trainable_buffer().detach();
+  const Shards& cut = optimizer_->shards();
+  if (cut.ranks() == 1) return weights;
+  at::Tensor local = at::zeros({cut.part_size()}, weights.options());
+  for (const auto& piece : cut.pieces(optimizer_->shard()))
+    local.narrow(0, piece.local, piece.range.size)
+        .copy_(weights.narrow(0, piece.range.begin, piece.range.size));
+  return local;
+}
+
+void Learner::load_optimizer(const std::filesystem::path& folder, const Shards& saved) {
+  std::vector<NamedTensors> states;
+  for (int r = 0; r < saved.ranks(); ++r) {
+    const SafetensorsFile file(folder / optimizer_file(r, saved.ranks()));
+    NamedTensors& state = states.emplace_back();
+    for (const auto& entry : file.entries())
+      state.emplace_back(entry.name, file.tensor(entry.name));
+  }
+  optimizer_->load_state(states, saved);
   at::NoGradGuard no_grad;
-  model_->parameters().trainable_buffer().detach().copy_(file.tensor(kWeights));
+  const at::Tensor weights = model_->parameters().trainable_buffer().detach();
+  for (int r = 0; r < saved.ranks(); ++r) {
+    const auto found = std::ranges::find(states[r], kWeights, &NamedTensors::value_type::first);
+    if (found == states[r].end())
+      throw InputError("{}: tensor '{}' is missing",
+                       (folder / optimizer_file(r, saved.ranks())).string(), kWeights);
+    for (const auto& piece : saved.pieces(r))
+      weights.narrow(0, piece.range.begin, piece.range.size)
+          .copy_(found->second.narrow(0, piece.local, piece.range.size));
+  }
 }
 
 std::string describe_training(const Model& model) {

@@ -1,30 +1,14 @@
 #include "caprl/train/optimizer.h"
 
-#include <ATen/core/grad_mode.h>
-#include <torch/csrc/autograd/function_hook.h>
-#include <torch/csrc/autograd/variable.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "caprl/core/error.h"
+#include "train/gradients.h"
 
 namespace caprl {
-namespace {
-
-/// Moves a bf16 gradient into its place of the fp32 buffer as soon as a backward pass has it.
-struct AddToBuffer : torch::autograd::PostAccumulateGradHook {
-  explicit AddToBuffer(at::Tensor view) : view(std::move(view)) {}
-  void operator()(const torch::autograd::Variable& parameter) override {
-    if (!parameter.grad().defined()) return;  // an operation has added it to the buffer itself
-    at::NoGradGuard no_grad;
-    view.add_(parameter.grad());
-    parameter.mutable_grad().reset();
-  }
-  at::Tensor view;
-};
-
-}  // namespace
 
 void OptimizerConfig::fields(ConfigVisitor& v) {
   v.field("lr", lr, "peak learning rate", Range{0, 10});
@@ -49,53 +33,51 @@ void OptimizerConfig::validate() const {
     throw InputError("config: 'optimizer.betas': expected 2 numbers, got {}", betas.size());
 }
 
-AdamW::AdamW(Parameters& parameters, OptimizerConfig config)
-    : parameters_(parameters), config_(std::move(config)) {
+AdamW::AdamW(Parameters& parameters, OptimizerConfig config, const Group& group,
+             const ParallelConfig& parallel)
+    : parameters_(parameters),
+      config_(std::move(config)),
+      group_(group),
+      gradients_(std::make_unique<Gradients>(parameters, group, parallel)) {
   config_.validate();
-  const at::Tensor weights = parameters.trainable_buffer();
-  const auto dtype = weights.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const auto options = weights.options().dtype(dtype).requires_grad(false);
-  gradient_ = at::zeros({weights.numel()}, options);
-  exp_avg_ = at::zeros({weights.numel()}, options);
-  exp_avg_sq_ = at::zeros({weights.numel()}, options);
+  exp_avg_ = at::zeros_like(gradient());
+  exp_avg_sq_ = at::zeros_like(gradient());
   step_ = at::zeros({1}, at::kLong);
-  if (weights.scalar_type() != dtype) master_ = weights.detach().to(dtype);
-  for (const auto& slice : parameters.trainable_slices()) {
-    const bool decayed = parameters.get(slice.name).dim() >= 2;
-    if (!runs_.empty() && runs_.back().decayed == decayed)
-      runs_.back().size += slice.size;
-    else
-      runs_.push_back({slice.offset, slice.size, decayed});
-  }
-  attach_gradients();
+  make_runs();
+  const at::Tensor weights = parameters.trainable_buffer().detach();
+  if (weights.scalar_type() == gradient().scalar_type()) return;
+  master_ = at::zeros_like(gradient());
+  for (const Run& run : runs_)
+    master_.narrow(0, run.local, run.range.size)
+        .copy_(weights.narrow(0, run.range.begin, run.range.size));
 }
 
-AdamW::~AdamW() {
-  parameters_.attach_gradients({});
-  for (const auto& slice : parameters_.trainable_slices()) {
-    const at::Tensor& parameter = parameters_.get(slice.name);
-    parameter.mutable_grad().reset();
-    torch::autograd::impl::set_post_acc_grad_hooks(parameter, nullptr);
-  }
-}
+AdamW::~AdamW() = default;
 
-void AdamW::attach_gradients() {
-  parameters_.attach_gradients(gradient_);
-  for (const auto& slice : parameters_.trainable_slices()) {
-    at::Tensor parameter = parameters_.get(slice.name);
-    const at::Tensor view = parameters_.gradient(slice.name);
-    if (parameter.scalar_type() == gradient_.scalar_type()) {
-      // Autograd adds into a gradient that is there already, so the views stay where they are.
-      parameter.mutable_grad() = view;
-      continue;
+void AdamW::make_runs() {
+  for (const auto& piece : shards().pieces(shard()))
+    for (const auto& slice : parameters_.trainable_slices()) {
+      const Extent range = intersect(piece.range, {slice.offset, slice.size});
+      if (range.size == 0) continue;
+      const int64_t local = piece.local + range.begin - piece.range.begin;
+      const bool decayed = parameters_.get(slice.name).dim() >= 2;
+      if (!runs_.empty() && runs_.back().decayed == decayed &&
+          runs_.back().range.end() == range.begin &&
+          runs_.back().local + runs_.back().range.size == local)
+        runs_.back().range.size += range.size;
+      else
+        runs_.push_back({range, local, decayed});
     }
-    torch::autograd::impl::set_post_acc_grad_hooks(parameter, std::make_unique<AddToBuffer>(view));
-  }
 }
 
-void AdamW::zero_grad() { gradient_.zero_(); }
-
-double AdamW::grad_norm() const { return std::sqrt(ops::squared_norm(gradient_).item<double>()); }
+void AdamW::begin(int64_t passes) { gradients_->begin(passes); }
+void AdamW::begin_pass() { gradients_->begin_pass(); }
+void AdamW::end_pass() { gradients_->end_pass(); }
+void AdamW::reduce() { gradients_->finish(); }
+const at::Tensor& AdamW::gradient() const { return gradients_->mine(); }
+double AdamW::grad_norm() const { return gradients_->norm(); }
+const Shards& AdamW::shards() const { return gradients_->shards(); }
+int AdamW::shard() const { return gradients_->shard(); }
 
 void AdamW::step(double lr, double grad_norm) {
   if (!std::isfinite(grad_norm))
@@ -114,15 +96,42 @@ void AdamW::step(double lr, double grad_norm) {
                               .correction2 = 1 - std::pow(beta2, count),
                               .gradient_scale = clips ? config_.clip_grad / (grad_norm + 1e-6) : 1};
   for (const Run& run : runs_) update(run, terms);
+  send_weights();
 }
 
 void AdamW::update(const Run& run, ops::AdamWTerms terms) {
-  const auto part = [&](const at::Tensor& t) { return t.detach().narrow(0, run.offset, run.size); };
-  const at::Tensor stored = part(parameters_.trainable_buffer());
+  const auto local = [&](const at::Tensor& t) { return t.narrow(0, run.local, run.range.size); };
+  const at::Tensor stored =
+      parameters_.trainable_buffer().detach().narrow(0, run.range.begin, run.range.size);
   if (!run.decayed) terms.weight_decay = 0;
-  ops::adamw({part(gradient_), master_.defined() ? part(master_) : stored, part(exp_avg_),
-              part(exp_avg_sq_), master_.defined() ? stored : at::Tensor()},
+  ops::adamw({local(gradient()), master_.defined() ? local(master_) : stored, local(exp_avg_),
+              local(exp_avg_sq_), master_.defined() ? stored : at::Tensor()},
              terms);
+}
+
+void AdamW::send_weights() {
+  if (shards().ranks() == 1) return;
+  const at::Tensor weights = parameters_.trainable_buffer().detach();
+  for (const Extent& bucket : shards().buckets()) {
+    const Extent used = intersect(bucket, {0, shards().num_values()});
+    const Extent part = shards().part(bucket, shard());
+    const at::Tensor own = at::zeros({part.size}, weights.options());
+    const Extent mine = intersect(part, used);
+    if (mine.size > 0) own.narrow(0, 0, mine.size).copy_(weights.narrow(0, mine.begin, mine.size));
+    if (used == bucket) {
+      sent_weights_.push_back(group_.all_gather(weights.narrow(0, bucket.begin, bucket.size), own));
+      continue;
+    }
+    // The last bucket's padding is no weight.
+    const at::Tensor padded = at::empty({bucket.size}, weights.options());
+    group_.all_gather(padded, own).wait();
+    weights.narrow(0, used.begin, used.size).copy_(padded.narrow(0, 0, used.size));
+  }
+}
+
+void AdamW::wait_for_weights() {
+  for (Pending& pending : sent_weights_) pending.wait();
+  sent_weights_.clear();
 }
 
 NamedTensors AdamW::state() const {
@@ -131,23 +140,53 @@ NamedTensors AdamW::state() const {
   return state;
 }
 
-void AdamW::load_state(const NamedTensors& state) {
-  const NamedTensors own = this->state();
-  std::vector<at::Tensor> loaded;
-  for (const auto& [name, target] : own) {
-    const auto found = std::find_if(state.begin(), state.end(), [&name = name](const auto& entry) {
-      return entry.first == name;
-    });
-    if (found == state.end()) throw InputError("optimizer state: tensor '{}' is missing", name);
-    const at::Tensor& source = found->second;
-    if (source.sizes() != target.sizes() || source.scalar_type() != target.scalar_type())
-      throw InputError("optimizer state: tensor '{}': expected {} values of {}, got {} of {}", name,
-                       target.numel(), c10::toString(target.scalar_type()), source.numel(),
-                       c10::toString(source.scalar_type()));
-    loaded.push_back(source);
-  }
+namespace {
+
+/// The tensor called `name`, of `size` values of the dtype of `like`.
+const at::Tensor& find(const NamedTensors& state, const std::string& name, const at::Tensor& like,
+                       int64_t size) {
+  const auto found = std::ranges::find(state, name, &NamedTensors::value_type::first);
+  if (found == state.end()) throw InputError("optimizer state: tensor '{}' is missing", name);
+  const at::Tensor& tensor = found->second;
+  if (tensor.dim() != 1 || tensor.numel() != size || tensor.scalar_type() != like.scalar_type())
+    throw InputError("optimizer state: tensor '{}': expected {} values of {}, got {} of {}", name,
+                     size, c10::toString(like.scalar_type()), tensor.numel(),
+                     c10::toString(tensor.scalar_type()));
+  return tensor;
+}
+
+/// Copies what part `from_shard` of `from` and part `to_shard` of `to` have in common.
+void copy_pieces(const at::Tensor& source, const Shards& from, int from_shard,
+                 const at::Tensor& target, const Shards& to, int to_shard) {
+  for (const auto& theirs : from.pieces(from_shard))
+    for (const auto& ours : to.pieces(to_shard)) {
+      const Extent both = intersect(theirs.range, ours.range);
+      if (both.size == 0) continue;
+      target.narrow(0, ours.local + both.begin - ours.range.begin, both.size)
+          .copy_(source.narrow(0, theirs.local + both.begin - theirs.range.begin, both.size));
+    }
+}
+
+}  // namespace
+
+void AdamW::load_state(const std::vector<NamedTensors>& states, const Shards& saved) {
+  if (saved.num_values() != num_weights() || saved.ranks() != static_cast<int>(states.size()))
+    throw InputError("optimizer state: expected {} trained weights in {} parts, got {} in {}",
+                     num_weights(), states.size(), saved.num_values(), saved.ranks());
+  const NamedTensors own = state();
+  const auto size_of = [&](const at::Tensor& target) {
+    return target.is_same(step_) ? 1 : saved.part_size();
+  };
+  for (const auto& [name, target] : own)
+    for (const NamedTensors& state : states) find(state, name, target, size_of(target));
+
   at::NoGradGuard no_grad;
-  for (size_t i = 0; i < own.size(); ++i) at::Tensor(own[i].second).copy_(loaded[i]);
+  step_.copy_(find(states[0], "step", step_, 1));
+  for (const auto& [name, target] : own)
+    if (!target.is_same(step_))
+      for (int r = 0; r < saved.ranks(); ++r)
+        copy_pieces(find(states[r], name, target, size_of(target)), saved, r, target, shards(),
+                    shard());
 }
 
 }  // namespace caprl

@@ -2,15 +2,18 @@
 
 #include <ATen/core/grad_mode.h>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "caprl/core/error.h"
 #include "caprl/ops/policy_loss.h"
 #include "caprl/train/loss_batch.h"
+#include "train/share.h"
 #include "train/step_metrics.h"
 
 namespace caprl {
 namespace {
 
+using nlohmann::json;
 using Sequences = std::vector<ScoredSequence>;
 
 /// A caption without a reward, and a truncated one if so configured, is left out of the loss.
@@ -19,7 +22,9 @@ bool in_loss(const Caption& caption, const GrpoConfig& config) {
          (caption.sampled.stopped || !config.train.mask_truncated_completions);
 }
 
-Sequences scored_sequences(std::span<const CaptionGroup> groups, const GrpoConfig& config) {
+/// Weights of all captions of `groups` in the loss: the denominator is the whole mini-batch's.
+std::vector<double> caption_weights(std::span<const CaptionGroup> groups,
+                                    const GrpoConfig& config) {
   std::vector<int64_t> lengths;
   for (const CaptionGroup& group : groups)
     for (const Caption& caption : group.captions)
@@ -27,25 +32,41 @@ Sequences scored_sequences(std::span<const CaptionGroup> groups, const GrpoConfi
                                                  : 0);
   const int64_t scale = config.algorithm.loss_scale_factor ? config.algorithm.loss_scale_factor
                                                            : config.rollout.response_length;
-  const auto weights = aggregation_weights(lengths, config.algorithm.loss_agg_mode, scale);
+  return aggregation_weights(lengths, config.algorithm.loss_agg_mode, scale);
+}
+
+/// What one rank trains of a mini-batch.
+struct MiniBatch {
+  std::vector<const CaptionGroup*> groups;
   Sequences sequences;
-  size_t i = 0;
+  std::vector<at::Tensor> old, reference;  // of each microbatch; empty: not used
+};
+
+MiniBatch make_mini_batch(std::span<const CaptionGroup> groups, const GrpoConfig& config,
+                          int rank) {
+  MiniBatch batch;
+  const auto weights = caption_weights(groups, config);
+  auto weight = weights.begin();
   for (const CaptionGroup& group : groups) {
-    ScoredSequence& scored = sequences.emplace_back();
+    const auto first = weight;
+    weight += static_cast<int64_t>(group.captions.size());
+    if (group.trained_by != rank) continue;
+    batch.groups.push_back(&group);
+    ScoredSequence& scored = batch.sequences.emplace_back();
     scored.sequence.prefix = group.prompt;
-    for (const Caption& caption : group.captions) {
-      scored.sequence.branches.push_back(caption.sampled.ids);
-      scored.branches.push_back({0, weights[i++], caption.advantage});
+    for (size_t i = 0; i < group.captions.size(); ++i) {
+      scored.sequence.branches.push_back(group.captions[i].sampled.ids);
+      scored.branches.push_back({0, first[static_cast<int64_t>(i)], group.captions[i].advantage});
     }
   }
-  return sequences;
+  return batch;
 }
 
 /// The sampler's log-probabilities, in the order of a batch's rows.
-at::Tensor rollout_logprobs(std::span<const CaptionGroup> groups) {
+at::Tensor rollout_logprobs(const MiniBatch& batch) {
   std::vector<float> values;
-  for (const CaptionGroup& group : groups)
-    for (const Caption& caption : group.captions)
+  for (const CaptionGroup* group : batch.groups)
+    for (const Caption& caption : group->captions)
       values.insert(values.end(), caption.sampled.logprobs.begin(), caption.sampled.logprobs.end());
   return at::tensor(values, at::kFloat);
 }
@@ -79,9 +100,9 @@ ops::PolicyLossOptions loss_options(const GrpoConfig& config) {
   return options;
 }
 
-/// Token-weighted sums over the updates of a step.
+/// Token-weighted sums over the updates of a step: this rank's, then all ranks'.
 struct Totals {
-  double loss = 0, weight = 0, entropy = 0, kl = 0, ppo_kl = 0, clipped = 0, tokens = 0;
+  double loss = 0, entropy = 0, kl = 0, ppo_kl = 0, clipped = 0, tokens = 0;
   Summary probs_diff;
   std::vector<std::string> not_finite;  // ids of the images whose loss is not
 
@@ -105,31 +126,45 @@ struct Totals {
     probs_diff.add(difference.max().item<double>(), difference.mean().item<double>(),
                    difference.numel());
   }
+
+  void add_other_ranks(const Group& ranks) {
+    if (ranks.size() == 1) return;
+    const json mine = {loss,
+                       entropy,
+                       kl,
+                       ppo_kl,
+                       clipped,
+                       tokens,
+                       probs_diff.max(),
+                       probs_diff.mean(),
+                       probs_diff.count()};
+    const Totals none;
+    loss = entropy = kl = ppo_kl = clipped = tokens = 0;
+    probs_diff = none.probs_diff;
+    const auto cbor = json::to_cbor(mine);  // which has numbers that are not finite
+    for (const std::string& bytes : ranks.gather_bytes({cbor.begin(), cbor.end()})) {
+      const json theirs = json::from_cbor(bytes);
+      size_t i = 0;
+      for (double* sum : {&loss, &entropy, &kl, &ppo_kl, &clipped, &tokens})
+        *sum += theirs[i++].get<double>();
+      if (theirs[8] > 0) probs_diff.add(theirs[6], theirs[7], theirs[8]);
+    }
+  }
 };
 
-std::vector<std::string> ids(std::span<const CaptionGroup> groups) {
+std::vector<std::string> ids(const MiniBatch& batch) {
   std::vector<std::string> ids;
-  for (const CaptionGroup& group : groups) ids.push_back(group.row->id);
+  for (const CaptionGroup* group : batch.groups) ids.push_back(group->row->id);
   return ids;
 }
 
-struct MiniBatch {
-  std::span<const CaptionGroup> groups;
-  Sequences sequences;
-  std::vector<at::Tensor> old, reference;  // of each microbatch; empty: not used
-};
-
 std::vector<MiniBatch> mini_batches(const std::vector<CaptionGroup>& groups,
-                                    const GrpoConfig& config) {
-  const auto count = static_cast<size_t>(config.train.ppo_mini_batches);
+                                    const GrpoConfig& config, int rank) {
+  const int64_t count = config.train.ppo_mini_batches;
   std::vector<MiniBatch> batches;
-  for (size_t i = 0; i < count; ++i) {
-    const size_t begin = groups.size() * i / count, end = groups.size() * (i + 1) / count;
-    if (begin == end) continue;
-    MiniBatch& batch = batches.emplace_back();
-    batch.groups = std::span(groups).subspan(begin, end - begin);
-    batch.sequences = scored_sequences(batch.groups, config);
-  }
+  for (int64_t i = 0; i < count; ++i)
+    if (const auto part = mini_batch(groups, i, count); !part.empty())
+      batches.push_back(make_mini_batch(part, config, rank));
   return batches;
 }
 
@@ -147,10 +182,13 @@ ops::PolicyLossResult policy_loss(const at::Tensor& hidden, const Model& model,
 /// the rollout.
 void accumulate(Learner& learner, const MiniBatch& mini, const GrpoConfig& config, bool first,
                 Totals& totals) {
-  const at::Tensor sampled = first ? rollout_logprobs(mini.groups) : at::Tensor();
+  const at::Tensor sampled = first ? rollout_logprobs(mini) : at::Tensor();
+  const auto micros = split_by_tokens(mini.sequences, config.train.micro_tokens);
+  learner.begin(static_cast<int64_t>(micros.size()));
   int64_t row = 0;
   size_t index = 0, first_group = 0;
-  for (const auto micro : split_by_tokens(mini.sequences, config.train.micro_tokens)) {
+  for (const auto micro : micros) {
+    learner.begin_pass();
     const LossBatch batch = make_loss_batch(micro, learner.model());
     ops::PolicyLossInput input{batch.targets, batch.advantages, batch.weights, {}, {}};
     if (!mini.old.empty()) input.old_logprobs = mini.old[index];
@@ -158,10 +196,11 @@ void accumulate(Learner& learner, const MiniBatch& mini, const GrpoConfig& confi
     const auto result =
         policy_loss(hidden_rows(learner.model(), batch), learner.model(), batch, input, config);
     result.loss.backward();
+    learner.end_pass();
     totals.add(result, batch, input.old_logprobs);
     if (!std::isfinite(result.loss.item<double>()))
       for (size_t i = 0; i < micro.size(); ++i)
-        totals.not_finite.push_back(mini.groups[first_group + i].row->id);
+        totals.not_finite.push_back(mini.groups[first_group + i]->row->id);
     first_group += micro.size();
     if (first) {
       const int64_t rows = batch.rows.numel();
@@ -189,9 +228,11 @@ void report(const Totals& totals, const UpdateResult& update, double updates, Me
 }  // namespace
 
 void update_policy(Learner& learner, const Model* reference, const GrpoConfig& config,
-                   const std::vector<CaptionGroup>& groups, int64_t step, Metrics& metrics) {
-  auto batches = mini_batches(groups, config);
+                   const Group& ranks, const std::vector<CaptionGroup>& groups, int64_t step,
+                   Metrics& metrics) {
+  auto batches = mini_batches(groups, config, ranks.rank());
   const bool on_policy = config.train.ppo_epochs == 1 && batches.size() == 1;
+  learner.wait_for_weights();
   for (MiniBatch& batch : batches) {
     if (reference) batch.reference = score_tokens(*reference, batch.sequences, config);
     if (!on_policy) batch.old = score_tokens(learner.model(), batch.sequences, config);
@@ -201,14 +242,15 @@ void update_policy(Learner& learner, const Model* reference, const GrpoConfig& c
   double updates = 0;
   for (int64_t epoch = 0; epoch < config.train.ppo_epochs; ++epoch) {
     for (const MiniBatch& batch : batches) {
-      learner.begin();
+      learner.wait_for_weights();
       accumulate(learner, batch, config, updates == 0, totals);
       update = learner.finish(step, config.train.total_steps, config.train.max_skipped_steps,
-                              totals.not_finite.empty() ? ids(batch.groups) : totals.not_finite);
+                              totals.not_finite.empty() ? ids(batch) : totals.not_finite);
       totals.not_finite.clear();
       ++updates;
     }
   }
+  totals.add_other_ranks(ranks);
   report(totals, update, std::max(updates, 1.0), metrics);
   const double bound = config.train.max_rollout_probs_diff;
   if (bound > 0 && totals.probs_diff.max() > bound)

@@ -3,16 +3,18 @@
 #include <vector>
 
 #include "caprl/core/metrics.h"
+#include "caprl/dist/group.h"
 #include "caprl/train/config.h"
 #include "caprl/train/learner.h"
 #include "caprl/train/rollout.h"
 
 namespace caprl {
 
-/// Runs train.ppo_epochs × train.ppo_mini_batches updates on the groups. `reference` may be null
-/// without a KL term. `updates_done` /// Adds actor/* and training/rollout_probs_diff_* to the
-/// metrics.
+/// Runs train.ppo_epochs × train.ppo_mini_batches updates on the groups, of which every rank of
+/// `ranks` knows all and trains those that deal_groups gave it. `reference` may be null without a
+/// KL term. Adds actor/* and training/rollout_probs_diff_* to the metrics, the same on all ranks.
 void update_policy(Learner& learner, const Model* reference, const GrpoConfig& config,
-                   const std::vector<CaptionGroup>& groups, int64_t step, Metrics& metrics);
+                   const Group& ranks, const std::vector<CaptionGroup>& groups, int64_t step,
+                   Metrics& metrics);
 
 }  // namespace caprl

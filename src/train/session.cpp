@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "caprl/checkpoint/checkpoint.h"
@@ -46,6 +47,23 @@ StartPoint find_start(const RunFolder& folder, const std::string& resume) {
   return {info.step, checkpoint};
 }
 
+/// The processes of one machine share its cores.
+void set_threads(int64_t threads, const Launch& launch) {
+  if (threads == 0 && launch.local_world_size > 1)
+    threads = std::max(1, at::get_num_threads() / launch.local_world_size);
+  if (threads > 0) at::set_num_threads(static_cast<int>(threads));
+}
+
+nlohmann::json state_of(int64_t step, const Learner& learner) {
+  const Shards& shards = learner.shards();
+  return {{"step", step},
+          {"skipped_in_a_row", learner.skipped_in_a_row()},
+          {"shards",
+           {{"num_values", shards.num_values()},
+            {"ranks", shards.ranks()},
+            {"bucket_values", shards.bucket_values()}}}};
+}
+
 void create_folder(const std::filesystem::path& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
@@ -61,15 +79,16 @@ std::filesystem::path RunFolder::step_file(std::string_view kind, int64_t step) 
 }
 
 Session::Session(const RunConfig& run, const CheckpointConfig& checkpoint, const std::string& yaml,
-                 int64_t total_steps, const std::string& resume)
-    : folder_(run.dir),
+                 int64_t total_steps, const std::string& resume, World& world)
+    : world_(world),
+      folder_(run.dir),
       yaml_(yaml),
       checkpoint_(checkpoint),
       total_steps_(total_steps),
-      device_(parse_device(run.device)),
-      start_(find_start(folder_, resume)),
-      progress_(total_steps, start_.step) {
-  if (run.threads > 0) at::set_num_threads(static_cast<int>(run.threads));
+      device_(parse_device(run.device, group().launch().local_rank)),
+      start_(find_start(folder_, resume)) {
+  set_threads(run.threads, group().launch());
+  if (world_.is_first()) progress_.emplace(total_steps, start_.step);
   if (start_.checkpoint)
     log_info("continuing from {} (step {})", start_.checkpoint->string(), start_.step);
 }
@@ -79,30 +98,38 @@ std::filesystem::path Session::weights_dir(const std::filesystem::path& model_di
 }
 
 void Session::open(Learner& learner) {
-  if (start_.checkpoint) {
-    learner.load_optimizer(*start_.checkpoint);
-    const auto state = load_state(*start_.checkpoint / "state.json");
-    learner.set_skipped_in_a_row(state.at("skipped_in_a_row").get<int64_t>());
-  }
+  if (start_.checkpoint) load(learner);
+  if (!world_.is_first()) return;
   create_folder(folder_.dir());
   metrics_.emplace(folder_.dir() / "metrics.jsonl", start_.checkpoint ? start_.step : -1);
   write_file_atomic(folder_.dir() / "config.yaml", yaml_);
 }
 
-void Session::record(int64_t step, const Metrics& metrics, const std::vector<ProgressItem>& items) {
-  metrics_->write(step, metrics);
-  progress_.update(step, items);
+void Session::load(Learner& learner) const {
+  const auto state = load_state(*start_.checkpoint / "state.json");
+  learner.set_skipped_in_a_row(state.at("skipped_in_a_row").get<int64_t>());
+  const auto& shards = state.at("shards");
+  learner.load_optimizer(*start_.checkpoint, Shards(shards.at("num_values"), shards.at("ranks"),
+                                                    shards.at("bucket_values")));
 }
 
-void Session::save_if_due(int64_t step, const Learner& learner) {
+void Session::record(int64_t step, const Metrics& metrics, const std::vector<ProgressItem>& items) {
+  if (metrics_) metrics_->write(step, metrics);
+  if (progress_) progress_->update(step, items);
+}
+
+void Session::save_if_due(int64_t step, Learner& learner) {
   if (step != total_steps_ && step % checkpoint_.save_freq != 0) return;
-  save_checkpoint(folder_.checkpoints(), step, {.keep_last = checkpoint_.keep_last},
-                  [&](const std::filesystem::path& folder) {
-                    learner.save(folder);
-                    const nlohmann::json state = {{"step", step},
-                                                  {"skipped_in_a_row", learner.skipped_in_a_row()}};
-                    save_state(folder / "state.json", state);
-                  });
+  learner.wait_for_weights();
+  const Savers savers{world_.is_first(),
+                      [&](const std::string& mine) { return group().gather_bytes(mine); }};
+  save_checkpoint(
+      folder_.checkpoints(), step, {.keep_last = checkpoint_.keep_last},
+      [&](const std::filesystem::path& folder) {
+        learner.save(folder);
+        if (world_.is_first()) save_state(folder / "state.json", state_of(step, learner));
+      },
+      savers);
 }
 
 }  // namespace caprl

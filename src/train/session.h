@@ -14,6 +14,7 @@
 #include "caprl/core/config.h"
 #include "caprl/core/metrics.h"
 #include "caprl/core/progress.h"
+#include "caprl/dist/world.h"
 #include "caprl/train/config.h"
 #include "caprl/train/learner.h"
 
@@ -37,19 +38,23 @@ struct StartPoint {
   std::optional<std::filesystem::path> checkpoint;  // verified
 };
 
+/// Of several ranks all read checkpoints and write their parts of new ones; the run folder's other
+/// files, the log and the progress are rank 0's.
 class Session {
  public:
   /// `resume`: "auto" continues from the newest complete checkpoint of the run folder, or starts if
   /// there is none; "never" refuses a folder that has checkpoints; anything else is a checkpoint's
   /// folder. Writes nothing.
   template <class Config>
-  Session(const RunConfig& run, const CheckpointConfig& checkpoint, const Config& config,
-          int64_t total_steps, const std::string& resume)
-      : Session(run, checkpoint, config_to_yaml(config), total_steps, resume) {}
+  Session(const Config& config, int64_t total_steps, const std::string& resume, World& world)
+      : Session(config.run, config.checkpoint, config_to_yaml(config), total_steps, resume, world) {
+  }
 
   const RunFolder& folder() const { return folder_; }
   const StartPoint& start() const { return start_; }
   at::Device device() const { return device_; }
+  World& world() const { return world_; }
+  const Group& group() const { return world_.group(); }
   /// Where the model's weights come from: the checkpoint, or the model directory.
   std::filesystem::path weights_dir(const std::filesystem::path& model_dir) const;
   /// Once models and data are found good: reads optimizer state and counters of the checkpoint, if
@@ -57,20 +62,22 @@ class Session {
   void open(Learner& learner);
   /// Appends a line to RUN/metrics.jsonl and shows `items`.
   void record(int64_t step, const Metrics& metrics, const std::vector<ProgressItem>& items);
-  void save_if_due(int64_t step, const Learner& learner);
+  void save_if_due(int64_t step, Learner& learner);
 
  private:
   Session(const RunConfig& run, const CheckpointConfig& checkpoint, const std::string& yaml,
-          int64_t total_steps, const std::string& resume);
+          int64_t total_steps, const std::string& resume, World& world);
+  void load(Learner& learner) const;
 
+  World& world_;
   RunFolder folder_;
   std::string yaml_;
   CheckpointConfig checkpoint_;
   int64_t total_steps_;
   at::Device device_;
   StartPoint start_;
-  std::optional<MetricsLogger> metrics_;  // once open
-  Progress progress_;
+  std::optional<MetricsLogger> metrics_;  // once open, of rank 0
+  std::optional<Progress> progress_;      // of rank 0
 };
 
 }  // namespace caprl

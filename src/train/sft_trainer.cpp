@@ -1,6 +1,7 @@
 #include "caprl/train/sft_trainer.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "caprl/core/error.h"
 #include "caprl/core/log.h"
@@ -47,13 +48,33 @@ ScoredSequence share_prefix(const std::vector<Example>& examples) {
   return scored;
 }
 
-/// Token mean over the whole step.
-void set_weights(std::vector<ScoredSequence>& sequences) {
+/// Token mean over the whole step: `tokens` are all ranks'.
+void set_weights(std::vector<ScoredSequence>& sequences, int64_t tokens) {
+  for (ScoredSequence& scored : sequences)
+    for (ScoredBranch& branch : scored.branches) branch.weight = 1.0 / static_cast<double>(tokens);
+}
+
+int64_t num_scored(const std::vector<ScoredSequence>& sequences) {
   int64_t tokens = 0;
   for (const ScoredSequence& scored : sequences)
     for (size_t b = 0; b < scored.branches.size(); ++b) tokens += scored.length(b);
-  for (ScoredSequence& scored : sequences)
-    for (ScoredBranch& branch : scored.branches) branch.weight = 1.0 / static_cast<double>(tokens);
+  return tokens;
+}
+
+/// The sums of several numbers over all ranks.
+template <class... Number>
+std::vector<double> sums(const Group& ranks, Number... mine) {
+  at::Tensor all = at::tensor({static_cast<double>(mine)...}, at::kDouble);
+  const auto texts = ranks.gather_bytes(
+      {static_cast<const char*>(all.const_data_ptr()), static_cast<size_t>(all.nbytes())});
+  std::vector<double> sums(sizeof...(mine), 0);
+  for (const std::string& text : texts)
+    for (size_t i = 0; i < sums.size(); ++i) {
+      double value = 0;
+      std::memcpy(&value, text.data() + i * sizeof(value), sizeof(value));
+      sums[i] += value;
+    }
+  return sums;
 }
 
 }  // namespace
@@ -67,13 +88,13 @@ struct SftTrainer::Impl {
   DataOrder order;  // of groups of consecutive rows
   PhaseTimers timers;
 
-  Impl(SftConfig given, const std::string& resume)
+  Impl(SftConfig given, const std::string& resume, World& world)
       : config(std::move(given)),
-        session(config.run, config.checkpoint, config, config.train.total_steps, resume),
+        session(config, config.train.total_steps, resume, world),
         learner(config.policy.model, session.weights_dir(config.policy.model),
                 {parse_dtype(config.policy.dtype, "config: 'policy.dtype'"), session.device(),
                  config.policy.train},
-                config.optimizer),
+                config.optimizer, world.group(), config.parallel),
         prompts(config.policy.model, config.policy.chat_template, learner.model().traits(),
                 config.data.max_prompt_length),
         rows(load_sft_rows(config.data.train_files, config.data.bad_rows, prompts.tokenizer())),
@@ -88,20 +109,26 @@ struct SftTrainer::Impl {
 
   Metrics step(int64_t step) {
     Metrics metrics;
-    std::vector<ScoredSequence> sequences = load_sequences(step, metrics);
-    learner.begin();
+    session.world().at(fmt::format("step {}, data", step));
+    const std::vector<ScoredSequence> sequences = load_sequences(step, metrics);
+    session.world().at(fmt::format("step {}, update", step));
+    learner.wait_for_weights();
+    const auto micros = split_by_tokens(sequences, config.train.micro_tokens);
+    learner.begin(static_cast<int64_t>(micros.size()));
     double loss = 0;
-    for (const auto micro : split_by_tokens(sequences, config.train.micro_tokens)) {
+    for (const auto micro : micros) {
+      learner.begin_pass();
       const LossBatch batch = make_loss_batch(micro, learner.model());
       const at::Tensor micro_loss = ops::cross_entropy_loss(
           hidden_rows(learner.model(), batch), learner.model().head_weight(), batch.targets,
           batch.weights, config.train.loss_chunk_tokens, nullptr, learner.model().head_gradient());
       micro_loss.backward();
+      learner.end_pass();
       loss += micro_loss.item<double>();
     }
     const UpdateResult update = learner.finish(step, config.train.total_steps,
                                                config.train.max_skipped_steps, samples(step));
-    metrics["train/loss"] = loss;
+    metrics["train/loss"] = sums(session.group(), loss)[0];
     metrics["train/grad_norm"] = update.grad_norm;
     metrics["train/lr"] = update.lr;
     metrics["train/skipped_updates"] = update.skipped;
@@ -113,7 +140,8 @@ struct SftTrainer::Impl {
   std::vector<std::string> samples(int64_t step) const {
     std::vector<std::string> ids;
     for (const auto& [index, place] : order.step(step))
-      ids.push_back(rows.rows[static_cast<size_t>(index * config.data.rows_per_group)].id);
+      if (is_mine(place))
+        ids.push_back(rows.rows[static_cast<size_t>(index * config.data.rows_per_group)].id);
     return ids;
   }
 
@@ -121,6 +149,7 @@ struct SftTrainer::Impl {
     std::vector<ScoredSequence> sequences;
     int64_t unusable = 0;
     for (const auto& [index, place] : order.step(step)) {
+      if (!is_mine(place)) continue;
       std::vector<Example> examples = load_examples(index, unusable);
       if (examples.empty()) continue;
       // Images are part of the prefix, so only rows without any share one.
@@ -132,11 +161,15 @@ struct SftTrainer::Impl {
         for (Example& example : examples) sequences.push_back(share_prefix({std::move(example)}));
       }
     }
-    if (sequences.empty())
-      throw InputError("step {}: none of its {} rows is usable", step, unusable);
-    set_weights(sequences);
-    metrics["data/bad_rows"] = static_cast<double>(unusable);
+    const auto all = sums(session.group(), num_scored(sequences), unusable, sequences.size());
+    if (all[2] == 0) throw InputError("step {}: none of its {} rows is usable", step, all[1]);
+    set_weights(sequences, static_cast<int64_t>(all[0]));
+    metrics["data/bad_rows"] = all[1];
     return sequences;
+  }
+
+  bool is_mine(int64_t place) const {
+    return place % session.group().size() == session.group().rank();
   }
 
   std::vector<Example> load_examples(int64_t group, int64_t& unusable) const {
@@ -168,9 +201,10 @@ struct SftTrainer::Impl {
   }
 };
 
-SftTrainer::SftTrainer(SftConfig config, const std::string& resume) {
+SftTrainer::SftTrainer(SftConfig config, const std::string& resume, World& world) {
   config.validate();
-  impl_ = std::make_unique<Impl>(std::move(config), resume);
+  config.parallel.check_batch(config.data.train_batch_size, world.group().size());
+  impl_ = std::make_unique<Impl>(std::move(config), resume, world);
 }
 SftTrainer::~SftTrainer() = default;
 void SftTrainer::run() { impl_->run(); }

@@ -58,7 +58,7 @@ TEST(AdamW, MatchesTheFormulaInDouble) {
   std::vector<ScalarAdamW> expected;
   for (int i = 0; i < 9; ++i) expected.push_back({(i + 1) / 8.0});
   for (int step = 0; step < 5; ++step) {
-    optimizer.zero_grad();
+    optimizer.begin(1);
     backward(parameters);
     optimizer.step(0.01, optimizer.grad_norm());
     for (int i = 0; i < 9; ++i)
@@ -165,7 +165,7 @@ TEST(AdamW, GradientsAccumulateInPlaceOverBackwardPasses) {
     backward(parameters);
     EXPECT_TRUE(at::allclose(optimizer.gradient(), 2 * once));
     EXPECT_EQ(optimizer.gradient().scalar_type(), at::kFloat);
-    optimizer.zero_grad();
+    optimizer.begin(1);
     EXPECT_EQ(optimizer.grad_norm(), 0.0);
     backward(parameters);
     EXPECT_TRUE(at::equal(optimizer.gradient(), once));
@@ -179,7 +179,7 @@ TEST(AdamW, MasterWeightsKeepUpdatesThatBfloat16WouldLose) {
   AdamW optimizer(parameters, config);
   const at::Tensor before = parameters.trainable_buffer().detach().clone();
   for (int step = 0; step < 100; ++step) {
-    optimizer.zero_grad();
+    optimizer.begin(1);
     backward(parameters);
     optimizer.step(1e-4, optimizer.grad_norm());
   }
@@ -283,7 +283,7 @@ TEST(AdamW, RestoredStateContinuesBitForBit) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     const auto train = [&](Parameters& parameters, AdamW& optimizer, int steps) {
       for (int i = 0; i < steps; ++i) {
-        optimizer.zero_grad();
+        optimizer.begin(1);
         backward(parameters);
         optimizer.step(0.01, optimizer.grad_norm());
       }

@@ -12,6 +12,10 @@ namespace caprl {
 /// main().
 void init_logging();
 
+/// Of several processes of a run the first logs everything, the others warnings and errors, led by
+/// their rank.
+void set_log_rank(int rank);
+
 enum class LogLevel { kInfo, kWarning, kError };
 
 /// One line of the log. Thread-safe.

@@ -10,6 +10,10 @@
 
 namespace caprl {
 
+/// Operations add these two parameters' gradients to where they are summed (attach_gradient).
+inline constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
+inline constexpr const char* kHeadName = "lm_head.weight";
+
 struct ParameterSpec {
   std::string
       name;  // the name that published checkpoints use: "visual.…", "model.…", "lm_head.weight"
@@ -32,10 +36,10 @@ class Parameters {
   at::Tensor trainable_buffer() const { return trainable_; }  // [num_trainable]
   at::Tensor frozen_buffer() const { return frozen_; }        // [num_frozen]
   int64_t num_trainable() const { return trainable_.numel(); }
-  /// From now on gradients are summed in `buffer` [num_trainable], float (double for double
-  /// weights), by autograd or straight by an operation; undefined: no longer.
-  void attach_gradients(const at::Tensor& buffer);
-  /// The parameter's view of that buffer; undefined without one and for frozen parameters.
+  /// From now on an operation may add the parameter's gradient straight to `values`, float (double
+  /// for double weights), of its shape; undefined: no longer.
+  void attach_gradient(const std::string& name, const at::Tensor& values);
+  /// Those values; undefined without any.
   at::Tensor gradient(const std::string& name) const;
   /// Names, offsets and sizes of the trainable views within trainable_buffer(), in order.
   struct Slice {

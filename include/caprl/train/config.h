@@ -13,6 +13,7 @@
 #include "caprl/reward/reward.h"
 #include "caprl/train/advantage.h"
 #include "caprl/train/optimizer.h"
+#include "caprl/train/parallel.h"
 
 namespace caprl {
 
@@ -89,6 +90,7 @@ struct GrpoConfig {
   AlgorithmConfig algorithm;
   OptimizerConfig optimizer;
   TrainLoopConfig train;
+  ParallelConfig parallel;
   CheckpointConfig checkpoint;
   EvalConfig eval;
   LogConfig log;
@@ -112,12 +114,13 @@ struct SftConfig {
   DataConfig data;
   OptimizerConfig optimizer;
   SftLoopConfig train;
+  ParallelConfig parallel;
   CheckpointConfig checkpoint;
   void fields(ConfigVisitor& v);
   void validate() const;
 };
 
-/// "cpu", "cuda", "cuda:1" or "auto" (the first GPU if there is one).
-at::Device parse_device(const std::string& name);
+/// "cpu", "cuda:1", or "cuda" and "auto" (if there is one): this machine's GPU number `local_rank`.
+at::Device parse_device(const std::string& name, int local_rank = 0);
 
 }  // namespace caprl

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "caprl/dist/world.h"
 #include "caprl/train/config.h"
 
 namespace caprl {
@@ -11,8 +12,9 @@ namespace caprl {
 class GrpoTrainer {
  public:
   /// Loads models and data. InputError for anything wrong with them. `resume`: auto, never, or a
-  /// checkpoint's folder.
-  GrpoTrainer(GrpoConfig config, const std::string& resume);
+  /// checkpoint's folder. Every process of `world`, which must outlive this, makes the same
+  /// trainer.
+  GrpoTrainer(GrpoConfig config, const std::string& resume, World& world = World::alone());
   ~GrpoTrainer();
 
   /// Trains up to train.total_steps, saving and evaluating as configured.

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "caprl/dist/group.h"
 #include "caprl/models/model.h"
 #include "caprl/train/optimizer.h"
 
@@ -16,35 +17,48 @@ struct UpdateResult {
   bool skipped = false;  // a gradient was not finite: nothing changed
 };
 
-/// Owns the model and its optimizer. Gradients accumulate by autograd's backward() between begin()
-/// and finish().
+/// Owns the model and its optimizer. A step is begin(n), n times begin_pass() · forward · backward
+/// · end_pass(), finish(). Of several ranks each makes passes over its share of the step.
 class Learner {
  public:
   /// The model directory is the origin of tokenizer and config files too; `weights_dir` is where
   /// the weights come from (a checkpoint's model/ when a run is continued).
   Learner(std::filesystem::path model_dir, const std::filesystem::path& weights_dir,
-          const ModelOptions& options, const OptimizerConfig& optimizer);
+          const ModelOptions& options, const OptimizerConfig& optimizer, const Group& group,
+          const ParallelConfig& parallel);
 
   Model& model() { return *model_; }
   const Model& model() const { return *model_; }
 
-  void begin();
+  void begin(int64_t passes) { optimizer_->begin(passes); }
+  void begin_pass() { optimizer_->begin_pass(); }
+  void end_pass() { optimizer_->end_pass(); }
   /// `step` ≥ 1 of `total_steps` decides the learning rate. An update that is not finite is skipped
-  /// and logged with `samples`, what it was made of; `max_skipped` of them in a row are an Error.
+  /// and logged with `samples`, what it was made of on this rank; `max_skipped` of them in a row
+  /// are an Error. All ranks' weights are on their way afterwards: wait_for_weights().
   UpdateResult finish(int64_t step, int64_t total_steps, int64_t max_skipped,
                       const std::vector<std::string>& samples);
 
-  /// Writes model/ (a Hugging Face directory) and optimizer.safetensors.
+  void wait_for_weights() { optimizer_->wait_for_weights(); }
+
+  /// This rank's part: optimizer.safetensors, or optimizer-00002-of-00004.safetensors, and of rank
+  /// 0 model/ (a Hugging Face directory).
   void save(const std::filesystem::path& folder) const;
-  /// Reads optimizer.safetensors of a checkpoint whose model/ the constructor was given.
-  void load_optimizer(const std::filesystem::path& folder);
+  /// How the files of the optimizer were cut; what load_optimizer() must be told.
+  const Shards& shards() const { return optimizer_->shards(); }
+  /// Reads the optimizer of a checkpoint whose model/ the constructor was given. It may have been
+  /// saved by another number of ranks.
+  void load_optimizer(const std::filesystem::path& folder, const Shards& saved);
 
   int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
   void set_skipped_in_a_row(int64_t count) { skipped_in_a_row_ = count; }
 
  private:
+  at::Tensor local_weights() const;
+
   std::filesystem::path model_dir_;
   OptimizerConfig config_;
+  const Group& group_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<AdamW> optimizer_;
   int64_t skipped_in_a_row_ = 0;

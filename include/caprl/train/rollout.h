@@ -21,8 +21,9 @@ struct Caption {
 struct CaptionGroup {
   const CaptionRow* row = nullptr;
   uint64_t prompt_id = 0;  // place in the run's endless sequence of rows
-  Prompt prompt;
+  Prompt prompt;           // of another rank's group without its images, unless it is trained here
   std::vector<Caption> captions;
+  int trained_by = 0;  // rank
 };
 
 /// Fills captions from the policy: n a group. `params.stop_ids` and `banned_ids` are the caller's.

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "caprl/dist/world.h"
 #include "caprl/train/config.h"
 
 namespace caprl {
@@ -11,7 +12,7 @@ namespace caprl {
 /// scored. Packed without padding.
 class SftTrainer {
  public:
-  SftTrainer(SftConfig config, const std::string& resume);
+  SftTrainer(SftConfig config, const std::string& resume, World& world = World::alone());
   ~SftTrainer();
   void run();
 

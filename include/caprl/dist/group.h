@@ -1,0 +1,74 @@
+// The processes of a run and what they do together: torch's c10d, with NCCL on GPUs and Gloo on
+// CPUs.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "caprl/dist/launch.h"
+#include "caprl/dist/store.h"
+
+namespace caprl {
+
+/// A collective that has begun: the tensors it was given are its own until wait() returns. On a GPU
+/// wait() makes the current stream wait, not the host.
+class Pending {
+ public:
+  Pending() = default;  // nothing to wait for
+  explicit Pending(std::function<void()> wait) : wait_(std::move(wait)) {}
+  /// Error naming the collective and this rank if it failed or took longer than the time limit.
+  void wait() {
+    if (wait_) std::exchange(wait_, nullptr)();
+  }
+
+ private:
+  std::function<void()> wait_;
+};
+
+enum class Reduction { kSum, kMax, kMin };
+
+/// All processes of a run, in which every one calls the same collectives in the same order. Of one
+/// process alone: every collective does what it would with itself, without c10d. Tensors are
+/// contiguous, of the group's device, of any dtype of numbers. One thread at a time.
+class Group {
+ public:
+  Group();
+  static const Group& alone();
+  /// Meets the others; all must come within `timeout`, which afterwards is each collective's limit.
+  /// Error naming rank and address if they cannot.
+  static Group connect(const Launch& launch, at::Device device, std::chrono::milliseconds timeout);
+
+  int rank() const { return launch_.rank; }
+  int size() const { return launch_.world_size; }
+  bool is_first() const { return rank() == 0; }
+  const Launch& launch() const { return launch_; }
+  const RunStore& store() const { return store_; }
+
+  /// In place, every rank's values become the sum (maximum, minimum) of all of them.
+  Pending all_reduce(at::Tensor values, Reduction reduction = Reduction::kSum) const;
+  /// `part` [n] of rank r becomes the sum of all ranks' `whole` [size · n] at r · n.
+  Pending reduce_scatter(at::Tensor part, at::Tensor whole) const;
+  /// `whole` [size · n] becomes all ranks' `part` [n], in their order. `part` may be the rank's own
+  /// place in `whole`.
+  Pending all_gather(at::Tensor whole, at::Tensor part) const;
+  /// In place, every rank's values become those of `root`.
+  Pending broadcast(at::Tensor values, int root = 0) const;
+
+  /// Every rank's bytes, in their order; on the host, whatever the device.
+  std::vector<std::string> gather_bytes(const std::string& mine) const;
+  /// Returns when all have called it.
+  void barrier() const { gather_bytes({}); }
+
+ private:
+  struct Backends;
+  Launch launch_;
+  RunStore store_;
+  std::shared_ptr<Backends> backends_;  // null: one process
+};
+
+}  // namespace caprl

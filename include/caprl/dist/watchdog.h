@@ -1,0 +1,42 @@
+// No rank of a run outlives another: each says that it lives, and ends itself when one does not.
+#pragma once
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "caprl/dist/group.h"
+
+namespace caprl {
+
+/// A thread that, through the run's store, says every second or less that this rank lives and where
+/// it is, and reads whether a rank has failed. If one has, or rank 0 has not heard of one for
+/// `timeout`, or the store is gone, it says which, where and why, and ends this process with
+/// std::_Exit: its other threads may wait for ever in a collective. Of one process alone: nothing.
+class Watchdog {
+ public:
+  Watchdog(const Group& group, std::chrono::milliseconds timeout);
+  /// Says goodbye. Rank 0, which may hold the store, waits until the others have done so: at most
+  /// `timeout`, or a moment after a failure.
+  ~Watchdog();
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
+
+  /// Where this rank is, for the message of a failure: "step 12, rollout, samples a, b".
+  void at(const std::string& place);
+
+  struct Verdict {
+    std::string message;  // "rank 2 on host7 (at step 12, reward): …"
+    int exit_code;
+    bool mine;  // no other rank failed before
+  };
+  /// This rank has failed with `message`: the others end, too, with `exit_code`. What is said of
+  /// the run: that, with the names of ranks behind this one, which it may have waited for; or why
+  /// another rank failed earlier, which is then the reason.
+  Verdict fail(const std::string& message, int exit_code);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;  // null: one process
+};
+
+}  // namespace caprl

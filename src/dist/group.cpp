@@ -1,0 +1,133 @@
+#include "caprl/dist/group.h"
+
+#include <ATen/ATen.h>
+
+#include <cstring>
+
+#include "dist/backend.h"
+#include "dist/run_store.h"
+
+namespace caprl {
+
+struct Group::Backends {
+  BackendPtr host, device;  // the same on a CPU
+  int rank;
+};
+
+namespace {
+
+c10d::ReduceOp::RedOpType reduce_op(Reduction reduction) {
+  switch (reduction) {
+    case Reduction::kSum:
+      return c10d::ReduceOp::SUM;
+    case Reduction::kMax:
+      return c10d::ReduceOp::MAX;
+    case Reduction::kMin:
+      return c10d::ReduceOp::MIN;
+  }
+  throw Error("[all_reduce] unknown reduction");
+}
+
+/// Begins a collective. `keep`: tensors that must live as long as it.
+template <class Begin>
+Pending begin(const char* name, int rank, std::vector<at::Tensor> keep, Begin start) {
+  const std::string what = fmt::format("{} of rank {}", name, rank);
+  auto work = with_c10d(what, start);
+  return Pending([work, what, keep = std::move(keep)] { with_c10d(what, [&] { work->wait(); }); });
+}
+
+void check_parts(const char* name, const at::Tensor& whole, const at::Tensor& part, int size) {
+  if (whole.numel() != part.numel() * size || whole.scalar_type() != part.scalar_type() ||
+      !whole.is_contiguous() || !part.is_contiguous())
+    throw Error("[{}] expected {} contiguous values of {}, got {} of {}", name, part.numel() * size,
+                c10::toString(part.scalar_type()), whole.numel(),
+                c10::toString(whole.scalar_type()));
+}
+
+}  // namespace
+
+Group::Group() = default;
+
+const Group& Group::alone() {
+  static const Group group;
+  return group;
+}
+
+Group Group::connect(const Launch& launch, at::Device device, std::chrono::milliseconds timeout) {
+  Group group;
+  group.launch_ = launch;
+  if (launch.world_size == 1) return group;
+  group.store_ = RunStore::connect(launch, timeout);
+  const std::string what =
+      fmt::format("rank {} of {}: meeting the others", launch.rank, launch.world_size);
+  with_c10d(what, [&] {
+    const StorePtr& store = group.store_.impl().store;
+    const BackendPtr host = make_gloo(store, launch, timeout);
+    const BackendPtr on_device = device.is_cuda() ? make_nccl(store, launch, timeout) : host;
+    group.backends_ = std::make_shared<Backends>(Backends{host, on_device, launch.rank});
+  });
+  return group;
+}
+
+Pending Group::all_reduce(at::Tensor values, Reduction reduction) const {
+  if (!backends_) return {};
+  return begin("all_reduce", rank(), {values}, [&] {
+    std::vector<at::Tensor> tensors = {values};
+    c10d::AllreduceOptions options;
+    options.reduceOp = reduce_op(reduction);
+    return backends_->device->allreduce(tensors, options);
+  });
+}
+
+Pending Group::reduce_scatter(at::Tensor part, at::Tensor whole) const {
+  check_parts("reduce_scatter", whole, part, size());
+  if (!backends_) {
+    part.copy_(whole);
+    return {};
+  }
+  return begin("reduce_scatter", rank(), {part, whole},
+               [&] { return backends_->device->_reduce_scatter_base(part, whole); });
+}
+
+Pending Group::all_gather(at::Tensor whole, at::Tensor part) const {
+  check_parts("all_gather", whole, part, size());
+  if (!backends_) {
+    if (whole.data_ptr() != part.data_ptr()) whole.copy_(part);
+    return {};
+  }
+  return begin("all_gather", rank(), {whole, part},
+               [&] { return backends_->device->_allgather_base(whole, part); });
+}
+
+Pending Group::broadcast(at::Tensor values, int root) const {
+  if (!backends_) return {};
+  return begin("broadcast", rank(), {values}, [&] {
+    std::vector<at::Tensor> tensors = {values};
+    c10d::BroadcastOptions options;
+    options.rootRank = root;
+    return backends_->device->broadcast(tensors, options);
+  });
+}
+
+std::vector<std::string> Group::gather_bytes(const std::string& mine) const {
+  if (!backends_) return {mine};
+  const auto gather = [&](at::Tensor part) {
+    at::Tensor whole = at::empty({size() * part.numel()}, part.options());
+    begin("gather", rank(), {whole, part}, [&] {
+      return backends_->host->_allgather_base(whole, part);
+    }).wait();
+    return whole;
+  };
+  const at::Tensor sizes = gather(at::tensor({static_cast<int64_t>(mine.size())}, at::kLong));
+  const int64_t longest = std::max<int64_t>(sizes.max().item<int64_t>(), 1);
+  at::Tensor padded = at::zeros({longest}, at::kByte);
+  std::memcpy(padded.data_ptr(), mine.data(), mine.size());
+  const at::Tensor all = gather(padded);
+  std::vector<std::string> texts;
+  for (int r = 0; r < size(); ++r)
+    texts.emplace_back(static_cast<const char*>(all.data_ptr()) + r * longest,
+                       sizes[r].item<int64_t>());
+  return texts;
+}
+
+}  // namespace caprl

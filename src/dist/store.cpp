@@ -1,0 +1,73 @@
+#include "caprl/dist/store.h"
+
+#include <torch/csrc/distributed/c10d/HashStore.hpp>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "dist/run_store.h"
+
+namespace caprl {
+namespace {
+
+constexpr const char* kLost = "the store of the run's processes cannot be reached any more";
+
+std::vector<uint8_t> bytes(const std::string& text) { return {text.begin(), text.end()}; }
+std::string text(const std::vector<uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
+
+}  // namespace
+
+RunStore::RunStore()
+    : impl_(std::make_shared<Impl>(Impl{c10::make_intrusive<c10d::HashStore>()})) {}
+
+RunStore RunStore::connect(const Launch& launch, std::chrono::milliseconds timeout) {
+  if (launch.world_size == 1) return {};
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<uint16_t>(launch.master_port);
+  options.isServer = launch.rank == 0 && !launch.store_is_running;
+  options.numWorkers = launch.world_size;
+  options.waitWorkers = false;
+  options.timeout = timeout;
+  const std::string what = fmt::format(
+      "rank {} of {} {} at {}:{} (MASTER_ADDR, MASTER_PORT)", launch.rank, launch.world_size,
+      options.isServer ? "cannot open the store" : "cannot reach rank 0", launch.master_addr,
+      launch.master_port);
+  return with_c10d(what, [&] {
+    auto store = c10::make_intrusive<c10d::TCPStore>(launch.master_addr, options);
+    return RunStore(std::make_shared<Impl>(
+        Impl{c10::make_intrusive<c10d::PrefixStore>(launch.store_prefix, std::move(store))}));
+  });
+}
+
+RunStore RunStore::clone() const {
+  return with_c10d(kLost,
+                   [&] { return RunStore(std::make_shared<Impl>(Impl{impl_->store->clone()})); });
+}
+
+void RunStore::set(const std::string& key, const std::string& value) {
+  with_c10d(kLost, [&] { impl_->store->set(key, bytes(value)); });
+}
+
+std::string RunStore::set_once(const std::string& key, const std::string& value) {
+  return with_c10d(kLost,
+                   [&] { return text(impl_->store->compareSet(key, bytes(""), bytes(value))); });
+}
+
+std::string RunStore::wait(const std::string& key, std::chrono::milliseconds timeout) {
+  return with_c10d(fmt::format("waiting for '{}' of the run's store", key), [&] {
+    impl_->store->wait({key}, timeout);
+    return text(impl_->store->get(key));
+  });
+}
+
+std::optional<std::string> RunStore::find(const std::string& key) {
+  return with_c10d(kLost, [&]() -> std::optional<std::string> {
+    if (!impl_->store->check({key})) return std::nullopt;
+    return text(impl_->store->get(key));
+  });
+}
+
+int64_t RunStore::add(const std::string& key, int64_t amount) {
+  return with_c10d(kLost, [&] { return impl_->store->add(key, amount); });
+}
+
+}  // namespace caprl

@@ -1,0 +1,231 @@
+#include "caprl/dist/watchdog.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "caprl/core/error.h"
+#include "caprl/core/log.h"
+
+namespace caprl {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Milliseconds = std::chrono::milliseconds;
+
+constexpr const char* kVerdict = "verdict";
+
+std::string host_name() {
+  char name[256] = "";
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown host";
+}
+
+std::string sign_key(int rank) { return fmt::format("alive/{}", rank); }
+std::string goodbye_key(int rank) { return fmt::format("goodbye/{}", rank); }
+
+/// What a rank says of itself.
+struct Sign {
+  int64_t beat = 0;      // how often it has said so
+  int64_t progress = 0;  // how often it has changed its place
+  std::string host, place;
+
+  std::string text() const {
+    return nlohmann::json(
+               {{"beat", beat}, {"progress", progress}, {"host", host}, {"place", place}})
+        .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+  static Sign parse(const std::string& text) {
+    const auto json = nlohmann::json::parse(text);
+    return {json.at("beat"), json.at("progress"), json.at("host"), json.at("place")};
+  }
+};
+
+std::string name(int rank, const Sign& sign) {
+  return fmt::format("rank {} on {} (at {})", rank, sign.host, sign.place);
+}
+
+/// When rank 0 last saw that another rank lives.
+struct LastSeen {
+  int64_t beat = -1;
+  Clock::time_point when = Clock::now();
+};
+
+}  // namespace
+
+struct Watchdog::Impl {
+  int rank, size;
+  Milliseconds timeout, interval;
+  RunStore store;          // the thread's
+  RunStore callers_store;  // of fail() and the destructor
+  std::mutex mutex;        // of what follows
+  std::condition_variable wake;
+  bool stopping = false, failed = false;
+  Sign sign;
+  int64_t told = 0;  // progress that the others can know of
+  std::vector<LastSeen> seen;  // rank 0: of every rank
+  std::thread thread;
+
+  Impl(const Group& group, Milliseconds timeout)
+      : rank(group.rank()),
+        size(group.size()),
+        timeout(timeout),
+        interval(std::clamp(timeout / 10, Milliseconds(20), Milliseconds(1000))),
+        store(group.store().clone()),
+        callers_store(group.store().clone()),
+        seen(static_cast<size_t>(size)) {
+    sign.host = host_name();
+    sign.place = "start";
+    thread = std::thread([this] { watch(); });
+  }
+
+  void watch() {
+    for (;;) {
+      try {
+        tell();
+        if (rank == 0) listen();
+        if (const auto verdict = store.find(kVerdict)) end(*verdict);
+      } catch (const std::exception& error) {
+        end_because(fmt::format("rank {}: {}; rank 0 may have ended", rank, error.what()), 1);
+      }
+      std::unique_lock lock(mutex);
+      wake.wait_for(lock, interval, [&] { return stopping || sign.progress != told; });
+      if (stopping) return;
+    }
+  }
+
+  void tell() {
+    std::string text;
+    {
+      const std::lock_guard lock(mutex);
+      ++sign.beat;
+      told = sign.progress;
+      text = sign.text();
+    }
+    store.set(sign_key(rank), text);
+  }
+
+  /// Rank 0: gives the verdict on a rank that has not been heard of for too long.
+  void listen() {
+    const auto now = Clock::now();
+    for (int r = 1; r < size; ++r) {
+      LastSeen& last = seen[static_cast<size_t>(r)];
+      const auto text = store.find(sign_key(r));
+      const Sign other = text ? Sign::parse(*text) : Sign{-1, 0, "unknown host", "start"};
+      if (other.beat != last.beat) last = {other.beat, now};
+      if (now - last.when < timeout || store.find(goodbye_key(r))) continue;
+      store.set_once(
+          kVerdict,
+          verdict_text(fmt::format("{} has not been heard of for {:.1f} s", name(r, other),
+                                   std::chrono::duration<double>(timeout).count()),
+                       1));
+    }
+  }
+
+  static std::string verdict_text(const std::string& message, int exit_code) {
+    return nlohmann::json({{"message", message}, {"exit_code", exit_code}})
+        .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+
+  static Verdict parse_verdict(const std::string& text, bool mine) {
+    const auto json = nlohmann::json::parse(text);
+    return {json.at("message"), json.at("exit_code"), mine};
+  }
+
+  [[noreturn]] void end(const std::string& text) {
+    const Verdict verdict = parse_verdict(text, false);
+    try {
+      store.set(goodbye_key(rank), "");
+      if (rank == 0) wait_for_others(store, moment());
+    } catch (const std::exception&) {
+      // The store is gone: the others end by that.
+    }
+    end_because("the run ends: " + verdict.message, verdict.exit_code);
+  }
+
+  [[noreturn]] static void end_because(const std::string& message, int exit_code) {
+    log_error("{}", message);
+    std::_Exit(exit_code);
+  }
+
+  /// Long enough for the others to read a verdict; one of them may never do so.
+  Milliseconds moment() const { return 4 * interval; }
+
+  /// Until the others have read the verdict, or are done.
+  void wait_for_others(RunStore& connection, Milliseconds limit) const {
+    const auto until = Clock::now() + limit;
+    for (int r = 1; r < size; ++r)
+      while (!connection.find(goodbye_key(r)) && Clock::now() < until)
+        std::this_thread::sleep_for(interval / 4);
+  }
+
+  /// Ranks that have not come as far as this one.
+  std::string those_behind() {
+    std::string text;
+    for (int r = 0; r < size; ++r) {
+      const auto found = callers_store.find(sign_key(r));
+      if (!found) continue;
+      const Sign other = Sign::parse(*found);
+      if (r != rank && other.progress < sign.progress)
+        text += fmt::format("{} {}", text.empty() ? "; behind it:" : ",", name(r, other));
+    }
+    return text;
+  }
+
+  void stop() {
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    wake.notify_all();
+    if (thread.joinable()) thread.join();
+  }
+};
+
+Watchdog::Watchdog(const Group& group, std::chrono::milliseconds timeout) {
+  if (group.size() > 1) impl_ = std::make_unique<Impl>(group, timeout);
+}
+
+Watchdog::~Watchdog() {
+  if (!impl_) return;
+  impl_->stop();
+  try {
+    impl_->callers_store.set(goodbye_key(impl_->rank), "");
+    if (impl_->rank == 0)
+      impl_->wait_for_others(impl_->callers_store,
+                             impl_->failed ? impl_->moment() : impl_->timeout);
+  } catch (const std::exception& error) {
+    log_warning("rank {}: {}", impl_->rank, error.what());
+  }
+}
+
+void Watchdog::at(const std::string& place) {
+  if (!impl_) return;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->sign.place = place;
+    ++impl_->sign.progress;
+  }
+  impl_->wake.notify_all();
+}
+
+Watchdog::Verdict Watchdog::fail(const std::string& message, int exit_code) {
+  if (!impl_) return {message, exit_code, true};
+  impl_->stop();
+  impl_->failed = true;
+  try {
+    const std::string mine = Impl::verdict_text(
+        name(impl_->rank, impl_->sign) + ": " + message + impl_->those_behind(), exit_code);
+    const std::string first = impl_->callers_store.set_once(kVerdict, mine);
+    return Impl::parse_verdict(first, first == mine);
+  } catch (const std::exception& error) {
+    log_warning("rank {}: {}", impl_->rank, error.what());
+    return {message, exit_code, true};
+  }
+}
+
+}  // namespace caprl

@@ -1,0 +1,31 @@
+#include "caprl/dist/world.h"
+
+#include <c10/util/Exception.h>
+
+#include "caprl/core/error.h"
+
+namespace caprl {
+
+void World::run(const std::function<void()>& work) {
+  const auto fail = [&](const char* message, int exit_code) {
+    const auto verdict = watchdog_->fail(message, exit_code);
+    if (group_.size() == 1) return;
+    const std::string why = (verdict.mine ? "" : "the run ends: ") + verdict.message;
+    if (verdict.exit_code == 2) throw InputError("{}", why);
+    throw Error("{}", why);
+  };
+  try {
+    work();
+  } catch (const Error& error) {
+    fail(error.what(), error.exit_code());
+    throw;
+  } catch (const c10::Error& error) {
+    fail(error.what_without_backtrace(), 1);
+    throw;
+  } catch (const std::exception& error) {
+    fail(error.what(), 1);
+    throw;
+  }
+}
+
+}  // namespace caprl

@@ -1,0 +1,135 @@
+#include "train/share.h"
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+namespace caprl {
+namespace {
+
+using nlohmann::json;
+
+json pack(const AnswerRecord& answer) {
+  return json::array({answer.asked.question, answer.asked.order, answer.asked.text,
+                      static_cast<int>(answer.asked.right), static_cast<int>(answer.asked.abstain),
+                      answer.asked.num_options,
+                      json::binary({answer.output.begin(), answer.output.end()}),
+                      static_cast<int>(answer.given), answer.valid, answer.right_probability});
+}
+
+std::string bytes_of(const json& value) {
+  const auto& binary = value.get_binary();
+  return {binary.begin(), binary.end()};
+}
+
+AnswerRecord unpack_answer(const json& value) {
+  AnswerRecord answer;
+  answer.asked.question = value[0];
+  answer.asked.order = value[1].get<std::vector<int64_t>>();
+  answer.asked.text = value[2];
+  answer.asked.right = static_cast<char>(value[3].get<int>());
+  answer.asked.abstain = static_cast<char>(value[4].get<int>());
+  answer.asked.num_options = value[5];
+  answer.output = bytes_of(value[6]);
+  answer.given = static_cast<char>(value[7].get<int>());
+  answer.valid = value[8];
+  answer.right_probability = value[9];
+  return answer;
+}
+
+json pack(const Caption& caption) {
+  json answers = json::array();
+  for (const AnswerRecord& answer : caption.reward.answers) answers.push_back(pack(answer));
+  return json::array({caption.sampled.ids, caption.sampled.logprobs, caption.sampled.stopped,
+                      json::binary({caption.text.begin(), caption.text.end()}),
+                      caption.reward.num_right, caption.reward.num_asked,
+                      caption.reward.value ? json(*caption.reward.value) : json(),
+                      std::move(answers)});
+}
+
+Caption unpack_caption(const json& value) {
+  Caption caption;
+  caption.sampled.ids = value[0].get<std::vector<int64_t>>();
+  caption.sampled.logprobs = value[1].get<std::vector<float>>();
+  caption.sampled.stopped = value[2];
+  caption.text = bytes_of(value[3]);
+  caption.reward.num_right = value[4];
+  caption.reward.num_asked = value[5];
+  if (!value[6].is_null()) caption.reward.value = value[6].get<double>();
+  for (const json& answer : value[7]) caption.reward.answers.push_back(unpack_answer(answer));
+  return caption;
+}
+
+json pack(const CaptionGroup& group, std::span<const CaptionRow> rows) {
+  json captions = json::array();
+  for (const Caption& caption : group.captions) captions.push_back(pack(caption));
+  return json::array(
+      {group.row - rows.data(), group.prompt_id, group.prompt.ids, std::move(captions)});
+}
+
+CaptionGroup unpack_group(const json& value, std::span<const CaptionRow> rows) {
+  CaptionGroup group;
+  group.row = &rows[value[0].get<size_t>()];
+  group.prompt_id = value[1];
+  group.prompt.ids = value[2].get<std::vector<int64_t>>();
+  for (const json& caption : value[3]) group.captions.push_back(unpack_caption(caption));
+  return group;
+}
+
+int64_t num_tokens(const CaptionGroup& group) {
+  auto count = static_cast<int64_t>(group.prompt.ids.size());
+  for (const Caption& caption : group.captions)
+    count += static_cast<int64_t>(caption.sampled.ids.size());
+  return count;
+}
+
+}  // namespace
+
+void share_groups(const Group& group, std::span<const CaptionRow> rows,
+                  std::vector<CaptionGroup>& groups, Metrics& metrics) {
+  if (group.size() == 1) return;
+  json mine = {{"bad_rows", metrics["data/bad_rows"]}, {"groups", json::array()}};
+  for (const CaptionGroup& own : groups) mine["groups"].push_back(pack(own, rows));
+  const auto cbor = json::to_cbor(mine);
+  const auto begin = std::chrono::steady_clock::now();
+  group.barrier();
+  metrics["timing_s/wait_rollout"] =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const auto all = group.gather_bytes({cbor.begin(), cbor.end()});
+  double bad_rows = 0;
+  for (int r = 0; r < group.size(); ++r) {
+    const json theirs = json::from_cbor(all[static_cast<size_t>(r)]);
+    bad_rows += theirs["bad_rows"].get<double>();
+    if (r == group.rank()) continue;  // its own are here, with their images
+    for (const json& packed : theirs["groups"]) groups.push_back(unpack_group(packed, rows));
+  }
+  metrics["data/bad_rows"] = bad_rows;
+  std::ranges::sort(groups, {}, &CaptionGroup::prompt_id);
+}
+
+void deal_groups(std::vector<CaptionGroup>& groups, int64_t mini_batches, int ranks) {
+  for (int64_t i = 0; i < mini_batches; ++i) {
+    const auto batch = mini_batch(groups, i, mini_batches);
+    std::vector<int64_t> sizes;
+    for (const CaptionGroup& group : batch) sizes.push_back(num_tokens(group));
+    const auto owners = deal(sizes, ranks);
+    for (size_t g = 0; g < batch.size(); ++g) batch[g].trained_by = owners[g];
+  }
+}
+
+std::vector<int> deal(std::span<const int64_t> sizes, int ranks) {
+  std::vector<size_t> order(sizes.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, std::greater<>(), [&](size_t i) { return sizes[i]; });
+  std::vector<int64_t> load(static_cast<size_t>(ranks), 0);
+  std::vector<int> owner(sizes.size());
+  for (const size_t i : order) {
+    const auto least = std::ranges::min_element(load);
+    *least += sizes[i];
+    owner[i] = static_cast<int>(least - load.begin());
+  }
+  return owner;
+}
+
+}  // namespace caprl

@@ -1,0 +1,104 @@
+// Several real processes on this machine, over Gloo.
+#include "caprl/dist/group.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+
+#include "support/ranks.h"
+#include "support/temp_folder.h"
+
+namespace caprl {
+namespace {
+
+using std::chrono::steady_clock;
+using testing::AllOf;
+using testing::HasSubstr;
+
+class Processes : public testing::Test {
+ protected:
+  std::vector<Ranks::Result> run(const std::string& scenario, int size, int timeout_ms = 60000,
+                                 int started = -1) {
+    Ranks ranks(folder_.path() / scenario, size,
+                {CAPRL_BIN_DIR "/dist_rank", scenario, std::to_string(timeout_ms)}, started);
+    return ranks.wait();
+  }
+  TempFolder folder_;
+};
+
+TEST_F(Processes, CollectivesGiveWhatTheyShould) {
+  for (const int size : {2, 3})
+    for (const auto& result : run("collectives", size)) EXPECT_EQ(result.code, 0) << result.log;
+}
+
+TEST_F(Processes, FailTogetherWithTheReason) {
+  for (const auto& result : run("throw", 3)) {
+    EXPECT_EQ(result.code, 1);
+    EXPECT_THAT(result.log, HasSubstr("the disk is on fire"));
+  }
+  for (const auto& result : run("first", 3)) {
+    EXPECT_EQ(result.code, 1);
+    EXPECT_THAT(result.log, HasSubstr("rank 0 is on fire"));
+  }
+}
+
+TEST_F(Processes, BadInputOfOneIsBadInputOfAll) {
+  const auto results = run("input", 2);
+  EXPECT_THAT(results[0].log, AllOf(HasSubstr("rank 1 on "), HasSubstr("rows.jsonl:3: no image")));
+  for (const auto& result : results) EXPECT_EQ(result.code, 2);
+}
+
+TEST_F(Processes, ARankThatDiesEndsAll) {
+  const auto begin = steady_clock::now();
+  const auto results = run("exit", 3);
+  EXPECT_EQ(results[2].code, 9);
+  for (const int r : {0, 1}) {
+    EXPECT_EQ(results[r].code, 1);
+    EXPECT_THAT(results[r].log,
+                AllOf(HasSubstr("onnection "), HasSubstr("rank 2 on "), HasSubstr("(at step 1)")));
+  }
+  EXPECT_LT(steady_clock::now() - begin, std::chrono::seconds(30));
+}
+
+TEST_F(Processes, ARankThatIsSilentEndsTheOthers) {
+  Ranks ranks(folder_.path(), 3, {CAPRL_BIN_DIR "/dist_rank", "stop", "2000"});
+  while (ranks.log(0).find("has not been heard of") == std::string::npos)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  ranks.signal(2, SIGKILL);
+  for (const auto& result : ranks.wait())
+    if (result.signal == 0) {
+      EXPECT_EQ(result.code, 1);
+      EXPECT_THAT(result.log, AllOf(HasSubstr("rank 2 on "), HasSubstr("(at step 1)"),
+                                    HasSubstr("has not been heard of for 2.0 s")));
+    }
+}
+
+TEST_F(Processes, ACollectiveThatOneNeverReachesNamesIt) {
+  const auto results = run("stuck", 2, 1500);
+  for (const auto& result : results) EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(results[0].log, HasSubstr("gather of rank 0"));
+  EXPECT_THAT(results[1].log, AllOf(HasSubstr("behind it: rank 1 on "), HasSubstr("(at step 1)")));
+}
+
+TEST_F(Processes, SayWhoCannotBeReached) {
+  const auto results = run("alone", 2, 1000, 1);
+  EXPECT_EQ(results[0].code, 1);
+  EXPECT_THAT(results[0].log, HasSubstr("rank 0 of 2: meeting the others"));
+}
+
+TEST(Group, OfOneProcessIsTheIdentity) {
+  const Group group;
+  at::Tensor values = at::arange(4, at::kFloat), part = at::zeros({4});
+  const at::Tensor before = values.clone();
+  group.all_reduce(values).wait();
+  group.broadcast(values).wait();
+  EXPECT_TRUE(values.equal(before));
+  group.reduce_scatter(part, values).wait();
+  EXPECT_TRUE(part.equal(before));
+  part.zero_();
+  group.all_gather(part, values).wait();
+  EXPECT_TRUE(part.equal(before));
+  EXPECT_THAT(group.gather_bytes("mine"), testing::ElementsAre("mine"));
+}
+
+}  // namespace
+}  // namespace caprl

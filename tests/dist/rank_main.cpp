@@ -1,0 +1,118 @@
+// One rank of the tests' runs: dist_rank SCENARIO TIMEOUT_MS. Leaves with 0 if what it sees is
+// right.
+#include <ATen/ATen.h>
+#include <signal.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <thread>
+
+#include "caprl/core/error.h"
+#include "caprl/core/log.h"
+#include "caprl/dist/world.h"
+
+namespace caprl {
+namespace {
+
+void expect(bool right, const std::string& what) {
+  if (!right) throw Error("unexpected: {}", what);
+}
+
+at::Tensor values_of(int rank, int64_t count, at::ScalarType dtype) {
+  return at::arange(count, at::kDouble).add(rank * 10).to(dtype);
+}
+
+void check_collectives(const Group& group, at::ScalarType dtype) {
+  const int size = group.size();
+  constexpr int64_t kPart = 5;
+  const auto of = [&](int r) { return values_of(r, size * kPart, dtype); };
+  at::Tensor sum = at::zeros_like(of(0)), max = of(0);
+  for (int r = 0; r < size; ++r) {
+    sum += of(r);
+    max = at::maximum(max, of(r));
+  }
+
+  at::Tensor reduced = of(group.rank());
+  group.all_reduce(reduced).wait();
+  expect(reduced.equal(sum), "all_reduce, sum");
+  reduced = of(group.rank());
+  group.all_reduce(reduced, Reduction::kMax).wait();
+  expect(reduced.equal(max), "all_reduce, maximum");
+
+  at::Tensor part = at::empty({kPart}, sum.options());
+  group.reduce_scatter(part, of(group.rank())).wait();
+  expect(part.equal(sum.narrow(0, group.rank() * kPart, kPart)), "reduce_scatter");
+
+  at::Tensor whole = at::zeros({size * kPart}, sum.options());
+  const at::Tensor own = whole.narrow(0, group.rank() * kPart, kPart);
+  own.copy_(values_of(group.rank(), kPart, dtype));
+  group.all_gather(whole, own).wait();  // in place
+  for (int r = 0; r < size; ++r)
+    expect(whole.narrow(0, r * kPart, kPart).equal(values_of(r, kPart, dtype)), "all_gather");
+
+  at::Tensor sent = of(group.rank());
+  group.broadcast(sent, size - 1).wait();
+  expect(sent.equal(of(size - 1)), "broadcast");
+}
+
+void check_bytes(const Group& group) {
+  const auto bytes_of = [](int r) { return std::string(static_cast<size_t>(r * 3000), 'a' + r); };
+  const auto all = group.gather_bytes(bytes_of(group.rank()));
+  expect(static_cast<int>(all.size()) == group.size(), "number of texts");
+  for (int r = 0; r < group.size(); ++r)
+    expect(all[static_cast<size_t>(r)] == bytes_of(r), "bytes of a rank");
+  group.barrier();
+}
+
+void check_store(const Group& group) {
+  RunStore store = group.store();
+  store.add("count", group.rank() + 1);
+  const std::string first = store.set_once("who", std::to_string(group.rank()));
+  group.barrier();
+  expect(store.add("count", 0) == group.size() * (group.size() + 1) / 2, "sum in the store");
+  expect(store.find("who") == first, "the first value stays");
+  expect(!store.find("nobody"), "a key that is not set");
+}
+
+void run(const std::string& scenario, World& world) {
+  const Group& group = world.group();
+  const bool bad = group.rank() == group.size() - 1;
+  if (scenario == "collectives") {
+    for (const auto dtype : {at::kFloat, at::kDouble, at::kLong}) check_collectives(group, dtype);
+    check_bytes(group);
+    check_store(group);
+    return;
+  }
+  world.at("step 1");
+  group.barrier();
+  if (scenario == "throw" && bad) throw Error("the disk is on fire");
+  if (scenario == "input" && bad) throw InputError("rows.jsonl:3: no image");
+  if (scenario == "first" && group.is_first()) throw Error("rank 0 is on fire");
+  if (scenario == "exit" && bad) std::_Exit(9);
+  if (scenario == "stop" && bad) ::raise(SIGSTOP);
+  // Lives, but never comes to the collective.
+  if (scenario == "stuck" && bad) std::this_thread::sleep_for(std::chrono::hours(1));
+  world.at("step 2");
+  // Without c10d's collectives, nothing but the watchdog can notice.
+  if (scenario == "stop") std::this_thread::sleep_for(std::chrono::hours(1));
+  group.barrier();
+}
+
+int main_of(const std::string& scenario, std::chrono::milliseconds timeout) {
+  init_logging();
+  try {
+    World world(read_launch(), at::kCPU, timeout);
+    world.run([&] { run(scenario, world); });
+    return 0;
+  } catch (const Error& error) {
+    log_error("{}", error.what());
+    return error.exit_code();
+  }
+}
+
+}  // namespace
+}  // namespace caprl
+
+int main(int, char** arguments) {
+  return caprl::main_of(arguments[1], std::chrono::milliseconds(std::atoi(arguments[2])));
+}
