@@ -1,4 +1,4 @@
-// c10d's backends: Gloo is always there, NCCL in builds with CUDA.
+// c10d's backends: Gloo is always there, NCCL in builds that have it.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -15,7 +15,7 @@ using StorePtr = c10::intrusive_ptr<c10d::Store>;
 
 BackendPtr make_gloo(const StorePtr& store, const Launch& launch,
                      std::chrono::milliseconds timeout);
-/// Error in a build without CUDA.
+/// Error in a build without NCCL.
 BackendPtr make_nccl(const StorePtr& store, const Launch& launch,
                      std::chrono::milliseconds timeout);
 

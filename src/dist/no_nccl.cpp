@@ -4,7 +4,7 @@
 namespace caprl {
 
 BackendPtr make_nccl(const StorePtr&, const Launch&, std::chrono::milliseconds) {
-  throw Error("this build has no CUDA, and so no NCCL");
+  throw Error("this build has no NCCL, which several GPUs need");
 }
 
 }  // namespace caprl
