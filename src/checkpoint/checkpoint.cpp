@@ -1,5 +1,6 @@
 #include "caprl/checkpoint/checkpoint.h"
 
+#include <algorithm>
 #include <charconv>
 #include <exception>
 #include <map>
@@ -91,12 +92,27 @@ void point_latest_at(const fs::path& target) {
   fs::rename(link, root / kLatest);
 }
 
-void delete_older(const fs::path& root, int64_t keep_last) {
-  int64_t num_complete = 0;
-  for (const auto& [step, folder] : step_folders(root)) {
-    if (!incomplete_because(folder).empty()) continue;  // whatever it is, it is not ours to delete
-    if (++num_complete > keep_last) discard(folder);
-  }
+/// Complete checkpoints that are neither among the newest nor among the best; of equal scores the
+/// newer is better.
+std::vector<fs::path> superfluous(const fs::path& root, int64_t keep_last, int64_t keep_best) {
+  std::vector<CheckpointEntry> complete = list_checkpoints(root);
+  // Whatever is not complete is not ours to delete.
+  std::erase_if(complete, [](const CheckpointEntry& entry) { return !entry.damage.empty(); });
+  std::vector<CheckpointEntry> best = complete;
+  std::erase_if(best, [](const CheckpointEntry& entry) { return !entry.score; });
+  std::ranges::stable_sort(best, std::greater<>(),
+                           [](const CheckpointEntry& entry) { return *entry.score; });
+  const auto kept = [&](const std::vector<CheckpointEntry>& entries, int64_t count,
+                        const fs::path& folder) {
+    const auto end = entries.begin() + std::min<int64_t>(count, std::ssize(entries));
+    return std::any_of(entries.begin(), end,
+                       [&](const CheckpointEntry& entry) { return entry.folder == folder; });
+  };
+  std::vector<fs::path> folders;
+  for (const CheckpointEntry& entry : complete)
+    if (!kept(complete, keep_last, entry.folder) && !kept(best, keep_best, entry.folder))
+      folders.push_back(entry.folder);
+  return folders;
 }
 
 /// `work`, with the file system's exceptions in the project's words.
@@ -134,14 +150,16 @@ void begin(const fs::path& target, const fs::path& temporary) {
   fs::create_directory(temporary);
 }
 
-void finish(const fs::path& target, const fs::path& temporary, int64_t step, int64_t keep_last) {
+void finish(const fs::path& target, const fs::path& temporary, int64_t step,
+            const CheckpointOptions& options) {
   const fs::path root = target.parent_path();
-  write_manifest(temporary, step);
+  write_manifest(temporary, step, options.score);
   sync_tree(temporary);
   fs::rename(temporary, target);
   point_latest_at(target);
   sync_path(root);  // the new one is safe before any other goes
-  delete_older(root, keep_last);
+  for (const fs::path& folder : superfluous(root, options.keep_last, options.keep_best))
+    discard(folder);
 }
 
 }  // namespace
@@ -162,7 +180,7 @@ void save_checkpoint(const fs::path& root, int64_t step, const CheckpointOptions
   once([&] { begin(target, temporary); });
   try {
     together(savers, [&] { saving(step, [&] { write_content(temporary); }); });
-    once([&] { finish(target, temporary, step, options.keep_last); });
+    once([&] { finish(target, temporary, step, options); });
   } catch (...) {
     if (savers.first && fs::exists(temporary)) remove_or_warn(temporary);
     throw;
@@ -178,13 +196,37 @@ std::optional<fs::path> find_checkpoint(const fs::path& root) {
   return std::nullopt;
 }
 
+std::vector<CheckpointEntry> list_checkpoints(const fs::path& root) {
+  std::vector<CheckpointEntry> entries;
+  for (const auto& [step, folder] : step_folders(root)) {
+    CheckpointEntry& entry = entries.emplace_back();
+    entry.folder = folder;
+    entry.step = step;
+    entry.damage = incomplete_because(folder);
+    if (!entry.damage.empty()) continue;
+    const Manifest manifest = read_manifest(folder);
+    entry.score = manifest.score;
+    for (const auto& [name, file] : manifest.files) entry.bytes += file.size;
+  }
+  return entries;
+}
+
+std::vector<fs::path> tidy_checkpoints(const fs::path& root, int64_t keep_last, int64_t keep_best) {
+  if (!fs::is_directory(root)) return {};
+  remove_leftovers(root);
+  if (const auto newest = find_checkpoint(root)) point_latest_at(*newest);
+  const auto folders = superfluous(root, keep_last, keep_best);
+  for (const fs::path& folder : folders) discard(folder);
+  return folders;
+}
+
 bool has_checkpoints(const fs::path& root) { return !step_folders(root).empty(); }
 
 CheckpointInfo verify_checkpoint(const fs::path& folder) {
   const Manifest manifest = read_manifest(folder);
   check_sizes(folder, manifest);
   check_hashes(folder, manifest);
-  return {manifest.step};
+  return {manifest.step, manifest.score};
 }
 
 }  // namespace caprl

@@ -1,5 +1,6 @@
 #include "manifest.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <span>
 
@@ -27,6 +28,7 @@ std::string own_hash(json manifest) {
 Manifest from_json(const json& value) {
   Manifest manifest;
   manifest.step = value.at("step").get<int64_t>();
+  if (value.contains("score")) manifest.score = value["score"].get<double>();
   for (const auto& [path, file] : value.at("files").items())
     manifest.files[path] = {file.at("size").get<uint64_t>(), file.at(kHash).get<std::string>()};
   return manifest;
@@ -34,7 +36,7 @@ Manifest from_json(const json& value) {
 
 }  // namespace
 
-void write_manifest(const fs::path& folder, int64_t step) {
+void write_manifest(const fs::path& folder, int64_t step, std::optional<double> score) {
   json files = json::object();
   for (const auto& item : fs::recursive_directory_iterator(folder)) {
     if (item.is_directory() && !item.is_symlink()) continue;
@@ -47,6 +49,7 @@ void write_manifest(const fs::path& folder, int64_t step) {
                    {"version", kVersion},
                    {"step", step},
                    {"files", std::move(files)}};
+  if (score && std::isfinite(*score)) manifest["score"] = *score;
   manifest[kHash] = own_hash(manifest);
   write_file_atomic(folder / kFileName, manifest.dump(1) + "\n");
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 
 namespace caprl {
@@ -13,12 +14,13 @@ struct Manifest {
     std::string hash;  // XXH3-128
   };
   int64_t step = 0;
+  std::optional<double> score;
   std::map<std::string, File> files;  // by path below the folder
 };
 
 /// Lists and hashes everything below `folder` and writes manifest.json into it. Error for anything
 /// but regular files and folders.
-void write_manifest(const std::filesystem::path& folder, int64_t step);
+void write_manifest(const std::filesystem::path& folder, int64_t step, std::optional<double> score);
 
 /// InputError if there is none, Error if it is damaged (it holds a hash of itself).
 Manifest read_manifest(const std::filesystem::path& folder);

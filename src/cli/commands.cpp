@@ -7,11 +7,13 @@ void add_commands(CLI::App& app) {
   add_sft_command(app);
   add_caption_command(app);
   add_score_command(app);
+  add_checkpoint_command(app);
   add_export_command(app);
   add_import_command(app);
   add_init_command(app);
   add_tokenize_command(app);
   add_config_command(app);
+  add_doctor_command(app);
 }
 
 }  // namespace caprl

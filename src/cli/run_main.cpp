@@ -1,6 +1,7 @@
 #include "caprl/cli/run_main.h"
 
 #include "caprl/core/log.h"
+#include "caprl/core/version.h"
 #include "cli/commands.h"
 #include "cli/run_app.h"
 
@@ -9,7 +10,7 @@ namespace caprl {
 int run_main(std::vector<std::string> arguments) {
   init_logging();
   CLI::App app("Trains image-caption models by reinforcement learning", "caprl");
-  app.set_version_flag("--version", "caprl " CAPRL_VERSION);
+  app.set_version_flag("--version", std::string("caprl ") + version());
   app.require_subcommand(1);
   app.fallthrough();  // so that --version is understood after a command, as of caprl-train
   add_commands(app);

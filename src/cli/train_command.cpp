@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "caprl/core/log.h"
+#include "caprl/core/termination.h"
 #include "caprl/dist/world.h"
 #include "caprl/train/grpo_trainer.h"
 #include "caprl/train/sft_trainer.h"
@@ -20,9 +21,11 @@ std::shared_ptr<TrainingOptions> add_training_options(CLI::App& command) {
   auto options = std::make_shared<TrainingOptions>();
   options->config = add_config_options(command);
   command
-      .add_option("--resume", options->resume,
-                  "auto: continue the run folder's newest checkpoint; never: refuse a folder that "
-                  "has checkpoints; or a checkpoint's folder")
+      .add_option(
+          "--resume", options->resume,
+          "auto: continue the run folder's newest checkpoint; undamaged: put damaged "
+          "checkpoints aside and continue the newest other one; never: refuse a folder that "
+          "has checkpoints; or a checkpoint's folder")
       ->capture_default_str();
   return options;
 }
@@ -30,6 +33,7 @@ std::shared_ptr<TrainingOptions> add_training_options(CLI::App& command) {
 template <class Config, class Trainer>
 void run_training(const TrainingOptions& options) {
   Config config;
+  catch_termination();
   const Launch launch = read_launch();
   set_log_rank(launch.rank);
   load_config(options.config->config, options.config->overrides, config);

@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstring>
+#include <thread>
 
 #include "dist/backend.h"
 #include "dist/run_store.h"
@@ -32,8 +34,16 @@ c10d::ReduceOp::RedOpType reduce_op(Reduction reduction) {
 template <class Begin>
 Pending begin(const char* name, int rank, std::vector<at::Tensor> keep, Begin start) {
   const std::string what = fmt::format("{} of rank {}", name, rank);
-  auto work = with_c10d(what, start);
-  return Pending([work, what, keep = std::move(keep)] { with_c10d(what, [&] { work->wait(); }); });
+  const auto checked = [what](const auto& call) {
+    try {
+      return with_c10d(what, call);
+    } catch (const Error& error) {
+      throw CollectiveError("{}", error.what());
+    }
+  };
+  auto work = checked(start);
+  return Pending(
+      [work, checked, keep = std::move(keep)] { checked([&] { return work->wait(); }); });
 }
 
 void check_parts(const char* name, const at::Tensor& whole, const at::Tensor& part, int size) {
@@ -128,6 +138,45 @@ std::vector<std::string> Group::gather_bytes(const std::string& mine) const {
     texts.emplace_back(static_cast<const char*>(all.data_ptr()) + r * longest,
                        sizes[r].item<int64_t>());
   return texts;
+}
+
+SideChannel::SideChannel(const Group& group, std::string name)
+    : rank_(group.rank()),
+      size_(group.size()),
+      name_(std::move(name)),
+      store_(group.store().clone()) {}
+
+std::string SideChannel::key(int64_t round, int rank) const {
+  return fmt::format("{}/{}/{}", name_, round, rank);
+}
+
+std::string SideChannel::wait(const std::string& key) {
+  // By asking again and again: a call that waits could not be given up.
+  constexpr auto kLongest = std::chrono::milliseconds(100);
+  for (auto pause = std::chrono::milliseconds(1);; pause = std::min(2 * pause, kLongest)) {
+    if (auto value = store_.find(key)) return *value;
+    if (abandoned_) throw Error("{}: a rank is gone", name_);
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+std::vector<std::string> SideChannel::gather(const std::string& mine) {
+  if (size_ == 1) return {mine};
+  store_.set(key(round_, rank_), mine);
+  std::vector<std::string> all;
+  for (int r = 0; r < size_; ++r) all.push_back(wait(key(round_, r)));
+  // All have written this round, so all have read the one before.
+  if (round_ > 0) store_.remove(key(round_ - 1, rank_));
+  ++round_;
+  return all;
+}
+
+void require_equal(const Group& group, const std::string& what, const std::string& value) {
+  const auto all = group.gather_bytes(value);
+  for (size_t r = 1; r < all.size(); ++r)
+    if (all[r] != all[0])
+      throw InputError("{}: rank {} has '{}', rank 0 has '{}'; expected the same on all ranks",
+                       what, r, all[r], all[0]);
 }
 
 }  // namespace caprl

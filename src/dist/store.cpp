@@ -66,6 +66,10 @@ std::optional<std::string> RunStore::find(const std::string& key) {
   });
 }
 
+void RunStore::remove(const std::string& key) {
+  with_c10d(kLost, [&] { impl_->store->deleteKey(key); });
+}
+
 int64_t RunStore::add(const std::string& key, int64_t amount) {
   return with_c10d(kLost, [&] { return impl_->store->add(key, amount); });
 }

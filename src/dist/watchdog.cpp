@@ -45,6 +45,8 @@ struct Sign {
   }
 };
 
+double seconds(Milliseconds time) { return std::chrono::duration<double>(time).count(); }
+
 std::string name(int rank, const Sign& sign) {
   return fmt::format("rank {} on {} (at {})", rank, sign.host, sign.place);
 }
@@ -66,9 +68,12 @@ struct Watchdog::Impl {
   std::condition_variable wake;
   bool stopping = false, failed = false;
   Sign sign;
-  int64_t told = 0;  // progress that the others can know of
+  int64_t told = 0;            // progress that the others can know of
   std::vector<LastSeen> seen;  // rank 0: of every rank
-  std::thread thread;
+  std::string store_address;
+  Clock::time_point last_answer = Clock::now();  // of the store
+  bool done = false;
+  std::thread thread, guard;
 
   Impl(const Group& group, Milliseconds timeout)
       : rank(group.rank()),
@@ -80,7 +85,32 @@ struct Watchdog::Impl {
         seen(static_cast<size_t>(size)) {
     sign.host = host_name();
     sign.place = "start";
+    store_address = fmt::format("{}:{}", group.launch().master_addr, group.launch().master_port);
     thread = std::thread([this] { watch(); });
+    guard = std::thread([this] { watch_store(); });
+  }
+  ~Impl() {
+    {
+      const std::lock_guard lock(mutex);
+      done = true;
+    }
+    wake.notify_all();
+    guard.join();
+  }
+
+  /// Calls to a store behind a broken network may never return: this thread makes none.
+  void watch_store() {
+    std::unique_lock lock(mutex);
+    while (!wake.wait_for(lock, interval, [&] { return done; }))
+      if (Clock::now() - last_answer > 2 * timeout)
+        end_because(fmt::format("{}: the run's store at {} has not answered for {:.1f} s",
+                                name(rank, sign), store_address, seconds(2 * timeout)),
+                    1);
+  }
+
+  void note_answer() {
+    const std::lock_guard lock(mutex);
+    last_answer = Clock::now();
   }
 
   void watch() {
@@ -89,6 +119,7 @@ struct Watchdog::Impl {
         tell();
         if (rank == 0) listen();
         if (const auto verdict = store.find(kVerdict)) end(*verdict);
+        note_answer();
       } catch (const std::exception& error) {
         end_because(fmt::format("rank {}: {}; rank 0 may have ended", rank, error.what()), 1);
       }
@@ -193,6 +224,7 @@ Watchdog::Watchdog(const Group& group, std::chrono::milliseconds timeout) {
 Watchdog::~Watchdog() {
   if (!impl_) return;
   impl_->stop();
+  impl_->note_answer();
   try {
     impl_->callers_store.set(goodbye_key(impl_->rank), "");
     if (impl_->rank == 0)
@@ -216,6 +248,7 @@ void Watchdog::at(const std::string& place) {
 Watchdog::Verdict Watchdog::fail(const std::string& message, int exit_code) {
   if (!impl_) return {message, exit_code, true};
   impl_->stop();
+  impl_->note_answer();  // from now on for the calls below
   impl_->failed = true;
   try {
     const std::string mine = Impl::verdict_text(

@@ -12,6 +12,7 @@ void World::run(const std::function<void()>& work) {
     if (group_.size() == 1) return;
     const std::string why = (verdict.mine ? "" : "the run ends: ") + verdict.message;
     if (verdict.exit_code == 2) throw InputError("{}", why);
+    if (verdict.exit_code == 3) throw Stopped("{}", why);
     throw Error("{}", why);
   };
   try {

@@ -33,8 +33,7 @@ void copy_other_files(const std::filesystem::path& source, const std::filesystem
 
 }  // namespace
 
-void save_model(const Model& model, const std::filesystem::path& source_dir,
-                const std::filesystem::path& dir) {
+NamedTensors stored_weights(const Model& model, const std::filesystem::path& source_dir) {
   const auto config_path = source_dir / "config.json";
   const Architecture architecture =
       describe_architecture(read_json(config_path), config_path.string());
@@ -54,7 +53,17 @@ void save_model(const Model& model, const std::filesystem::path& source_dir,
   if (num_parameters != model.parameters().specs().size())
     throw Error("{} holds {} of the {} parameters of the model to be saved", source_dir.string(),
                 num_parameters, model.parameters().specs().size());
-  write_sharded_safetensors(dir, tensors);
+  return tensors;
+}
+
+void save_model(const Model& model, const std::filesystem::path& source_dir,
+                const std::filesystem::path& dir) {
+  save_model(stored_weights(model, source_dir), source_dir, dir);
+}
+
+void save_model(const NamedTensors& stored, const std::filesystem::path& source_dir,
+                const std::filesystem::path& dir) {
+  write_sharded_safetensors(dir, stored);
   copy_other_files(source_dir, dir);
 }
 

@@ -91,7 +91,12 @@ void ParallelConfig::check_batch(int64_t train_batch_size, int processes) {
 void CheckpointConfig::fields(ConfigVisitor& v) {
   v.field("save_freq", save_freq, "steps between checkpoints; the last step is always saved",
           Range{1, 1e9});
-  v.field("keep_last", keep_last, "complete checkpoints kept", Range{1, 1e6});
+  v.field("keep_last", keep_last, "newest complete checkpoints that are kept", Range{1, 1e6});
+  v.field("keep_best", keep_best,
+          "and how many of those with the highest best_metric, if the step has one", Range{0, 1e6});
+  v.field("best_metric", best_metric, "name of a metric of the step");
+  v.field("async_save", async_save,
+          "copy what is saved to host memory and write it while training goes on");
 }
 
 void EvalConfig::fields(ConfigVisitor& v) {

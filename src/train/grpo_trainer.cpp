@@ -6,6 +6,7 @@
 #include "caprl/train/learner.h"
 #include "caprl/train/prompts.h"
 #include "caprl/train/rollout.h"
+#include "train/memory_advice.h"
 #include "train/policy_update.h"
 #include "train/session.h"
 #include "train/share.h"
@@ -16,6 +17,12 @@ namespace {
 
 ModelOptions reference_options(const std::string& dtype, at::Device device) {
   return {parse_dtype(dtype, "config: 'reference.dtype'"), device, TrainedParts::kNone};
+}
+
+std::vector<std::string> ids(const std::vector<CaptionGroup>& groups) {
+  std::vector<std::string> ids;
+  for (const CaptionGroup& group : groups) ids.push_back(group.row->id);
+  return ids;
 }
 
 }  // namespace
@@ -30,6 +37,7 @@ struct GrpoTrainer::Impl {
   Dataset<CaptionRow> train_rows, val_rows;
   DataOrder order;
   PhaseTimers timers;
+  std::string samples;  // of this rank's groups of the step, for messages
 
   Impl(GrpoConfig given, const std::string& resume, World& world)
       : config(std::move(given)),
@@ -68,7 +76,9 @@ struct GrpoTrainer::Impl {
     std::vector<CaptionGroup> groups;
     {
       const auto whole = timers.measure("step");
+      samples.clear();
       timed(step, "data", [&] { groups = load_groups(step, metrics); });
+      samples = ", " + name_samples(ids(groups));
       timed(step, "gen", [&] {
         learner.wait_for_weights();
         const auto stats = sample_captions(learner.model(), prompts, config.rollout.n,
@@ -88,6 +98,7 @@ struct GrpoTrainer::Impl {
       });
     }
     metrics.merge(timers.take());
+    add_idle_metrics(session.group(), metrics);
     add_rollout_metrics(groups, metrics);
     metrics["perf/throughput"] = metrics["perf/total_num_tokens"] / metrics["timing_s/step"];
     metrics["training/epoch"] = order.epochs(step);
@@ -98,9 +109,10 @@ struct GrpoTrainer::Impl {
 
   template <class Work>
   void timed(int64_t step, const char* phase, Work work) {
-    session.world().at(fmt::format("step {}, {}", step, phase));
+    const std::string place = fmt::format("step {}, {}", step, phase);
+    session.world().at(place + samples);
     const auto scope = timers.measure(phase);
-    work();
+    with_memory_advice(place, work);
   }
 
   std::vector<CaptionGroup> load_groups(int64_t step, Metrics& metrics) {
@@ -192,7 +204,7 @@ struct GrpoTrainer::Impl {
                      {{"reward", metrics["critic/rewards/mean"], 3},
                       {"length", metrics["response_length/mean"], 1},
                       {"tokens/s", metrics["perf/throughput"], 0}});
-      session.save_if_due(s, learner);
+      session.end_step(s, metrics, learner);
     }
   }
 };
@@ -203,6 +215,8 @@ GrpoTrainer::GrpoTrainer(GrpoConfig config, const std::string& resume, World& wo
   impl_ = std::make_unique<Impl>(std::move(config), resume, world);
 }
 GrpoTrainer::~GrpoTrainer() = default;
-void GrpoTrainer::run() { impl_->run(); }
+void GrpoTrainer::run() {
+  impl_->session.run([&] { impl_->run(); });
+}
 
 }  // namespace caprl

@@ -4,10 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <span>
 
 #include "caprl/core/error.h"
+#include "caprl/core/files.h"
 #include "caprl/core/log.h"
 #include "caprl/io/safetensors.h"
 #include "caprl/train/lr_schedule.h"
@@ -23,14 +25,6 @@ std::string optimizer_file(int shard, int shards) {
 /// The training weights themselves, for when model/ holds them in another dtype.
 constexpr const char* kWeights = "weights";
 
-std::string name_samples(const std::vector<std::string>& samples) {
-  constexpr size_t kNamed = 8;
-  const auto named = std::span(samples).first(std::min(samples.size(), kNamed));
-  std::string text = fmt::format("samples {}", fmt::join(named, ", "));
-  if (samples.size() > kNamed) text += fmt::format(" and {} more", samples.size() - kNamed);
-  return text;
-}
-
 }  // namespace
 
 Learner::Learner(std::filesystem::path model_dir, const std::filesystem::path& weights_dir,
@@ -44,8 +38,11 @@ Learner::Learner(std::filesystem::path model_dir, const std::filesystem::path& w
 
 UpdateResult Learner::finish(int64_t step, int64_t total_steps, int64_t max_skipped,
                              const std::vector<std::string>& samples) {
-  optimizer_->reduce();
   UpdateResult result;
+  const auto begin = std::chrono::steady_clock::now();
+  optimizer_->reduce();
+  result.wait_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   result.grad_norm = optimizer_->grad_norm();
   result.lr = learning_rate(config_, step, total_steps);
   result.skipped = !std::isfinite(result.grad_norm);
@@ -63,13 +60,24 @@ UpdateResult Learner::finish(int64_t step, int64_t total_steps, int64_t max_skip
   return result;
 }
 
-void Learner::save(const std::filesystem::path& folder) const {
-  if (group_.is_first()) save_model(*model_, model_dir_, folder / "model");
+std::function<void(const std::filesystem::path& folder)> Learner::snapshot(bool copied) const {
   const Shards& cut = optimizer_->shards();
-  if (!group_.is_first() && cut.ranks() == 1) return;  // every rank has the same
-  auto state = optimizer_->state();
-  state.emplace_back(kWeights, local_weights());
-  write_safetensors(folder / optimizer_file(optimizer_->shard(), cut.ranks()), state);
+  NamedTensors weights, state;
+  if (group_.is_first()) weights = stored_weights(*model_, model_dir_);
+  if (group_.is_first() || cut.ranks() > 1) {  // otherwise every rank has the same
+    state = optimizer_->state();
+    state.emplace_back(kWeights, local_weights());
+  }
+  if (copied)
+    for (NamedTensors* tensors : {&weights, &state})
+      for (auto& [name, tensor] : *tensors)
+        tensor = tensor.detach().to(tensor.options().device(at::kCPU), false, /*copy=*/true);
+  return [weights = std::move(weights), state = std::move(state), source = model_dir_,
+          file = optimizer_file(optimizer_->shard(), cut.ranks())](
+             const std::filesystem::path& folder) {
+    if (!weights.empty()) save_model(weights, source, folder / "model");
+    if (!state.empty()) write_safetensors(folder / file, state);
+  };
 }
 
 /// The training weights of this rank's shard.
@@ -82,6 +90,19 @@ at::Tensor Learner::local_weights() const {
     local.narrow(0, piece.local, piece.range.size)
         .copy_(weights.narrow(0, piece.range.begin, piece.range.size));
   return local;
+}
+
+std::string Learner::fingerprint() const {
+  constexpr int64_t kPiece = int64_t{1} << 26;  // values on the host at a time
+  std::string hashes;
+  for (const at::Tensor& buffer :
+       {model_->parameters().trainable_buffer(), model_->parameters().frozen_buffer()})
+    for (int64_t begin = 0; begin < buffer.numel(); begin += kPiece) {
+      const at::Tensor piece =
+          buffer.detach().narrow(0, begin, std::min(kPiece, buffer.numel() - begin)).to(at::kCPU);
+      hashes += hash_bytes({static_cast<const std::byte*>(piece.const_data_ptr()), piece.nbytes()});
+    }
+  return hash_bytes(std::as_bytes(std::span(hashes)));
 }
 
 void Learner::load_optimizer(const std::filesystem::path& folder, const Shards& saved) {
@@ -104,6 +125,14 @@ void Learner::load_optimizer(const std::filesystem::path& folder, const Shards& 
       weights.narrow(0, piece.range.begin, piece.range.size)
           .copy_(found->second.narrow(0, piece.local, piece.range.size));
   }
+}
+
+std::string name_samples(std::span<const std::string> samples) {
+  constexpr size_t kNamed = 8;
+  const auto named = samples.first(std::min(samples.size(), kNamed));
+  std::string text = fmt::format("samples {}", fmt::join(named, ", "));
+  if (samples.size() > kNamed) text += fmt::format(" and {} more", samples.size() - kNamed);
+  return text;
 }
 
 std::string describe_training(const Model& model) {

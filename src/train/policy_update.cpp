@@ -239,7 +239,7 @@ void update_policy(Learner& learner, const Model* reference, const GrpoConfig& c
   }
   Totals totals;
   UpdateResult update;
-  double updates = 0;
+  double updates = 0, wait_seconds = 0;
   for (int64_t epoch = 0; epoch < config.train.ppo_epochs; ++epoch) {
     for (const MiniBatch& batch : batches) {
       learner.wait_for_weights();
@@ -247,9 +247,11 @@ void update_policy(Learner& learner, const Model* reference, const GrpoConfig& c
       update = learner.finish(step, config.train.total_steps, config.train.max_skipped_steps,
                               totals.not_finite.empty() ? ids(batch) : totals.not_finite);
       totals.not_finite.clear();
+      wait_seconds += update.wait_seconds;
       ++updates;
     }
   }
+  metrics["timing_s/wait_update"] = wait_seconds;
   totals.add_other_ranks(ranks);
   report(totals, update, std::max(updates, 1.0), metrics);
   const double bound = config.train.max_rollout_probs_diff;

@@ -10,6 +10,8 @@
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
 #include "caprl/core/log.h"
+#include "caprl/core/termination.h"
+#include "caprl/core/version.h"
 
 namespace caprl {
 namespace {
@@ -25,6 +27,22 @@ void refuse_newer_steps(const RunFolder& folder, const std::filesystem::path& ch
       checkpoint.string(), folder.dir().string(), newest->filename().string());
 }
 
+/// The newest checkpoint that is not damaged, those after it being put aside.
+std::optional<std::filesystem::path> find_undamaged(const std::filesystem::path& root) {
+  for (const CheckpointEntry& entry : list_checkpoints(root)) {
+    try {
+      if (!entry.damage.empty()) throw Error("{}", entry.damage);
+      verify_checkpoint(entry.folder);
+      return entry.folder;
+    } catch (const Error& error) {
+      const auto aside = root / ("damaged_" + entry.folder.filename().string());
+      log_warning("{}; it is put aside as {}", error.what(), aside.string());
+      std::filesystem::rename(entry.folder, aside);
+    }
+  }
+  return std::nullopt;
+}
+
 StartPoint find_start(const RunFolder& folder, const std::string& resume) {
   std::optional<std::filesystem::path> checkpoint;
   if (resume == "never") {
@@ -33,9 +51,11 @@ StartPoint find_start(const RunFolder& folder, const std::string& resume) {
           "{} already has checkpoints; continue it with --resume auto or choose another "
           "run.dir (--resume never does not overwrite)",
           folder.dir().string());
-  } else if (resume == "auto") {
-    checkpoint = find_checkpoint(folder.checkpoints());
-    if (!checkpoint && has_checkpoints(folder.checkpoints()))
+  } else if (resume == "auto" || resume == "undamaged") {
+    const bool any = has_checkpoints(folder.checkpoints());
+    checkpoint = resume == "auto" ? find_checkpoint(folder.checkpoints())
+                                  : find_undamaged(folder.checkpoints());
+    if (!checkpoint && any)
       throw InputError("{} has checkpoints, but none of them is complete",
                        folder.checkpoints().string());
   } else {
@@ -43,8 +63,20 @@ StartPoint find_start(const RunFolder& folder, const std::string& resume) {
   }
   if (!checkpoint) return {};
   const CheckpointInfo info = verify_checkpoint(*checkpoint);
-  if (resume != "auto") refuse_newer_steps(folder, *checkpoint);
+  if (resume != "auto" && resume != "undamaged") refuse_newer_steps(folder, *checkpoint);
   return {info.step, checkpoint};
+}
+
+/// What rank 0 finds: the others need not read every byte of it, too.
+StartPoint find_start(const RunFolder& folder, const std::string& resume, const Group& group) {
+  StartPoint start;
+  if (group.is_first()) start = find_start(folder, resume);
+  const nlohmann::json mine = {{"step", start.step},
+                               {"checkpoint", start.checkpoint.value_or("").string()}};
+  const auto first = nlohmann::json::parse(group.gather_bytes(mine.dump())[0]);
+  start.step = first.at("step");
+  if (const std::string path = first.at("checkpoint"); !path.empty()) start.checkpoint = path;
+  return start;
 }
 
 /// The processes of one machine share its cores.
@@ -52,6 +84,14 @@ void set_threads(int64_t threads, const Launch& launch) {
   if (threads == 0 && launch.local_world_size > 1)
     threads = std::max(1, at::get_num_threads() / launch.local_world_size);
   if (threads > 0) at::set_num_threads(static_cast<int>(threads));
+}
+
+/// A signal that any rank was sent, 0: none.
+int agree_on_signal(const Group& group) {
+  const int mine = termination_signal();
+  for (const std::string& text : group.gather_bytes(std::to_string(mine)))
+    if (text != "0") return std::stoi(text);
+  return 0;
 }
 
 nlohmann::json state_of(int64_t step, const Learner& learner) {
@@ -86,7 +126,7 @@ Session::Session(const RunConfig& run, const CheckpointConfig& checkpoint, const
       checkpoint_(checkpoint),
       total_steps_(total_steps),
       device_(parse_device(run.device, group().launch().local_rank)),
-      start_(find_start(folder_, resume)) {
+      start_(find_start(folder_, resume, group())) {
   set_threads(run.threads, group().launch());
   if (world_.is_first()) progress_.emplace(total_steps, start_.step);
   if (start_.checkpoint)
@@ -99,8 +139,15 @@ std::filesystem::path Session::weights_dir(const std::filesystem::path& model_di
 
 void Session::open(Learner& learner) {
   if (start_.checkpoint) load(learner);
+  if (group().size() > 1) {
+    require_equal(group(), "caprl's version", version());
+    require_equal(group(), "the configuration's hash", hash_bytes(std::as_bytes(std::span(yaml_))));
+    require_equal(group(), "the weights' hash", learner.fingerprint());
+  }
   if (!world_.is_first()) return;
   create_folder(folder_.dir());
+  if (start_.checkpoint)  // what the last save had no time for
+    tidy_checkpoints(folder_.checkpoints(), checkpoint_.keep_last, checkpoint_.keep_best);
   metrics_.emplace(folder_.dir() / "metrics.jsonl", start_.checkpoint ? start_.step : -1);
   write_file_atomic(folder_.dir() / "config.yaml", yaml_);
 }
@@ -118,18 +165,58 @@ void Session::record(int64_t step, const Metrics& metrics, const std::vector<Pro
   if (progress_) progress_->update(step, items);
 }
 
-void Session::save_if_due(int64_t step, Learner& learner) {
-  if (step != total_steps_ && step % checkpoint_.save_freq != 0) return;
+void Session::end_step(int64_t step, const Metrics& metrics, Learner& learner) {
+  const bool failed_meanwhile =
+      saving_.valid() && saving_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  if (failed_meanwhile) finish_saving();
+  const int signal = agree_on_signal(group());
+  const bool last = step == total_steps_;
+  if (last || signal != 0 || step % checkpoint_.save_freq == 0) save(step, metrics, learner);
+  if (last || signal != 0) finish_saving();
+  if (signal != 0 && !last)
+    throw Stopped("stopped by signal {} after step {} of {}; the same command goes on from there",
+                  signal, step, total_steps_);
+}
+
+void Session::save(int64_t step, const Metrics& metrics, Learner& learner) {
+  finish_saving();
   learner.wait_for_weights();
+  CheckpointOptions options;
+  options.keep_last = checkpoint_.keep_last;
+  options.keep_best = checkpoint_.keep_best;
+  if (const auto score = metrics.find(checkpoint_.best_metric); score != metrics.end())
+    options.score = score->second;
+  if (!savers_) savers_.emplace(group(), "checkpoint");
   const Savers savers{world_.is_first(),
-                      [&](const std::string& mine) { return group().gather_bytes(mine); }};
-  save_checkpoint(
-      folder_.checkpoints(), step, {.keep_last = checkpoint_.keep_last},
-      [&](const std::filesystem::path& folder) {
-        learner.save(folder);
-        if (world_.is_first()) save_state(folder / "state.json", state_of(step, learner));
-      },
-      savers);
+                      [this](const std::string& mine) { return savers_->gather(mine); }};
+  auto write = [root = folder_.checkpoints(), step, options, savers,
+                content = learner.snapshot(checkpoint_.async_save),
+                state = state_of(step, learner)] {
+    save_checkpoint(
+        root, step, options,
+        [&](const std::filesystem::path& folder) {
+          content(folder);
+          if (savers.first) save_state(folder / "state.json", state);
+        },
+        savers);
+  };
+  saving_ = std::async(checkpoint_.async_save ? std::launch::async : std::launch::deferred,
+                       std::move(write));
+  if (!checkpoint_.async_save) finish_saving();
+}
+
+void Session::run(const std::function<void()>& steps) {
+  try {
+    steps();
+  } catch (const CollectiveError&) {
+    if (savers_) savers_->abandon();
+    throw;
+  }
+}
+
+/// Waits for the checkpoint that is being written.
+void Session::finish_saving() {
+  if (saving_.valid()) saving_.get();
 }
 
 }  // namespace caprl

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -62,12 +64,19 @@ class Session {
   void open(Learner& learner);
   /// Appends a line to RUN/metrics.jsonl and shows `items`.
   void record(int64_t step, const Metrics& metrics, const std::vector<ProgressItem>& items);
-  void save_if_due(int64_t step, Learner& learner);
+  /// Saves a checkpoint if it is time for one; with checkpoint.async_save it is written while
+  /// training goes on, and what fails then is thrown by the next call. Stopped, after a checkpoint
+  /// is written, if any rank was told to end.
+  void end_step(int64_t step, const Metrics& metrics, Learner& learner);
+  /// `steps`; if a rank is gone in them, a checkpoint that is being written is given up.
+  void run(const std::function<void()>& steps);
 
  private:
   Session(const RunConfig& run, const CheckpointConfig& checkpoint, const std::string& yaml,
           int64_t total_steps, const std::string& resume, World& world);
   void load(Learner& learner) const;
+  void save(int64_t step, const Metrics& metrics, Learner& learner);
+  void finish_saving();
 
   World& world_;
   RunFolder folder_;
@@ -78,6 +87,8 @@ class Session {
   StartPoint start_;
   std::optional<MetricsLogger> metrics_;  // once open, of rank 0
   std::optional<Progress> progress_;      // of rank 0
+  std::optional<SideChannel> savers_;     // of the thread that writes a checkpoint
+  std::future<void> saving_;
 };
 
 }  // namespace caprl

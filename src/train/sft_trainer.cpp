@@ -196,7 +196,7 @@ struct SftTrainer::Impl {
       }
       metrics.merge(timers.take());
       session.record(s, metrics, {{"loss", metrics["train/loss"], 4}});
-      session.save_if_due(s, learner);
+      session.end_step(s, metrics, learner);
     }
   }
 };
@@ -207,6 +207,8 @@ SftTrainer::SftTrainer(SftConfig config, const std::string& resume, World& world
   impl_ = std::make_unique<Impl>(std::move(config), resume, world);
 }
 SftTrainer::~SftTrainer() = default;
-void SftTrainer::run() { impl_->run(); }
+void SftTrainer::run() {
+  impl_->session.run([&] { impl_->run(); });
+}
 
 }  // namespace caprl

@@ -1,9 +1,13 @@
 #include "train/share.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <numeric>
+
+#include "train/step_metrics.h"
 
 namespace caprl {
 namespace {
@@ -94,7 +98,7 @@ void share_groups(const Group& group, std::span<const CaptionRow> rows,
   const auto cbor = json::to_cbor(mine);
   const auto begin = std::chrono::steady_clock::now();
   group.barrier();
-  metrics["timing_s/wait_rollout"] =
+  metrics["timing_s/wait_gen"] =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const auto all = group.gather_bytes({cbor.begin(), cbor.end()});
   double bad_rows = 0;
@@ -106,6 +110,16 @@ void share_groups(const Group& group, std::span<const CaptionRow> rows,
   }
   metrics["data/bad_rows"] = bad_rows;
   std::ranges::sort(groups, {}, &CaptionGroup::prompt_id);
+}
+
+void add_idle_metrics(const Group& group, Metrics& metrics) {
+  if (group.size() == 1) return;
+  const double mine = metrics["timing_s/wait_gen"] + metrics["timing_s/wait_update"];
+  Summary idle;
+  for (const std::string& seconds : group.gather_bytes(fmt::format("{}", mine)))
+    idle.add(std::stod(seconds));
+  metrics["perf/rank_idle_s/max"] = idle.max();
+  metrics["perf/rank_idle_s/mean"] = idle.mean();
 }
 
 void deal_groups(std::vector<CaptionGroup>& groups, int64_t mini_batches, int ranks) {

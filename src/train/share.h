@@ -15,6 +15,10 @@ namespace caprl {
 void share_groups(const Group& group, std::span<const CaptionRow> rows,
                   std::vector<CaptionGroup>& groups, Metrics& metrics);
 
+/// perf/rank_idle_s/max and /mean: how long ranks waited for slower ones, of timing_s/wait_gen and
+/// timing_s/wait_update.
+void add_idle_metrics(const Group& group, Metrics& metrics);
+
 /// Says which rank trains which group: within each of the mini-batches by tokens.
 void deal_groups(std::vector<CaptionGroup>& groups, int64_t mini_batches, int ranks);
 

@@ -1,11 +1,11 @@
-// The file system calls of this test program, on the way to the C library: counted, noted, made to
-// fail, or cut short by SIGKILL. The definitions in faulty_system.cpp take the place of the C
-// library's for all code of the program, the C++ library's included, so that nothing under test
-// knows of it.
+// The file system calls of this test program: counted, noted, made to fail, or cut short by
+// SIGKILL.
 #pragma once
 #include <functional>
 #include <string>
 #include <vector>
+
+#include "support/file_calls.h"
 
 namespace caprl::test {
 
@@ -16,12 +16,6 @@ enum class Fault {
   kLoseUnsynced,  // like kKillBefore, and what was written to files but not synced is gone: a power
                   // cut
   kFail,          // the call fails: the disk is full, or does not sync
-};
-
-struct Call {
-  std::string name;  // "write", "fsync", "create", "rename", …
-  std::string path;
-  std::string target;  // of a rename
 };
 
 /// Runs `action` while every call that changes the file system is noted; the call with number

@@ -59,7 +59,9 @@ inline std::string slurp(const std::filesystem::path& path) {
 }
 
 inline void save_sample(const std::filesystem::path& root, int64_t step, int64_t keep_last = 2) {
-  save_checkpoint(root, step, {.keep_last = keep_last},
+  CheckpointOptions options;
+  options.keep_last = keep_last;
+  save_checkpoint(root, step, options,
                   [&](const std::filesystem::path& folder) { write_sample(folder, step); });
 }
 

@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace caprl {
@@ -44,11 +45,13 @@ class Ranks {
     std::string log;  // its stdout and stderr
   };
 
+  using Variables = std::vector<std::pair<std::string, std::string>>;
+
   /// Starts `size` processes, each logging to FOLDER/rank_N.log. Some of them only, if `started` is
-  /// less than `size`.
+  /// less than `size`. `extra`: variables of their environment besides the launcher's.
   Ranks(const std::filesystem::path& folder, int size, const std::vector<std::string>& command,
-        int started = -1)
-      : folder_(folder) {
+        int started = -1, Variables extra = {})
+      : folder_(folder), extra_(std::move(extra)) {
     std::filesystem::create_directories(folder);
     const int port = free_port();
     for (int rank = 0; rank < (started < 0 ? size : started); ++rank)
@@ -126,11 +129,13 @@ class Ranks {
     set("LOCAL_WORLD_SIZE", size);
     set("MASTER_PORT", port);
     ::setenv("MASTER_ADDR", "127.0.0.1", 1);
+    for (const auto& [name, value] : extra_) ::setenv(name.c_str(), value.c_str(), 1);
     ::execv(arguments[0], const_cast<char* const*>(arguments.data()));
     ::_exit(127);
   }
 
   std::filesystem::path folder_;
+  Variables extra_;
   std::vector<pid_t> pids_;  // 0: ended
   std::vector<Result> results_;
 };

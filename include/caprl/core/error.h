@@ -26,6 +26,14 @@ class InputError : public Error {
   int exit_code() const override { return 2; }
 };
 
+/// The run was told to stop, has saved what it has, and can be continued: a launcher's signal to
+/// start it again.
+class Stopped : public Error {
+ public:
+  using Error::Error;
+  int exit_code() const override { return 3; }
+};
+
 /// What `work` gives; the message of its InputError is led by "WHERE: ".
 template <class Work>
 decltype(auto) at_place(std::string_view where, Work&& work) {

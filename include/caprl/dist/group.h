@@ -3,6 +3,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -10,10 +11,17 @@
 #include <utility>
 #include <vector>
 
+#include "caprl/core/error.h"
 #include "caprl/dist/launch.h"
 #include "caprl/dist/store.h"
 
 namespace caprl {
+
+/// A collective did not end: another rank is gone, or too slow.
+class CollectiveError : public Error {
+ public:
+  using Error::Error;
+};
 
 /// A collective that has begun: the tensors it was given are its own until wait() returns. On a GPU
 /// wait() makes the current stream wait, not the host.
@@ -21,7 +29,8 @@ class Pending {
  public:
   Pending() = default;  // nothing to wait for
   explicit Pending(std::function<void()> wait) : wait_(std::move(wait)) {}
-  /// Error naming the collective and this rank if it failed or took longer than the time limit.
+  /// CollectiveError naming the collective and this rank if it failed or took longer than the time
+  /// limit.
   void wait() {
     if (wait_) std::exchange(wait_, nullptr)();
   }
@@ -70,5 +79,28 @@ class Group {
   RunStore store_;
   std::shared_ptr<Backends> backends_;  // null: one process
 };
+
+/// Group::gather_bytes by way of the store: slow, for few short texts, but for a thread beside the
+/// one that uses the group. `name`: the same on all ranks, of no other channel.
+class SideChannel {
+ public:
+  SideChannel(const Group& group, std::string name);
+  /// Waits as long as it takes; an Error once abandon() was called. One thread at a time.
+  std::vector<std::string> gather(const std::string& mine);
+  /// A rank is gone: nobody need wait for it. Thread-safe.
+  void abandon() { abandoned_ = true; }
+
+ private:
+  std::string key(int64_t round, int rank) const;
+  std::string wait(const std::string& key);
+  int rank_, size_;
+  std::string name_;
+  RunStore store_;
+  int64_t round_ = 0;
+  std::atomic<bool> abandoned_ = false;
+};
+
+/// InputError naming rank and both values unless `value` is the same on all ranks: "config", ….
+void require_equal(const Group& group, const std::string& what, const std::string& value);
 
 }  // namespace caprl

@@ -29,6 +29,7 @@ class RunStore {
   /// Waits for the key. Error after `timeout`.
   std::string wait(const std::string& key, std::chrono::milliseconds timeout);
   std::optional<std::string> find(const std::string& key);
+  void remove(const std::string& key);
   int64_t add(const std::string& key, int64_t amount);
 
   struct Impl;  // src/dist/run_store.h

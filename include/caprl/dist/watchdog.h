@@ -10,8 +10,9 @@ namespace caprl {
 
 /// A thread that, through the run's store, says every second or less that this rank lives and where
 /// it is, and reads whether a rank has failed. If one has, or rank 0 has not heard of one for
-/// `timeout`, or the store is gone, it says which, where and why, and ends this process with
-/// std::_Exit: its other threads may wait for ever in a collective. Of one process alone: nothing.
+/// `timeout`, or the store is gone or has not answered for twice as long, it says which, where and
+/// why, and ends this process with std::_Exit: its other threads may wait for ever in a collective.
+/// Of one process alone: nothing.
 class Watchdog {
  public:
   Watchdog(const Group& group, std::chrono::milliseconds timeout);

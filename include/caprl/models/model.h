@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "caprl/io/safetensors.h"
 #include "caprl/models/attention.h"
 #include "caprl/models/branched.h"
 #include "caprl/models/parameters.h"
@@ -108,11 +109,18 @@ Prompt expand_images(std::vector<int64_t> ids,
                      std::vector<std::shared_ptr<const ImagePatches>> images,
                      const ModelTraits& traits);
 
+/// The weights as save_model() writes them: names and dtypes of `source_dir`. They alias the
+/// model's where the dtype is the same. Error if `source_dir` describes another model.
+NamedTensors stored_weights(const Model& model, const std::filesystem::path& source_dir);
+
 /// Writes DIR as a Hugging Face model directory: weights under the names and in the dtypes of
 /// `source_dir`, whose other files are copied verbatim (weights in other formats, hidden files and
 /// subfolders are not). Error if `source_dir` describes another model; InputError if DIR already
 /// holds weights.
 void save_model(const Model& model, const std::filesystem::path& source_dir,
+                const std::filesystem::path& dir);
+/// The same of stored_weights().
+void save_model(const NamedTensors& stored, const std::filesystem::path& source_dir,
                 const std::filesystem::path& dir);
 
 }  // namespace caprl

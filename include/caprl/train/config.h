@@ -64,6 +64,9 @@ struct TrainLoopConfig {
 struct CheckpointConfig {
   int64_t save_freq = 50;
   int64_t keep_last = 2;
+  int64_t keep_best = 0;
+  std::string best_metric = "val/reward/mean";
+  bool async_save = true;
   void fields(ConfigVisitor& v);
 };
 

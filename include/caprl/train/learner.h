@@ -2,7 +2,11 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "caprl/dist/group.h"
 #include "caprl/models/model.h"
@@ -14,7 +18,8 @@ namespace caprl {
 struct UpdateResult {
   double grad_norm = 0;  // before clipping
   double lr = 0;
-  bool skipped = false;  // a gradient was not finite: nothing changed
+  bool skipped = false;     // a gradient was not finite: nothing changed
+  double wait_seconds = 0;  // until the other ranks had their gradients
 };
 
 /// Owns the model and its optimizer. A step is begin(n), n times begin_pass() · forward · backward
@@ -41,14 +46,18 @@ class Learner {
 
   void wait_for_weights() { optimizer_->wait_for_weights(); }
 
-  /// This rank's part: optimizer.safetensors, or optimizer-00002-of-00004.safetensors, and of rank
-  /// 0 model/ (a Hugging Face directory).
-  void save(const std::filesystem::path& folder) const;
+  /// This rank's part of a checkpoint as it is now, to be written to a folder by what is returned:
+  /// optimizer.safetensors, or optimizer-00002-of-00004.safetensors, and of rank 0 model/ (a
+  /// Hugging Face directory). `copied`: to memory of its own, so that training may go on meanwhile.
+  std::function<void(const std::filesystem::path& folder)> snapshot(bool copied) const;
   /// How the files of the optimizer were cut; what load_optimizer() must be told.
   const Shards& shards() const { return optimizer_->shards(); }
   /// Reads the optimizer of a checkpoint whose model/ the constructor was given. It may have been
   /// saved by another number of ranks.
   void load_optimizer(const std::filesystem::path& folder, const Shards& saved);
+
+  /// Hash of all weights' bytes.
+  std::string fingerprint() const;
 
   int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
   void set_skipped_in_a_row(int64_t count) { skipped_in_a_row_ = count; }
@@ -63,6 +72,9 @@ class Learner {
   std::unique_ptr<AdamW> optimizer_;
   int64_t skipped_in_a_row_ = 0;
 };
+
+/// "samples a, b, c and 5 more", for messages.
+std::string name_samples(std::span<const std::string> samples);
 
 /// "all 3.75 B parameters", "3.09 B of 3.75 B parameters are trained (language)": printed at the
 /// start.

@@ -1,0 +1,116 @@
+#include <ATen/DeviceAccelerator.h>
+#include <ATen/Parallel.h>
+#include <ATen/ops/ones.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <iostream>
+#include <memory>
+
+#include "caprl/core/error.h"
+#include "caprl/core/log.h"
+#include "caprl/core/version.h"
+#include "caprl/dist/world.h"
+#include "caprl/train/config.h"
+#include "cli/commands.h"
+
+namespace caprl {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr double kClockTolerance = 1.0;  // seconds
+
+struct Options {
+  bool network = false;
+  std::string device = "auto";
+  double timeout_s = 60;
+};
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+double wall_clock() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+void describe_machine(const Launch& launch) {
+  std::cout << "caprl " << version() << "\n"
+            << "CPU threads: " << at::get_num_threads() << "\n"
+            << "GPUs: " << (at::hasCUDA() ? static_cast<int>(at::accelerator::deviceCount()) : 0)
+            << "\n"
+            << "launched by: " << launch.launcher << ", rank " << launch.rank << " of "
+            << launch.world_size << "\n";
+}
+
+/// What rank 0 prints of all ranks: where they are, and whether versions and clocks agree.
+void compare_ranks(const Group& group) {
+  char host[256] = "";
+  gethostname(host, sizeof(host) - 1);
+  const auto hosts = group.gather_bytes(host);
+  require_equal(group, "caprl's version", version());
+  group.barrier();  // all look at their clocks at nearly the same moment
+  const auto clocks = group.gather_bytes(fmt::format("{:.6f}", wall_clock()));
+  for (size_t r = 0; r < hosts.size() && group.is_first(); ++r) {
+    const double difference = std::stod(clocks[r]) - std::stod(clocks[0]);
+    std::cout << fmt::format("rank {}: {}, clock {:+.3f} s{}\n", r, hosts[r], difference,
+                             std::abs(difference) > kClockTolerance ? " (clocks differ)" : "");
+  }
+}
+
+/// Seconds and effective bandwidth of sums of growing size over all ranks.
+void measure_sums(const Group& group, at::Device device) {
+  for (const int64_t bytes : {int64_t{1000}, int64_t{1'000'000}, int64_t{64'000'000}}) {
+    const at::Tensor values = at::ones({bytes / 4}, at::TensorOptions(device).dtype(at::kFloat));
+    const auto sum = [&] {
+      group.all_reduce(values).wait();
+      return values[0].item<float>();  // ends when the device has it
+    };
+    const float first = sum();
+    if (first != static_cast<float>(group.size()))
+      throw Error("a sum over {} ranks of ones gave {}", group.size(), first);
+    const auto begin = Clock::now();
+    sum();
+    const double seconds = seconds_since(begin);
+    if (group.is_first())
+      std::cout << fmt::format("sum of {} kB over {} ranks: {:.3f} ms, {:.2f} GB/s\n", bytes / 1000,
+                               group.size(), 1e3 * seconds,
+                               static_cast<double>(bytes) / seconds / 1e9);
+  }
+}
+
+void check_network(const Launch& launch, const Options& options) {
+  const at::Device device = parse_device(options.device, launch.local_rank);
+  World world(launch, device,
+              std::chrono::milliseconds(static_cast<int64_t>(options.timeout_s * 1000)));
+  world.run([&] {
+    world.at("doctor");
+    compare_ranks(world.group());
+    measure_sums(world.group(), device);
+  });
+  if (world.is_first()) std::cout << "the network works\n";
+}
+
+void examine(const Options& options) {
+  const Launch launch = read_launch();
+  set_log_rank(launch.rank);
+  if (launch.rank == 0) describe_machine(launch);
+  if (options.network) check_network(launch, options);
+}
+
+}  // namespace
+
+void add_doctor_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("doctor", "Say what works on this machine");
+  auto options = std::make_shared<Options>();
+  command->add_flag("--network", options->network,
+                    "meet all processes of the launch: addresses, versions, clocks, speed");
+  command->add_option("--device", options->device, "as run.device")->capture_default_str();
+  command->add_option("--timeout", options->timeout_s, "seconds to wait for the others")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 86400.0));
+  command->callback([options] { examine(*options); });
+}
+
+}  // namespace caprl

@@ -1,0 +1,7 @@
+#include "caprl/core/version.h"
+
+namespace caprl {
+
+const char* version() { return CAPRL_VERSION; }
+
+}  // namespace caprl
