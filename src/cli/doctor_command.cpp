@@ -82,8 +82,8 @@ void measure_sums(const Group& group, at::Device device) {
 
 void check_network(const Launch& launch, const Options& options) {
   const at::Device device = parse_device(options.device, launch.local_rank);
-  World world(launch, device,
-              std::chrono::milliseconds(static_cast<int64_t>(options.timeout_s * 1000)));
+  const auto timeout = std::chrono::milliseconds(static_cast<int64_t>(options.timeout_s * 1000));
+  World world(launch, device, timeout, timeout);
   world.run([&] {
     world.at("doctor");
     compare_ranks(world.group());

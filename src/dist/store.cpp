@@ -1,5 +1,6 @@
 #include "caprl/dist/store.h"
 
+#include <thread>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -52,11 +53,13 @@ std::string RunStore::set_once(const std::string& key, const std::string& value)
                    [&] { return text(impl_->store->compareSet(key, bytes(""), bytes(value))); });
 }
 
-std::string RunStore::wait(const std::string& key, std::chrono::milliseconds timeout) {
-  return with_c10d(fmt::format("waiting for '{}' of the run's store", key), [&] {
-    impl_->store->wait({key}, timeout);
-    return text(impl_->store->get(key));
-  });
+bool RunStore::wait_for(const std::string& key, std::chrono::milliseconds timeout) {
+  const auto until = std::chrono::steady_clock::now() + timeout;
+  while (!find(key)) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return true;
 }
 
 std::optional<std::string> RunStore::find(const std::string& key) {

@@ -76,9 +76,10 @@ void ParallelConfig::fields(ConfigVisitor& v) {
            {{"float32", ReduceDtype::kFloat32}, {"bfloat16", ReduceDtype::kBFloat16}},
            "of gradients on their way between processes; bfloat16 is half the traffic");
   v.field("timeout_s", timeout_s,
-          "seconds after which a process that is silent, or a collective that does not end, ends "
-          "the run",
+          "seconds after which a process that does not come, or falls silent, ends the run",
           Range{0.1, 86400});
+  v.field("collective_timeout_s", collective_timeout_s,
+          "seconds that a process may wait for slower ones before the run ends", Range{0.1, 86400});
 }
 
 void ParallelConfig::check_batch(int64_t train_batch_size, int processes) {

@@ -17,9 +17,11 @@ using testing::HasSubstr;
 class Processes : public testing::Test {
  protected:
   std::vector<Ranks::Result> run(const std::string& scenario, int size, int timeout_ms = 60000,
-                                 int started = -1) {
+                                 int collective_timeout_ms = 60000, int started = -1) {
     Ranks ranks(folder_.path() / scenario, size,
-                {CAPRL_BIN_DIR "/dist_rank", scenario, std::to_string(timeout_ms)}, started);
+                {CAPRL_BIN_DIR "/dist_rank", scenario, std::to_string(timeout_ms),
+                 std::to_string(collective_timeout_ms)},
+                started);
     return ranks.wait();
   }
   TempFolder folder_;
@@ -60,7 +62,7 @@ TEST_F(Processes, ARankThatDiesEndsAll) {
 }
 
 TEST_F(Processes, ARankThatIsSilentEndsTheOthers) {
-  Ranks ranks(folder_.path(), 3, {CAPRL_BIN_DIR "/dist_rank", "stop", "2000"});
+  Ranks ranks(folder_.path(), 3, {CAPRL_BIN_DIR "/dist_rank", "stop", "5000"});
   while (ranks.log(0).find("has not been heard of") == std::string::npos)
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   ranks.signal(2, SIGKILL);
@@ -68,21 +70,21 @@ TEST_F(Processes, ARankThatIsSilentEndsTheOthers) {
     if (result.signal == 0) {
       EXPECT_EQ(result.code, 1);
       EXPECT_THAT(result.log, AllOf(HasSubstr("rank 2 on "), HasSubstr("(at step 1)"),
-                                    HasSubstr("has not been heard of for 2.0 s")));
+                                    HasSubstr("has not been heard of for 5.0 s")));
     }
 }
 
 TEST_F(Processes, ACollectiveThatOneNeverReachesNamesIt) {
-  const auto results = run("stuck", 2, 1500);
+  const auto results = run("stuck", 2, 60000, 2000);
   for (const auto& result : results) EXPECT_EQ(result.code, 1);
   EXPECT_THAT(results[0].log, HasSubstr("gather of rank 0"));
   EXPECT_THAT(results[1].log, AllOf(HasSubstr("behind it: rank 1 on "), HasSubstr("(at step 1)")));
 }
 
 TEST_F(Processes, SayWhoCannotBeReached) {
-  const auto results = run("alone", 2, 1000, 1);
+  const auto results = run("alone", 2, 1000, 1000, 1);
   EXPECT_EQ(results[0].code, 1);
-  EXPECT_THAT(results[0].log, HasSubstr("rank 0 of 2: meeting the others"));
+  EXPECT_THAT(results[0].log, HasSubstr("rank 0 of 2: within 1.0 s the ranks 1 have not come"));
 }
 
 TEST(Group, OfOneProcessIsTheIdentity) {

@@ -1,5 +1,5 @@
-// One rank of the tests' runs: dist_rank SCENARIO TIMEOUT_MS. Leaves with 0 if what it sees is
-// right.
+// One rank of the tests' runs: dist_rank SCENARIO TIMEOUT_MS [COLLECTIVE_TIMEOUT_MS]. Leaves with 0
+// if what it sees is right.
 #include <ATen/ATen.h>
 #include <signal.h>
 
@@ -102,10 +102,11 @@ void run(const std::string& scenario, World& world) {
   group.barrier();
 }
 
-int main_of(const std::string& scenario, std::chrono::milliseconds timeout) {
+int main_of(const std::string& scenario, std::chrono::milliseconds timeout,
+            std::chrono::milliseconds collective_timeout) {
   init_logging();
   try {
-    World world(read_launch(), at::kCPU, timeout);
+    World world(read_launch(), at::kCPU, timeout, collective_timeout);
     world.run([&] { run(scenario, world); });
     return 0;
   } catch (const Error& error) {
@@ -117,6 +118,9 @@ int main_of(const std::string& scenario, std::chrono::milliseconds timeout) {
 }  // namespace
 }  // namespace caprl
 
-int main(int, char** arguments) {
-  return caprl::main_of(arguments[1], std::chrono::milliseconds(std::atoi(arguments[2])));
+int main(int count, char** arguments) {
+  const auto milliseconds = [&](int i) {
+    return std::chrono::milliseconds(std::atoi(arguments[i]));
+  };
+  return caprl::main_of(arguments[1], milliseconds(2), milliseconds(count > 3 ? 3 : 2));
 }

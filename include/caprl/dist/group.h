@@ -48,9 +48,11 @@ class Group {
  public:
   Group();
   static const Group& alone();
-  /// Meets the others; all must come within `timeout`, which afterwards is each collective's limit.
-  /// Error naming rank and address if they cannot.
-  static Group connect(const Launch& launch, at::Device device, std::chrono::milliseconds timeout);
+  /// Meets the others, all of whom must come within `timeout`; afterwards no collective may take
+  /// longer than `collective_timeout`. Error naming the address that cannot be reached, or the
+  /// ranks that have not come.
+  static Group connect(const Launch& launch, at::Device device, std::chrono::milliseconds timeout,
+                       std::chrono::milliseconds collective_timeout);
 
   int rank() const { return launch_.rank; }
   int size() const { return launch_.world_size; }

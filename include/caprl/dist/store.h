@@ -26,8 +26,8 @@ class RunStore {
   void set(const std::string& key, const std::string& value);
   /// Sets the key unless it is set already; what it holds then.
   std::string set_once(const std::string& key, const std::string& value);
-  /// Waits for the key. Error after `timeout`.
-  std::string wait(const std::string& key, std::chrono::milliseconds timeout);
+  /// Whether the key is set within `timeout`.
+  bool wait_for(const std::string& key, std::chrono::milliseconds timeout);
   std::optional<std::string> find(const std::string& key);
   void remove(const std::string& key);
   int64_t add(const std::string& key, int64_t amount);

@@ -19,8 +19,9 @@ class World {
     return world;
   }
   /// Meets the others (Group::connect) and is watched from then on (Watchdog).
-  World(const Launch& launch, at::Device device, std::chrono::milliseconds timeout)
-      : group_(Group::connect(launch, device, timeout)),
+  World(const Launch& launch, at::Device device, std::chrono::milliseconds timeout,
+        std::chrono::milliseconds collective_timeout)
+      : group_(Group::connect(launch, device, timeout, collective_timeout)),
         watchdog_(std::make_unique<Watchdog>(group_, timeout)) {}
   World(const World&) = delete;
   World& operator=(const World&) = delete;
