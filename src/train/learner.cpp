@@ -11,6 +11,7 @@
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
 #include "caprl/core/log.h"
+#include "caprl/core/memory.h"
 #include "caprl/io/safetensors.h"
 #include "caprl/train/lr_schedule.h"
 
@@ -68,16 +69,32 @@ std::function<void(const std::filesystem::path& folder)> Learner::snapshot(bool 
     state = optimizer_->state();
     state.emplace_back(kWeights, local_weights());
   }
-  if (copied)
-    for (NamedTensors* tensors : {&weights, &state})
-      for (auto& [name, tensor] : *tensors)
-        tensor = tensor.detach().to(tensor.options().device(at::kCPU), false, /*copy=*/true);
+  if (copied) {
+    copy_to_host("weights", weights);
+    copy_to_host("state", state);
+  }
   return [weights = std::move(weights), state = std::move(state), source = model_dir_,
           file = optimizer_file(optimizer_->shard(), cut.ranks())](
              const std::filesystem::path& folder) {
     if (!weights.empty()) save_model(weights, source, folder / "model");
     if (!state.empty()) write_safetensors(folder / file, state);
   };
+}
+
+/// Into memory that is there already from the second time on: new memory costs more than the copy.
+void Learner::copy_to_host(const std::string& kind, NamedTensors& tensors) const {
+  at::NoGradGuard no_grad;
+  for (auto& [name, tensor] : tensors) {
+    at::Tensor& copy = host_[kind + "/" + name];
+    if (!copy.defined()) {
+      copy = at::empty(tensor.sizes(),
+                       at::TensorOptions(tensor.scalar_type()).pinned_memory(tensor.is_cuda()));
+      if (!tensor.is_cuda())
+        prefer_large_pages(copy.data_ptr(), static_cast<int64_t>(copy.nbytes()));
+    }
+    copy.copy_(tensor.detach());
+    tensor = copy;
+  }
 }
 
 /// The training weights of this rank's shard.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -48,7 +49,8 @@ class Learner {
 
   /// This rank's part of a checkpoint as it is now, to be written to a folder by what is returned:
   /// optimizer.safetensors, or optimizer-00002-of-00004.safetensors, and of rank 0 model/ (a
-  /// Hugging Face directory). `copied`: to memory of its own, so that training may go on meanwhile.
+  /// Hugging Face directory). `copied`: to memory of its own, so that training may go on meanwhile;
+  /// the next such snapshot uses the same memory.
   std::function<void(const std::filesystem::path& folder)> snapshot(bool copied) const;
   /// How the files of the optimizer were cut; what load_optimizer() must be told.
   const Shards& shards() const { return optimizer_->shards(); }
@@ -64,6 +66,7 @@ class Learner {
 
  private:
   at::Tensor local_weights() const;
+  void copy_to_host(const std::string& kind, NamedTensors& tensors) const;
 
   std::filesystem::path model_dir_;
   OptimizerConfig config_;
@@ -71,6 +74,7 @@ class Learner {
   std::unique_ptr<Model> model_;
   std::unique_ptr<AdamW> optimizer_;
   int64_t skipped_in_a_row_ = 0;
+  mutable std::map<std::string, at::Tensor> host_;  // of snapshots
 };
 
 /// "samples a, b, c and 5 more", for messages.
