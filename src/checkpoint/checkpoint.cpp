@@ -202,11 +202,14 @@ std::vector<CheckpointEntry> list_checkpoints(const fs::path& root) {
     CheckpointEntry& entry = entries.emplace_back();
     entry.folder = folder;
     entry.step = step;
-    entry.damage = incomplete_because(folder);
-    if (!entry.damage.empty()) continue;
-    const Manifest manifest = read_manifest(folder);
-    entry.score = manifest.score;
-    for (const auto& [name, file] : manifest.files) entry.bytes += file.size;
+    try {
+      const Manifest manifest = read_manifest(folder);
+      check_sizes(folder, manifest);
+      entry.score = manifest.score;
+      for (const auto& [name, file] : manifest.files) entry.bytes += file.size;
+    } catch (const Error& error) {
+      entry.damage = error.what();
+    }
   }
   return entries;
 }

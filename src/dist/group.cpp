@@ -197,6 +197,16 @@ std::vector<std::string> SideChannel::gather(const std::string& mine) {
   return all;
 }
 
+std::vector<std::vector<double>> gather_numbers(const Group& group,
+                                                const std::vector<double>& mine) {
+  std::vector<std::vector<double>> all;
+  for (const std::string& bytes : group.gather_bytes(
+           {reinterpret_cast<const char*>(mine.data()), mine.size() * sizeof(double)})) {
+    std::memcpy(all.emplace_back(mine.size()).data(), bytes.data(), bytes.size());
+  }
+  return all;
+}
+
 void require_equal(const Group& group, const std::string& what, const std::string& value) {
   const auto all = group.gather_bytes(value);
   for (size_t r = 1; r < all.size(); ++r)

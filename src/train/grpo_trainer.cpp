@@ -119,14 +119,10 @@ struct GrpoTrainer::Impl {
     std::vector<CaptionGroup> groups;
     int64_t unusable = 0;
     for (const auto& [index, place] : order.step(step))
-      if (is_mine(place))
+      if (session.group().is_mine(place))
         unusable += !append_group(train_rows.rows[index], static_cast<uint64_t>(place), groups);
     metrics["data/bad_rows"] = static_cast<double>(unusable);
     return groups;
-  }
-
-  bool is_mine(int64_t place) const {
-    return place % session.group().size() == session.group().rank();
   }
 
   /// Makes every rank's groups known here and divides the update among the ranks by tokens.
@@ -174,7 +170,8 @@ struct GrpoTrainer::Impl {
     std::vector<CaptionGroup> groups;
     Metrics unusable{{"data/bad_rows", 0}};
     for (size_t i = 0; i < val_rows.rows.size(); ++i)
-      if (is_mine(static_cast<int64_t>(i))) append_group(val_rows.rows[i], i, groups);
+      if (session.group().is_mine(static_cast<int64_t>(i)))
+        append_group(val_rows.rows[i], i, groups);
     SamplingParams params = sampling(0);
     params.temperature = config.eval.temperature;
     sample_captions(learner.model(), prompts, config.eval.n, params, config.rollout.limits, groups);

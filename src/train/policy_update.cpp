@@ -2,7 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "caprl/core/error.h"
 #include "caprl/ops/policy_loss.h"
@@ -13,7 +12,6 @@
 namespace caprl {
 namespace {
 
-using nlohmann::json;
 using Sequences = std::vector<ScoredSequence>;
 
 /// A caption without a reward, and a truncated one if so configured, is left out of the loss.
@@ -129,25 +127,21 @@ struct Totals {
 
   void add_other_ranks(const Group& ranks) {
     if (ranks.size() == 1) return;
-    const json mine = {loss,
-                       entropy,
-                       kl,
-                       ppo_kl,
-                       clipped,
-                       tokens,
-                       probs_diff.max(),
-                       probs_diff.mean(),
-                       probs_diff.count()};
-    const Totals none;
+    const std::vector<double> mine = {loss,
+                                      entropy,
+                                      kl,
+                                      ppo_kl,
+                                      clipped,
+                                      tokens,
+                                      probs_diff.max(),
+                                      probs_diff.mean(),
+                                      static_cast<double>(probs_diff.count())};
     loss = entropy = kl = ppo_kl = clipped = tokens = 0;
-    probs_diff = none.probs_diff;
-    const auto cbor = json::to_cbor(mine);  // which has numbers that are not finite
-    for (const std::string& bytes : ranks.gather_bytes({cbor.begin(), cbor.end()})) {
-      const json theirs = json::from_cbor(bytes);
+    probs_diff = {};
+    for (const auto& theirs : gather_numbers(ranks, mine)) {
       size_t i = 0;
-      for (double* sum : {&loss, &entropy, &kl, &ppo_kl, &clipped, &tokens})
-        *sum += theirs[i++].get<double>();
-      if (theirs[8] > 0) probs_diff.add(theirs[6], theirs[7], theirs[8]);
+      for (double* sum : {&loss, &entropy, &kl, &ppo_kl, &clipped, &tokens}) *sum += theirs[i++];
+      if (theirs[8] > 0) probs_diff.add(theirs[6], theirs[7], static_cast<int64_t>(theirs[8]));
     }
   }
 };

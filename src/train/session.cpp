@@ -28,43 +28,46 @@ void refuse_newer_steps(const RunFolder& folder, const std::filesystem::path& ch
 }
 
 /// The newest checkpoint that is not damaged, those after it being put aside.
-std::optional<std::filesystem::path> find_undamaged(const std::filesystem::path& root) {
+StartPoint find_undamaged(const std::filesystem::path& root) {
   for (const CheckpointEntry& entry : list_checkpoints(root)) {
     try {
       if (!entry.damage.empty()) throw Error("{}", entry.damage);
-      verify_checkpoint(entry.folder);
-      return entry.folder;
+      return {verify_checkpoint(entry.folder).step, entry.folder};
     } catch (const Error& error) {
       const auto aside = root / ("damaged_" + entry.folder.filename().string());
       log_warning("{}; it is put aside as {}", error.what(), aside.string());
       std::filesystem::rename(entry.folder, aside);
     }
   }
-  return std::nullopt;
+  return {};
+}
+
+StartPoint find_newest(const std::filesystem::path& root) {
+  const auto checkpoint = find_checkpoint(root);
+  if (!checkpoint) return {};
+  return {verify_checkpoint(*checkpoint).step, checkpoint};
 }
 
 StartPoint find_start(const RunFolder& folder, const std::string& resume) {
-  std::optional<std::filesystem::path> checkpoint;
+  const std::filesystem::path root = folder.checkpoints();
   if (resume == "never") {
-    if (has_checkpoints(folder.checkpoints()))
+    if (has_checkpoints(root))
       throw InputError(
           "{} already has checkpoints; continue it with --resume auto or choose another "
           "run.dir (--resume never does not overwrite)",
           folder.dir().string());
-  } else if (resume == "auto" || resume == "undamaged") {
-    const bool any = has_checkpoints(folder.checkpoints());
-    checkpoint = resume == "auto" ? find_checkpoint(folder.checkpoints())
-                                  : find_undamaged(folder.checkpoints());
-    if (!checkpoint && any)
-      throw InputError("{} has checkpoints, but none of them is complete",
-                       folder.checkpoints().string());
-  } else {
-    checkpoint = resume;
+    return {};
   }
-  if (!checkpoint) return {};
-  const CheckpointInfo info = verify_checkpoint(*checkpoint);
-  if (resume != "auto" && resume != "undamaged") refuse_newer_steps(folder, *checkpoint);
-  return {info.step, checkpoint};
+  if (resume == "auto" || resume == "undamaged") {
+    const bool any = has_checkpoints(root);
+    const StartPoint start = resume == "auto" ? find_newest(root) : find_undamaged(root);
+    if (!start.checkpoint && any)
+      throw InputError("{} has checkpoints, but none of them is complete", root.string());
+    return start;
+  }
+  const StartPoint start{verify_checkpoint(resume).step, resume};
+  refuse_newer_steps(folder, *start.checkpoint);
+  return start;
 }
 
 /// What rank 0 finds: the others need not read every byte of it, too.
@@ -166,9 +169,9 @@ void Session::record(int64_t step, const Metrics& metrics, const std::vector<Pro
 }
 
 void Session::end_step(int64_t step, const Metrics& metrics, Learner& learner) {
-  const bool failed_meanwhile =
+  const bool written =
       saving_.valid() && saving_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
-  if (failed_meanwhile) finish_saving();
+  if (written) finish_saving();  // throws what failed
   const int signal = agree_on_signal(group());
   const bool last = step == total_steps_;
   if (last || signal != 0 || step % checkpoint_.save_freq == 0) save(step, metrics, learner);

@@ -1,7 +1,6 @@
 #include "caprl/train/sft_trainer.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "caprl/core/error.h"
 #include "caprl/core/log.h"
@@ -62,18 +61,10 @@ int64_t num_scored(const std::vector<ScoredSequence>& sequences) {
 }
 
 /// The sums of several numbers over all ranks.
-template <class... Number>
-std::vector<double> sums(const Group& ranks, Number... mine) {
-  at::Tensor all = at::tensor({static_cast<double>(mine)...}, at::kDouble);
-  const auto texts = ranks.gather_bytes(
-      {static_cast<const char*>(all.const_data_ptr()), static_cast<size_t>(all.nbytes())});
-  std::vector<double> sums(sizeof...(mine), 0);
-  for (const std::string& text : texts)
-    for (size_t i = 0; i < sums.size(); ++i) {
-      double value = 0;
-      std::memcpy(&value, text.data() + i * sizeof(value), sizeof(value));
-      sums[i] += value;
-    }
+std::vector<double> sums(const Group& ranks, const std::vector<double>& mine) {
+  std::vector<double> sums(mine.size(), 0);
+  for (const auto& theirs : gather_numbers(ranks, mine))
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] += theirs[i];
   return sums;
 }
 
@@ -128,7 +119,7 @@ struct SftTrainer::Impl {
     }
     const UpdateResult update = learner.finish(step, config.train.total_steps,
                                                config.train.max_skipped_steps, samples(step));
-    metrics["train/loss"] = sums(session.group(), loss)[0];
+    metrics["train/loss"] = sums(session.group(), {loss})[0];
     metrics["train/grad_norm"] = update.grad_norm;
     metrics["train/lr"] = update.lr;
     metrics["train/skipped_updates"] = update.skipped;
@@ -140,7 +131,7 @@ struct SftTrainer::Impl {
   std::vector<std::string> samples(int64_t step) const {
     std::vector<std::string> ids;
     for (const auto& [index, place] : order.step(step))
-      if (is_mine(place))
+      if (session.group().is_mine(place))
         ids.push_back(rows.rows[static_cast<size_t>(index * config.data.rows_per_group)].id);
     return ids;
   }
@@ -149,7 +140,7 @@ struct SftTrainer::Impl {
     std::vector<ScoredSequence> sequences;
     int64_t unusable = 0;
     for (const auto& [index, place] : order.step(step)) {
-      if (!is_mine(place)) continue;
+      if (!session.group().is_mine(place)) continue;
       std::vector<Example> examples = load_examples(index, unusable);
       if (examples.empty()) continue;
       // Images are part of the prefix, so only rows without any share one.
@@ -161,15 +152,13 @@ struct SftTrainer::Impl {
         for (Example& example : examples) sequences.push_back(share_prefix({std::move(example)}));
       }
     }
-    const auto all = sums(session.group(), num_scored(sequences), unusable, sequences.size());
+    const auto all = sums(
+        session.group(), {static_cast<double>(num_scored(sequences)), static_cast<double>(unusable),
+                          static_cast<double>(sequences.size())});
     if (all[2] == 0) throw InputError("step {}: none of its {} rows is usable", step, all[1]);
     set_weights(sequences, static_cast<int64_t>(all[0]));
     metrics["data/bad_rows"] = all[1];
     return sequences;
-  }
-
-  bool is_mine(int64_t place) const {
-    return place % session.group().size() == session.group().rank();
   }
 
   std::vector<Example> load_examples(int64_t group, int64_t& unusable) const {

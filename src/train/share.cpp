@@ -1,7 +1,5 @@
 #include "train/share.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -116,8 +114,7 @@ void add_idle_metrics(const Group& group, Metrics& metrics) {
   if (group.size() == 1) return;
   const double mine = metrics["timing_s/wait_gen"] + metrics["timing_s/wait_update"];
   Summary idle;
-  for (const std::string& seconds : group.gather_bytes(fmt::format("{}", mine)))
-    idle.add(std::stod(seconds));
+  for (const auto& seconds : gather_numbers(group, {mine})) idle.add(seconds[0]);
   metrics["perf/rank_idle_s/max"] = idle.max();
   metrics["perf/rank_idle_s/mean"] = idle.mean();
 }

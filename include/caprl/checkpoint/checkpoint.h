@@ -45,13 +45,12 @@ struct CheckpointEntry {
 };
 
 /// Calls `write_content`, on each of the savers, with a new folder to fill and makes of it
-/// ROOT/step_NNNNNN, then deletes
-/// complete checkpoints that the options do not keep. `root` is created. What crashes have left is
-/// removed first, so one process at a time may save to a root. An incomplete folder of this step
-/// (files were taken away by hand) is replaced, a complete one is an Error. Error naming the path
-/// that the file system refused, and exceptions of write_content: nothing of the new checkpoint is
-/// left unless it is whole already and only `latest` or its sync failed; older ones are untouched.
-/// What fails on one of the savers fails on all.
+/// ROOT/step_NNNNNN, then deletes complete checkpoints that the options do not keep. `root` is
+/// created. What crashes have left is removed first, so one process at a time may save to a root.
+/// An incomplete folder of this step (files were taken away by hand) is replaced, a complete one is
+/// an Error. Error naming the path that the file system refused, and exceptions of write_content:
+/// nothing of the new checkpoint is left unless it is whole already and only `latest` or its sync
+/// failed; older ones are untouched. What fails on one of the savers fails on all.
 void save_checkpoint(const std::filesystem::path& root, int64_t step,
                      const CheckpointOptions& options,
                      const std::function<void(const std::filesystem::path& folder)>& write_content,

@@ -57,6 +57,8 @@ class Group {
   int rank() const { return launch_.rank; }
   int size() const { return launch_.world_size; }
   bool is_first() const { return rank() == 0; }
+  /// Whether number `i` of a list that the ranks take turns with is this rank's.
+  bool is_mine(int64_t i) const { return i % size() == rank(); }
   const Launch& launch() const { return launch_; }
   const RunStore& store() const { return store_; }
 
@@ -101,6 +103,10 @@ class SideChannel {
   int64_t round_ = 0;
   std::atomic<bool> abandoned_ = false;
 };
+
+/// Every rank's numbers, in the ranks' order; each rank gives equally many.
+std::vector<std::vector<double>> gather_numbers(const Group& group,
+                                                const std::vector<double>& mine);
 
 /// InputError naming rank and both values unless `value` is the same on all ranks: "config", ….
 void require_equal(const Group& group, const std::string& what, const std::string& value);
