@@ -1,7 +1,6 @@
 #include "caprl/dist/group.h"
 
 #include <ATen/ATen.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
@@ -47,28 +46,6 @@ Pending begin(const char* name, int rank, std::vector<at::Tensor> keep, Begin st
       [work, checked, keep = std::move(keep)] { checked([&] { return work->wait(); }); });
 }
 
-std::vector<int> missing_ranks(RunStore& store, int world_size) {
-  std::vector<int> missing;
-  for (int r = 0; r < world_size; ++r)
-    if (!store.find(fmt::format("here/{}", r))) missing.push_back(r);
-  return missing;
-}
-
-/// Returns when every rank has come.
-void await_all(RunStore store, const Launch& launch, std::chrono::milliseconds timeout) {
-  const std::string who = fmt::format("rank {} of {}", launch.rank, launch.world_size);
-  try {
-    store.set(fmt::format("here/{}", launch.rank), "");
-    if (store.add("number here", 1) == launch.world_size) store.set("all here", "");
-    if (store.wait_for("all here", timeout)) return;
-    throw Error("within {:.1f} s the ranks {} have not come",
-                std::chrono::duration<double>(timeout).count(),
-                fmt::join(missing_ranks(store, launch.world_size), ", "));
-  } catch (const Error& error) {
-    throw Error("{}: {}", who, error.what());
-  }
-}
-
 void check_parts(const char* name, const at::Tensor& whole, const at::Tensor& part, int size) {
   if (whole.numel() != part.numel() * size || whole.scalar_type() != part.scalar_type() ||
       !whole.is_contiguous() || !part.is_contiguous())
@@ -86,20 +63,19 @@ const Group& Group::alone() {
   return group;
 }
 
-Group Group::connect(const Launch& launch, at::Device device, std::chrono::milliseconds timeout,
+Group Group::connect(const Launch& launch, const RunStore& store, at::Device device,
                      std::chrono::milliseconds collective_timeout) {
   Group group;
   group.launch_ = launch;
+  group.store_ = store;
   if (launch.world_size == 1) return group;
-  group.store_ = RunStore::connect(launch, timeout);
-  await_all(group.store_, launch, timeout);
   const std::string what =
       fmt::format("rank {} of {}: meeting the others", launch.rank, launch.world_size);
   with_c10d(what, [&] {
-    const StorePtr& store = group.store_.impl().store;
-    const BackendPtr host = make_gloo(store, launch, collective_timeout);
+    const StorePtr& c10d_store = store.impl().store;
+    const BackendPtr host = make_gloo(c10d_store, launch, collective_timeout);
     const BackendPtr on_device =
-        device.is_cuda() ? make_nccl(store, launch, collective_timeout) : host;
+        device.is_cuda() ? make_nccl(c10d_store, launch, collective_timeout) : host;
     group.backends_ = std::make_shared<Backends>(Backends{host, on_device, launch.rank});
   });
   return group;

@@ -1,5 +1,7 @@
 #include "caprl/dist/store.h"
 
+#include <fmt/ranges.h>
+
 #include <thread>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
@@ -14,6 +16,28 @@ constexpr const char* kLost = "the store of the run's processes cannot be reache
 
 std::vector<uint8_t> bytes(const std::string& text) { return {text.begin(), text.end()}; }
 std::string text(const std::vector<uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
+
+std::vector<int> missing_ranks(RunStore& store, int world_size) {
+  std::vector<int> missing;
+  for (int r = 0; r < world_size; ++r)
+    if (!store.find(fmt::format("here/{}", r))) missing.push_back(r);
+  return missing;
+}
+
+/// Returns when every rank has come.
+void await_all(RunStore& store, const Launch& launch, std::chrono::milliseconds timeout) {
+  const std::string who = fmt::format("rank {} of {}", launch.rank, launch.world_size);
+  try {
+    store.set(fmt::format("here/{}", launch.rank), "");
+    if (store.add("number here", 1) == launch.world_size) store.set("all here", "");
+    if (store.wait_for("all here", timeout)) return;
+    throw Error("within {:.1f} s the ranks {} have not come",
+                std::chrono::duration<double>(timeout).count(),
+                fmt::join(missing_ranks(store, launch.world_size), ", "));
+  } catch (const Error& error) {
+    throw Error("{}: {}", who, error.what());
+  }
+}
 
 }  // namespace
 
@@ -32,11 +56,13 @@ RunStore RunStore::connect(const Launch& launch, std::chrono::milliseconds timeo
       "rank {} of {} {} at {}:{} (MASTER_ADDR, MASTER_PORT)", launch.rank, launch.world_size,
       options.isServer ? "cannot open the store" : "cannot reach rank 0", launch.master_addr,
       launch.master_port);
-  return with_c10d(what, [&] {
+  RunStore connected = with_c10d(what, [&] {
     auto store = c10::make_intrusive<c10d::TCPStore>(launch.master_addr, options);
     return RunStore(std::make_shared<Impl>(
         Impl{c10::make_intrusive<c10d::PrefixStore>(launch.store_prefix, std::move(store))}));
   });
+  await_all(connected, launch, timeout);
+  return connected;
 }
 
 RunStore RunStore::clone() const {

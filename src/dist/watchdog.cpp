@@ -51,7 +51,7 @@ std::string name(int rank, const Sign& sign) {
   return fmt::format("rank {} on {} (at {})", rank, sign.host, sign.place);
 }
 
-/// When rank 0 last saw that another rank lives.
+/// When another rank was last seen to live.
 struct LastSeen {
   int64_t beat = -1;
   Clock::time_point when = Clock::now();
@@ -69,23 +69,23 @@ struct Watchdog::Impl {
   bool stopping = false, failed = false;
   Sign sign;
   int64_t told = 0;            // progress that the others can know of
-  std::vector<LastSeen> seen;  // rank 0: of every rank
+  std::vector<LastSeen> seen;  // of every rank
   std::string store_address;
   Clock::time_point last_answer = Clock::now();  // of the store
   bool done = false;
   std::thread thread, guard;
 
-  Impl(const Group& group, Milliseconds timeout)
-      : rank(group.rank()),
-        size(group.size()),
+  Impl(const Launch& launch, const RunStore& run_store, Milliseconds timeout)
+      : rank(launch.rank),
+        size(launch.world_size),
         timeout(timeout),
         interval(std::clamp(timeout / 10, Milliseconds(20), Milliseconds(1000))),
-        store(group.store().clone()),
-        callers_store(group.store().clone()),
+        store(run_store.clone()),
+        callers_store(run_store.clone()),
         seen(static_cast<size_t>(size)) {
     sign.host = host_name();
     sign.place = "start";
-    store_address = fmt::format("{}:{}", group.launch().master_addr, group.launch().master_port);
+    store_address = fmt::format("{}:{}", launch.master_addr, launch.master_port);
     thread = std::thread([this] { watch(); });
     guard = std::thread([this] { watch_store(); });
   }
@@ -117,7 +117,7 @@ struct Watchdog::Impl {
     for (;;) {
       try {
         tell();
-        if (rank == 0) listen();
+        listen();
         if (const auto verdict = store.find(kVerdict)) end(*verdict);
         note_answer();
       } catch (const std::exception& error) {
@@ -140,10 +140,11 @@ struct Watchdog::Impl {
     store.set(sign_key(rank), text);
   }
 
-  /// Rank 0: gives the verdict on a rank that has not been heard of for too long.
+  /// Gives the verdict on a rank that has not been heard of for too long. Rank 0 listens to all,
+  /// and all to rank 0.
   void listen() {
     const auto now = Clock::now();
-    for (int r = 1; r < size; ++r) {
+    for (int r = rank == 0 ? 1 : 0; r < (rank == 0 ? size : 1); ++r) {
       LastSeen& last = seen[static_cast<size_t>(r)];
       const auto text = store.find(sign_key(r));
       const Sign other = text ? Sign::parse(*text) : Sign{-1, 0, "unknown host", "start"};
@@ -217,8 +218,8 @@ struct Watchdog::Impl {
   }
 };
 
-Watchdog::Watchdog(const Group& group, std::chrono::milliseconds timeout) {
-  if (group.size() > 1) impl_ = std::make_unique<Impl>(group, timeout);
+Watchdog::Watchdog(const Launch& launch, const RunStore& store, std::chrono::milliseconds timeout) {
+  if (launch.world_size > 1) impl_ = std::make_unique<Impl>(launch, store, timeout);
 }
 
 Watchdog::~Watchdog() {
@@ -245,8 +246,8 @@ void Watchdog::at(const std::string& place) {
   impl_->wake.notify_all();
 }
 
-Watchdog::Verdict Watchdog::fail(const std::string& message, int exit_code) {
-  if (!impl_) return {message, exit_code, true};
+std::optional<Watchdog::Verdict> Watchdog::fail(const std::string& message, int exit_code) {
+  if (!impl_) return std::nullopt;
   impl_->stop();
   impl_->note_answer();  // from now on for the calls below
   impl_->failed = true;
@@ -257,7 +258,7 @@ Watchdog::Verdict Watchdog::fail(const std::string& message, int exit_code) {
     return Impl::parse_verdict(first, first == mine);
   } catch (const std::exception& error) {
     log_warning("rank {}: {}", impl_->rank, error.what());
-    return {message, exit_code, true};
+    return Verdict{message, exit_code, true};
   }
 }
 

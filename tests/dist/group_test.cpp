@@ -4,6 +4,8 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
 #include "support/ranks.h"
 #include "support/temp_folder.h"
 
@@ -72,6 +74,31 @@ TEST_F(Processes, ARankThatIsSilentEndsTheOthers) {
       EXPECT_THAT(result.log, AllOf(HasSubstr("rank 2 on "), HasSubstr("(at step 1)"),
                                     HasSubstr("has not been heard of for 5.0 s")));
     }
+}
+
+TEST_F(Processes, ARankThatDiesBeforeItIsConnectedEndsAll) {
+  const auto results = run("dies_before_connecting", 3, 2000, 1'000'000);
+  for (const int r : {0, 1}) {
+    EXPECT_EQ(results[r].code, 1);
+    EXPECT_THAT(results[r].log, HasSubstr("rank 2 on unknown host (at start)"));
+  }
+}
+
+TEST_F(Processes, RankZeroIsWatchedTooWhereTheLauncherHoldsTheStore) {
+  c10d::TCPStoreOptions options;
+  options.isServer = true;
+  options.port = 0;
+  options.waitWorkers = false;
+  const auto store = c10::make_intrusive<c10d::TCPStore>("127.0.0.1", options);
+  Ranks ranks(folder_.path(), 2, {CAPRL_BIN_DIR "/dist_rank", "stop_first", "3000"}, -1,
+              {{"MASTER_PORT", std::to_string(store->getPort())},
+               {"TORCHELASTIC_USE_AGENT_STORE", "True"}});
+  while (ranks.log(1).find("has not been heard of") == std::string::npos)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  ranks.signal(0, SIGKILL);
+  const auto results = ranks.wait();
+  EXPECT_EQ(results[1].code, 1);
+  EXPECT_THAT(results[1].log, AllOf(HasSubstr("rank 0 on "), HasSubstr("(at step 1)")));
 }
 
 TEST_F(Processes, ACollectiveThatOneNeverReachesNamesIt) {

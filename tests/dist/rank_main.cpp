@@ -94,11 +94,12 @@ void run(const std::string& scenario, World& world) {
   if (scenario == "first" && group.is_first()) throw Error("rank 0 is on fire");
   if (scenario == "exit" && bad) std::_Exit(9);
   if (scenario == "stop" && bad) ::raise(SIGSTOP);
+  if (scenario == "stop_first" && group.is_first()) ::raise(SIGSTOP);
   // Lives, but never comes to the collective.
   if (scenario == "stuck" && bad) std::this_thread::sleep_for(std::chrono::hours(1));
   world.at("step 2");
   // Without c10d's collectives, nothing but the watchdog can notice.
-  if (scenario == "stop") std::this_thread::sleep_for(std::chrono::hours(1));
+  if (scenario.starts_with("stop")) std::this_thread::sleep_for(std::chrono::hours(1));
   group.barrier();
 }
 
@@ -106,7 +107,12 @@ int main_of(const std::string& scenario, std::chrono::milliseconds timeout,
             std::chrono::milliseconds collective_timeout) {
   init_logging();
   try {
-    World world(read_launch(), at::kCPU, timeout, collective_timeout);
+    const Launch launch = read_launch();
+    if (scenario == "dies_before_connecting" && launch.rank == launch.world_size - 1) {
+      const RunStore store = RunStore::connect(launch, timeout);
+      std::_Exit(9);
+    }
+    World world(launch, at::kCPU, timeout, collective_timeout);
     world.run([&] { run(scenario, world); });
     return 0;
   } catch (const Error& error) {

@@ -87,16 +87,24 @@ class Ranks {
     return all;
   }
 
-  /// Waits for all. std::runtime_error if that takes too long.
+  /// Waits for all. std::runtime_error with their logs if that takes too long.
   std::vector<Result> wait(std::chrono::seconds limit = std::chrono::seconds(120)) {
     const auto until = std::chrono::steady_clock::now() + limit;
     while (!ended()) {
-      if (std::chrono::steady_clock::now() > until)
-        throw std::runtime_error("ranks are still running; rank 0's log:\n" + log(0));
+      if (std::chrono::steady_clock::now() > until) throw std::runtime_error(still_running());
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
     for (size_t r = 0; r < results_.size(); ++r) results_[r].log = log(static_cast<int>(r));
     return results_;
+  }
+
+  /// Who has not ended, and everyone's log.
+  std::string still_running() const {
+    std::ostringstream text;
+    for (size_t r = 0; r < pids_.size(); ++r)
+      text << "rank " << r << (pids_[r] > 0 ? " is still running:\n" : " has ended:\n")
+           << log(static_cast<int>(r));
+    return text.str();
   }
 
   std::string log(int rank) const {

@@ -49,8 +49,8 @@ int run_rank(int rank, const Arguments& arguments) {
   launch.rank = rank;
   launch.world_size = 2;
   launch.master_port = arguments.port;
-  const Group group =
-      Group::connect(launch, at::kCPU, std::chrono::minutes(10), std::chrono::minutes(10));
+  const auto timeout = std::chrono::minutes(10);
+  const Group group = Group::connect(launch, RunStore::connect(launch, timeout), at::kCPU, timeout);
   ModelOptions options;
   options.dtype = at::kFloat;
   options.train = TrainedParts::kAll;

@@ -48,10 +48,9 @@ class Group {
  public:
   Group();
   static const Group& alone();
-  /// Meets the others, all of whom must come within `timeout`; afterwards no collective may take
-  /// longer than `collective_timeout`. Error naming the address that cannot be reached, or the
-  /// ranks that have not come.
-  static Group connect(const Launch& launch, at::Device device, std::chrono::milliseconds timeout,
+  /// Of all that have met at `store`: connects each with each; neither that nor a collective may
+  /// take longer than `collective_timeout`. A rank that dies meanwhile is waited for: see Watchdog.
+  static Group connect(const Launch& launch, const RunStore& store, at::Device device,
                        std::chrono::milliseconds collective_timeout);
 
   int rank() const { return launch_.rank; }

@@ -17,8 +17,10 @@ class RunStore {
  public:
   /// The store of a process by itself.
   RunStore();
-  /// Rank 0 opens the store at `launch.master_addr`, the others connect to it. Error naming rank
-  /// and address if that takes longer than `timeout` or the port is taken.
+  /// Rank 0 opens the store at `launch.master_addr` unless the launcher has, the others connect to
+  /// it; returns when all have come. Error naming the address that cannot be reached, or the ranks
+  /// that have not come, within `timeout` (an unreachable address: at most twice as long), or that
+  /// the port is taken.
   static RunStore connect(const Launch& launch, std::chrono::milliseconds timeout);
 
   RunStore clone() const;

@@ -2,20 +2,23 @@
 #pragma once
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
-#include "caprl/dist/group.h"
+#include "caprl/dist/launch.h"
+#include "caprl/dist/store.h"
 
 namespace caprl {
 
 /// A thread that, through the run's store, says every second or less that this rank lives and where
-/// it is, and reads whether a rank has failed. If one has, or rank 0 has not heard of one for
-/// `timeout`, or the store is gone or has not answered for twice as long, it says which, where and
-/// why, and ends this process with std::_Exit: its other threads may wait for ever in a collective.
+/// it is, and reads whether a rank has failed. If one has, or has not been heard of for
+/// `timeout` by rank 0 (rank 0: by the others), or the store is gone or has not answered for twice
+/// as long, it says which, where and why, and ends this process with std::_Exit: its other threads
+/// may wait for ever in a collective.
 /// Of one process alone: nothing.
 class Watchdog {
  public:
-  Watchdog(const Group& group, std::chrono::milliseconds timeout);
+  Watchdog(const Launch& launch, const RunStore& store, std::chrono::milliseconds timeout);
   /// Says goodbye. Rank 0, which may hold the store, waits until the others have done so: at most
   /// `timeout`, or a moment after a failure.
   ~Watchdog();
@@ -32,8 +35,8 @@ class Watchdog {
   };
   /// This rank has failed with `message`: the others end, too, with `exit_code`. What is said of
   /// the run: that, with the names of ranks behind this one, which it may have waited for; or why
-  /// another rank failed earlier, which is then the reason.
-  Verdict fail(const std::string& message, int exit_code);
+  /// another rank failed earlier, which is then the reason. Nothing of one process alone.
+  std::optional<Verdict> fail(const std::string& message, int exit_code);
 
  private:
   struct Impl;

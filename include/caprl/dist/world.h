@@ -13,16 +13,15 @@ namespace caprl {
 class World {
  public:
   /// This process alone.
-  World() : watchdog_(std::make_unique<Watchdog>(group_, std::chrono::milliseconds(0))) {}
+  World();
   static World& alone() {
     static World world;
     return world;
   }
-  /// Meets the others (Group::connect) and is watched from then on (Watchdog).
+  /// Meets the others within `timeout` (RunStore::connect), is watched from then on (Watchdog) and
+  /// connects to each (Group::connect).
   World(const Launch& launch, at::Device device, std::chrono::milliseconds timeout,
-        std::chrono::milliseconds collective_timeout)
-      : group_(Group::connect(launch, device, timeout, collective_timeout)),
-        watchdog_(std::make_unique<Watchdog>(group_, timeout)) {}
+        std::chrono::milliseconds collective_timeout);
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
