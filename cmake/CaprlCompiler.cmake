@@ -20,6 +20,8 @@ add_library(caprl_options INTERFACE)
 target_compile_options(caprl_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-parameter>
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess>
+  # Precompiled headers of the object cache are older than the checkout.
+  "$<$<COMPILE_LANG_AND_ID:CXX,Clang>:SHELL:-Xclang -fno-pch-timestamp>"
   # lld 14 mixes up the unwind entries of an empty cold part and the function after it: exceptions would end the program.
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-reorder-blocks-and-partition>)
 target_include_directories(caprl_options INTERFACE ${CMAKE_SOURCE_DIR}/include)

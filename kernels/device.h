@@ -20,12 +20,21 @@ struct alignas(16) Pack {
 };
 
 template <class T>
+__device__ inline const Pack<T>* as_packs(const T* values) {
+  return reinterpret_cast<const Pack<T>*>(aligned_16(values));
+}
+template <class T>
+__device__ inline Pack<T>* as_packs(T* values) {
+  return reinterpret_cast<Pack<T>*>(aligned_16(values));
+}
+
+template <class T>
 __device__ inline Pack<T> load_pack(const T* from) {
-  return *reinterpret_cast<const Pack<T>*>(from);
+  return *as_packs(from);
 }
 template <class T>
 __device__ inline void store_pack(T* to, const Pack<T>& pack) {
-  *reinterpret_cast<Pack<T>*>(to) = pack;
+  *as_packs(to) = pack;
 }
 
 /// Whether all of `pointers` allow 16-byte access.

@@ -41,8 +41,7 @@ __device__ void write_partial(const float (&dweight)[kHeld<T>][Pack<T>::kSize], 
   CAPRL_DYNAMIC_SHARED(float, sums);  // [groups, H] where there are several
   const int width = static_cast<int>(a.width);
   float* const result = a.workspace + blockIdx.x * a.width;
-  Pack<float>* const own =
-      reinterpret_cast<Pack<float>*>(at.groups > 1 ? sums + at.group * width : result);
+  Pack<float>* const own = as_packs(at.groups > 1 ? sums + at.group * width : result);
 #pragma unroll
   for (int k = 0; k < kHeld<T>; ++k) {
     const int pack = at.lane + k * at.lanes;

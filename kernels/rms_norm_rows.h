@@ -60,11 +60,11 @@ __device__ inline float row_sum(float value, int lanes, int turn) {
 /// index of values.
 template <class T>
 __device__ const Pack<T>* packs(const T* values, int64_t row, int64_t stride) {
-  return reinterpret_cast<const Pack<T>*>(values + row * stride);
+  return as_packs(values + row * stride);
 }
 template <class T>
 __device__ Pack<T>* packs(T* values, int64_t row, int64_t stride) {
-  return reinterpret_cast<Pack<T>*>(values + row * stride);
+  return as_packs(values + row * stride);
 }
 
 /// Reads this lane's packs of a row of `count` into `held`; those past the end stay as they are.

@@ -53,6 +53,12 @@ inline int num_multiprocessors() {
   return count;
 }
 
+/// Where a load or store of 16 bytes may go.
+template <class T>
+__device__ inline T* aligned_16(T* pointer) {
+  return pointer;
+}
+
 /// to_bf16 of both, `low` in the lower half: one instruction.
 __device__ inline uint32_t rounded_pair(float low, float high) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);

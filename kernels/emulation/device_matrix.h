@@ -14,12 +14,12 @@ namespace caprl::kernels {
 
 inline void multiply_add_16x8x16(
     float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
-    const std::source_location& caller = std::source_location::current()) {
+    const emulation::Location& caller = emulation::Location::current()) {
   emulation::multiply_add(c, a, b, caller);
 }
 
 inline void load_transposed(uint32_t (&words)[4], const void* row,
-                            const std::source_location& caller = std::source_location::current()) {
+                            const emulation::Location& caller = emulation::Location::current()) {
   const int column = static_cast<int>(threadIdx.x % 32) / 4;
   const int first_row = static_cast<int>(threadIdx.x % 4) * 2;
   const auto address = reinterpret_cast<unsigned long long>(row);

@@ -5,10 +5,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <source_location>
 #include <type_traits>
+#include <version>
+#ifdef __cpp_lib_source_location
+#include <source_location>
+#endif
 
 #include "kernels/emulation/intrinsics.h"
 #include "kernels/math/bf16.h"
@@ -22,8 +27,9 @@
 #define __align__(bytes) __attribute__((aligned(bytes)))
 
 /// Blocks run one after another, so a static variable is shared by the block. The section of its
-/// own is filled with NaN before each block.
-#define __shared__ static __attribute__((section("caprl_shared")))
+/// own (shared_section.ld) is filled with NaN before each block. The dot: Clang's AddressSanitizer
+/// does not guard variables of sections whose names are identifiers.
+#define __shared__ static __attribute__((section(".caprl_shared")))
 
 /// Dynamic shared memory of a kernel as `Type* name`, 16-byte aligned.
 #define CAPRL_DYNAMIC_SHARED(Type, name) \
@@ -42,7 +48,30 @@ inline constexpr int warpSize = 32;
 
 namespace caprl::emulation {
 
+#ifdef __cpp_lib_source_location
 using Location = std::source_location;
+#else
+/// The same for Clang before 16.
+class Location {
+ public:
+  static constexpr Location current(const char* file = __builtin_FILE(),
+                                    unsigned line = __builtin_LINE(),
+                                    unsigned column = __builtin_COLUMN()) {
+    Location location;
+    location.file_ = file;
+    location.line_ = line;
+    location.column_ = column;
+    return location;
+  }
+  constexpr const char* file_name() const { return file_; }
+  constexpr unsigned line() const { return line_; }
+  constexpr unsigned column() const { return column_; }
+
+ private:
+  const char* file_ = "";
+  unsigned line_ = 0, column_ = 0;
+};
+#endif
 
 void block_barrier(const Location& where);
 void warp_barrier(unsigned mask, const Location& where);
@@ -78,7 +107,8 @@ int num_multiprocessors();
 }  // namespace caprl::emulation
 
 // The line of the call, for reports.
-#define CAPRL_CALLER const std::source_location& caller = std::source_location::current()
+#define CAPRL_CALLER \
+  const caprl::emulation::Location& caller = caprl::emulation::Location::current()
 
 inline void __syncthreads(CAPRL_CALLER) { caprl::emulation::block_barrier(caller); }
 inline void __syncwarp(unsigned mask = 0xffffffffu, CAPRL_CALLER) {
@@ -127,6 +157,16 @@ void launch(void (*kernel)(Parameters...), dim3 grid, int block, size_t shared_b
 }
 
 using emulation::num_multiprocessors;
+
+/// Ends the program where a GPU would.
+template <class T>
+T* aligned_16(T* pointer) {
+  if (reinterpret_cast<uintptr_t>(pointer) % 16 != 0) {
+    std::fprintf(stderr, "misaligned address of 16 bytes: %p\n", static_cast<const void*>(pointer));
+    std::abort();
+  }
+  return pointer;
+}
 
 inline uint32_t rounded_pair(float low, float high) {
   return to_bf16(low).bits | static_cast<uint32_t>(to_bf16(high).bits) << 16;

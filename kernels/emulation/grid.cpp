@@ -9,10 +9,9 @@
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
 
-// All __shared__ variables of the program, by the linker; null where there are none.
+// All __shared__ variables of the program, by the linker (shared_section.ld).
 extern "C" {
-[[gnu::weak, gnu::visibility("hidden")]] extern unsigned char __start_caprl_shared[];
-[[gnu::weak, gnu::visibility("hidden")]] extern unsigned char __stop_caprl_shared[];
+[[gnu::visibility("hidden")]] extern unsigned char caprl_shared_begin[], caprl_shared_end[];
 }
 
 namespace caprl::emulation {
@@ -87,7 +86,7 @@ void run_grid(dim3 grid, int block, size_t shared_bytes, const std::function<voi
   for (uint64_t i : block_order(static_cast<uint64_t>(grid.x) * grid.y * grid.z)) {
     blockIdx = {static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y),
                 static_cast<unsigned>(i / grid.x / grid.y)};
-    poison(__start_caprl_shared, static_cast<size_t>(__stop_caprl_shared - __start_caprl_shared));
+    poison(caprl_shared_begin, static_cast<size_t>(caprl_shared_end - caprl_shared_begin));
     poison(dynamic, shared_bytes);
     try {
       threads->run(blockDim.x, body, settings().order, settings().generator);

@@ -15,11 +15,15 @@
 namespace caprl {
 namespace {
 
+constexpr std::string_view kUnfinished = ".tmp-";
+
 /// An open file descriptor.
 class File {
  public:
-  File(const std::filesystem::path& path, int flags)
-      : path_(path), fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
+  File(const std::filesystem::path& path, int flags) : File(path, flags, path) {}
+  /// `name`: what errors call it.
+  File(const std::filesystem::path& path, int flags, const std::filesystem::path& name)
+      : name_(name), fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
     if (fd_ < 0) fail("cannot be opened");
   }
   File(const File&) = delete;
@@ -53,9 +57,9 @@ class File {
 
  private:
   [[noreturn]] void fail(const char* what) const {
-    throw Error("{} {}: {}", path_.string(), what, std::strerror(errno));
+    throw Error("{} {}: {}", name_.string(), what, std::strerror(errno));
   }
-  std::filesystem::path path_;
+  std::filesystem::path name_;
   int fd_;
 };
 
@@ -78,10 +82,9 @@ std::string read_file(const std::filesystem::path& path) {
 }
 
 void write_file_atomic(const std::filesystem::path& path, std::string_view content) {
-  std::filesystem::path temporary = path;
-  temporary += fmt::format(".tmp{}", ::getpid());
+  const std::filesystem::path temporary = unfinished_path(path);
   try {
-    File file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
+    File file(temporary, O_WRONLY | O_CREAT | O_TRUNC, path);
     file.write(content);
     file.sync();
     file.close();
@@ -93,6 +96,25 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view conte
     throw;
   }
   sync_path(path.has_parent_path() ? path.parent_path() : ".");
+}
+
+std::filesystem::path unfinished_path(const std::filesystem::path& target) {
+  return target.parent_path() /
+         fmt::format(".{}{}{}", target.filename().string(), kUnfinished, ::getpid());
+}
+
+void remove_unfinished(const std::filesystem::path& folder) {
+  const auto is_unfinished = [](const std::string& name) {
+    const auto mark = name.rfind(kUnfinished);
+    return name.starts_with('.') && mark != std::string::npos &&
+           name.find_first_not_of("0123456789", mark + kUnfinished.size()) == std::string::npos;
+  };
+  std::vector<std::filesystem::path> found;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, none))
+    if (entry.is_regular_file() && is_unfinished(entry.path().filename().string()))
+      found.push_back(entry.path());
+  for (const auto& path : found) std::filesystem::remove(path);
 }
 
 void sync_path(const std::filesystem::path& path) { File(path, O_RDONLY).sync(); }

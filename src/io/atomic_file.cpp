@@ -15,8 +15,7 @@
 namespace caprl {
 
 AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)) {
-  temporary_ =
-      target_.parent_path() / fmt::format(".{}.tmp-{}", target_.filename().string(), ::getpid());
+  temporary_ = unfinished_path(target_);
   fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd_ < 0) fail("create");
 }

@@ -149,6 +149,7 @@ void Session::open(Learner& learner) {
   }
   if (!world_.is_first()) return;
   create_folder(folder_.dir());
+  for (const char* kind : {"", "rollouts", "eval"}) remove_unfinished(folder_.dir() / kind);
   if (start_.checkpoint)  // what the last save had no time for
     tidy_checkpoints(folder_.checkpoints(), checkpoint_.keep_last, checkpoint_.keep_best);
   metrics_.emplace(folder_.dir() / "metrics.jsonl", start_.checkpoint ? start_.step : -1);

@@ -33,6 +33,19 @@ TEST(Files, WritesAndReplacesWhole) {
   EXPECT_THAT(names_in(folder), testing::ElementsAre("a.bin"));
 }
 
+TEST(Files, WhatKilledWritersLeaveIsRemoved) {
+  const TempFolder folder;
+  write_file_atomic(folder / "a.bin", "whole");
+  write_file_atomic(folder / "notes.tmp-7", "mine");
+  write_file_atomic(folder / ".tmp-seven", "mine");
+  write_file_atomic(folder / ".a.bin.tmp-4711", "half");
+  write_file_atomic(unfinished_path(folder / "b.bin"), "half");
+  remove_unfinished(folder.path());
+  EXPECT_THAT(names_in(folder),
+              testing::UnorderedElementsAre("a.bin", "notes.tmp-7", ".tmp-seven"));
+  EXPECT_NO_THROW(remove_unfinished(folder / "absent"));
+}
+
 TEST(Files, WriteToAnAbsentFolderFails) {
   const TempFolder folder;
   const std::string message =

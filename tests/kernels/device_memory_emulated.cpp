@@ -1,12 +1,10 @@
 // Kernels run on the CPU: device memory is host memory.
+#include <sanitizer/asan_interface.h>
+
 #include <cstdlib>
 #include <cstring>
 
 #include "kernels/device_buffer.h"
-
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#endif
 
 namespace caprl::kernels {
 
@@ -18,15 +16,12 @@ void device_free(void* memory) { std::free(memory); }
 void copy_to_device(void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
 void copy_from_device(void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
 
-#ifdef __SANITIZE_ADDRESS__
+// The macros do nothing without AddressSanitizer.
 void forbid_access(void* memory, size_t bytes, bool forbidden) {
   if (forbidden)
-    __asan_poison_memory_region(memory, bytes);
+    ASAN_POISON_MEMORY_REGION(memory, bytes);
   else
-    __asan_unpoison_memory_region(memory, bytes);
+    ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
 }
-#else
-void forbid_access(void*, size_t, bool) {}
-#endif
 
 }  // namespace caprl::kernels

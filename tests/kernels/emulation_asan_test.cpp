@@ -17,11 +17,5 @@ TEST(EmulationAsanDeathTest, BehindSharedMemory) {
   EXPECT_DEATH(write_behind_dynamic_shared(out.get()), "heap-buffer-overflow.*planted_bugs.cu");
 }
 
-TEST(EmulationAsanDeathTest, MisalignedWideLoad) {
-  DeviceBuffer<float> values(8), shifted(8, 1), out(1);
-  load_16_bytes(values.get(), out.get());
-  EXPECT_DEATH(load_16_bytes(shifted.get(), out.get()), "misaligned address");
-}
-
 }  // namespace
 }  // namespace caprl::kernels

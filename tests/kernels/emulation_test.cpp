@@ -118,6 +118,12 @@ TEST(Emulation, RefusesWhatNoDeviceTakes) {
   EXPECT_THROW(launch_with(32, 227 * 1024 + 1), emulation::Error);
 }
 
+TEST(EmulationDeathTest, MisalignedWideLoad) {
+  DeviceBuffer<float> values(8), shifted(8, 1), out(1);
+  load_16_bytes(values.get(), out.get());
+  EXPECT_DEATH(load_16_bytes(shifted.get(), out.get()), "misaligned address");
+}
+
 TEST(Emulation, NumberOfMultiprocessorsIsWhatTestsSay) {
   const int before = num_multiprocessors();
   emulation::set_num_multiprocessors(132);

@@ -106,7 +106,7 @@ struct Sequences {
     std::vector<PagedChunk> chunks;
     std::vector<at::Tensor> q, k, v;
     for (size_t s = 0; s < pages.size(); ++s) {
-      const auto [first, end] = parts[s];
+      const int64_t first = parts[s].first, end = parts[s].second;
       if (first == end) continue;
       chunks.push_back({pages[s], first, end - first});
       // The shared page has one content.

@@ -77,7 +77,7 @@ TEST(AdamW, MatchesTorch) {
        {std::tuple{"float32", at::kFloat, 1e-6}, {"float64", at::kDouble, 1e-15}}) {
     Parameters parameters({{"matrix", golden["matrix"]}, {"vector", golden["vector"]}}, dtype,
                           at::kCPU, [](const std::string&) { return true; });
-    const auto numbers = [&](const nlohmann::json& list) {
+    const auto numbers = [&, dtype = dtype](const nlohmann::json& list) {
       return at::tensor(list.get<std::vector<double>>(), at::kDouble).to(dtype);
     };
     const at::Tensor weights = parameters.trainable_buffer().detach();
