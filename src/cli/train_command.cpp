@@ -8,6 +8,7 @@
 #include "caprl/train/grpo_trainer.h"
 #include "caprl/train/sft_trainer.h"
 #include "cli/config_options.h"
+#include "cli/dry_run.h"
 
 namespace caprl {
 namespace {
@@ -47,7 +48,13 @@ void run_training(const TrainingOptions& options) {
 void add_train_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand("train", "Train a captioner with GRPO");
   const auto options = add_training_options(*command);
-  command->callback([options] { run_training<GrpoConfig, GrpoTrainer>(*options); });
+  const auto dry_run = add_dry_run_options(*command);
+  command->callback([options, dry_run] {
+    if (!dry_run->wanted) return run_training<GrpoConfig, GrpoTrainer>(*options);
+    GrpoConfig config;
+    load_config(options->config->config, options->config->overrides, config);
+    print_dry_run(config, *dry_run);
+  });
 }
 
 void add_sft_command(CLI::App& app) {

@@ -137,6 +137,12 @@ RgbImage load_image(const ImageSource& source) {
   return decode_image(std::as_bytes(std::span(content)), source.name);
 }
 
+ImageSize stored_size(const ImageSource& source) {
+  if (!source.bytes.empty()) return stored_size(source.bytes, source.name);
+  const std::string content = read_file(source.path);
+  return stored_size(std::as_bytes(std::span(content)), source.name);
+}
+
 std::vector<ChatMessage> parse_messages(const json& messages, std::string_view where) {
   if (!messages.is_array() || messages.empty())
     throw InputError("{}: messages: expected a list that is not empty, got {}", where,

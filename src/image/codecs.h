@@ -35,4 +35,9 @@ DecodedImage decode_jpeg(const EncodedImage& file);
 DecodedImage decode_png(const EncodedImage& file);
 DecodedImage decode_webp(const EncodedImage& file);
 
+/// As the header says.
+ImageSize jpeg_size(const EncodedImage& file);
+ImageSize png_size(const EncodedImage& file);
+ImageSize webp_size(const EncodedImage& file);
+
 }  // namespace caprl

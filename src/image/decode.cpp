@@ -28,13 +28,18 @@ std::string_view other_format(std::string_view text) {
   return "no known image format";
 }
 
-DecodedImage decode_stored(const EncodedImage& file) {
+struct Codec {
+  DecodedImage (*decode)(const EncodedImage& file);
+  ImageSize (*size)(const EncodedImage& file);
+};
+
+Codec codec_of(const EncodedImage& file) {
   const std::string_view text = file.text();
   if (text.empty()) throw InputError("{}: the image file is empty", file.name);
-  if (text.starts_with("\xFF\xD8\xFF"sv)) return decode_jpeg(file);
-  if (text.starts_with("\x89PNG\r\n\x1A\n"sv)) return decode_png(file);
+  if (text.starts_with("\xFF\xD8\xFF"sv)) return {decode_jpeg, jpeg_size};
+  if (text.starts_with("\x89PNG\r\n\x1A\n"sv)) return {decode_png, png_size};
   if (text.size() >= 12 && text.starts_with("RIFF") && text.substr(8, 4) == "WEBP")
-    return decode_webp(file);
+    return {decode_webp, webp_size};
   throw InputError("{}: expected a JPEG, PNG or WebP image, got {}", file.name, other_format(text));
 }
 
@@ -49,8 +54,14 @@ void check_size(const EncodedImage& file, int64_t width, int64_t height) {
 }
 
 RgbImage decode_image(std::span<const std::byte> bytes, std::string_view name, int64_t max_pixels) {
-  DecodedImage decoded = decode_stored({bytes, name, max_pixels});
+  const EncodedImage file{bytes, name, max_pixels};
+  DecodedImage decoded = codec_of(file).decode(file);
   return apply_orientation(std::move(decoded.image), decoded.orientation);
+}
+
+ImageSize stored_size(std::span<const std::byte> bytes, std::string_view name, int64_t max_pixels) {
+  const EncodedImage file{bytes, name, max_pixels};
+  return codec_of(file).size(file);
 }
 
 RgbImage load_image(const std::filesystem::path& path) {

@@ -105,7 +105,7 @@ void cmyk_to_rgb(const uint8_t* from, int64_t width, uint8_t* to) {
   }
 }
 
-void start(const EncodedImage& file, JpegReader& reader) {
+void read_header(const EncodedImage& file, JpegReader& reader) {
   jpeg_decompress_struct& info = reader.info;
   run(file, reader, [&] {
     jpeg_create_decompress(&info);  // clears everything but err and client_data
@@ -114,6 +114,11 @@ void start(const EncodedImage& file, JpegReader& reader) {
     return jpeg_read_header(&info, TRUE) == JPEG_HEADER_OK;
   });
   check_size(file, info.image_width, info.image_height);
+}
+
+void start(const EncodedImage& file, JpegReader& reader) {
+  read_header(file, reader);
+  jpeg_decompress_struct& info = reader.info;
   const int components = info.num_components;
   if (components != 1 && components != 3 && components != 4)
     throw InputError("{}: JPEG with {} components; 1, 3 and 4 are supported", file.name,
@@ -123,6 +128,12 @@ void start(const EncodedImage& file, JpegReader& reader) {
 }
 
 }  // namespace
+
+ImageSize jpeg_size(const EncodedImage& file) {
+  JpegReader reader(file);
+  read_header(file, reader);
+  return {reader.info.image_width, reader.info.image_height};
+}
 
 DecodedImage decode_jpeg(const EncodedImage& file) {
   JpegReader reader(file);

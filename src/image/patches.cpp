@@ -71,13 +71,16 @@ ImagePatches whole_image(const RgbImage& image, const PatchConfig& config) {
   return patches;
 }
 
+bool has_thumbnail(ImageSize grid, const PatchConfig& config) {
+  return config.use_thumbnail && grid.width * grid.height > 1;
+}
+
 /// Tiles row by row, then the thumbnail; patches of a tile in raster order.
 ImagePatches tiles(const RgbImage& image, const PatchConfig& config) {
   const int64_t side = config.tile_size, p = config.patch_size;
   const ImageSize grid = choose_tiles(image.width, image.height, config);
-  const int64_t count = grid.width * grid.height;
-  const bool thumbnail = config.use_thumbnail && count > 1;
-  ImagePatches patches{count + thumbnail, side / p, side / p, 0, {}};
+  const bool thumbnail = has_thumbnail(grid, config);
+  ImagePatches patches{grid.width * grid.height + thumbnail, side / p, side / p, 0, {}};
   PatchWriter writer(config, 1, patches);
   const auto append_tile = [&](const RgbImage& from, int64_t top, int64_t left) {
     for (int64_t y = 0; y < side; y += p)
@@ -144,6 +147,19 @@ ImageSize choose_tiles(int64_t width, int64_t height, const PatchConfig& config)
 
 ImagePatches make_patches(const RgbImage& image, const PatchConfig& config) {
   return config.tile_size > 0 ? tiles(image, config) : whole_image(image, config);
+}
+
+int64_t count_patches(ImageSize size, const PatchConfig& config) {
+  const auto patches = [&](int64_t width, int64_t height) {
+    return width / config.patch_size * (height / config.patch_size);
+  };
+  if (config.tile_size > 0) {
+    const ImageSize grid = choose_tiles(size.width, size.height, config);
+    return (grid.width * grid.height + has_thumbnail(grid, config)) *
+           patches(config.tile_size, config.tile_size);
+  }
+  const ImageSize resized = smart_resize(size.width, size.height, config);
+  return patches(resized.width, resized.height);
 }
 
 }  // namespace caprl

@@ -191,6 +191,12 @@ int orientation_of(const PngReader& reader) {
 
 }  // namespace
 
+ImageSize png_size(const EncodedImage& file) {
+  PngReader reader(file);
+  const PngLayout layout = read_header(file, reader);
+  return {layout.width, layout.height};
+}
+
 DecodedImage decode_png(const EncodedImage& file) {
   PngReader reader(file);
   const PngLayout layout = read_header(file, reader);

@@ -36,18 +36,33 @@ uint64_t promised_size(const EncodedImage& file) {
   return size + 8;
 }
 
-}  // namespace
+using Demuxer = std::unique_ptr<WebPDemuxer, DeleteDemuxer>;
 
-DecodedImage decode_webp(const EncodedImage& file) {
+Demuxer open(const EncodedImage& file) {
   if (file.bytes.size() < promised_size(file))
     throw InputError("{}: truncated WebP: {} bytes, the header promises {}", file.name,
                      file.bytes.size(), promised_size(file));
   const WebPData data{file.data(), file.bytes.size()};
-  const std::unique_ptr<WebPDemuxer, DeleteDemuxer> demuxer(WebPDemux(&data));
+  Demuxer demuxer(WebPDemux(&data));
   if (demuxer == nullptr) throw InputError("{}: corrupt WebP: not a complete container", file.name);
-  const int64_t width = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH);
-  const int64_t height = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT);
-  check_size(file, width, height);
+  return demuxer;
+}
+
+ImageSize canvas(const EncodedImage& file, const Demuxer& demuxer) {
+  const ImageSize size{WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH),
+                       WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT)};
+  check_size(file, size.width, size.height);
+  return size;
+}
+
+}  // namespace
+
+ImageSize webp_size(const EncodedImage& file) { return canvas(file, open(file)); }
+
+DecodedImage decode_webp(const EncodedImage& file) {
+  const WebPData data{file.data(), file.bytes.size()};
+  const Demuxer demuxer = open(file);
+  const auto [width, height] = canvas(file, demuxer);
 
   const std::unique_ptr<WebPAnimDecoder, DeleteDecoder> decoder(WebPAnimDecoderNew(&data, nullptr));
   uint8_t* frame = nullptr;

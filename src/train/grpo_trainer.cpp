@@ -118,11 +118,30 @@ struct GrpoTrainer::Impl {
   std::vector<CaptionGroup> load_groups(int64_t step, Metrics& metrics) {
     std::vector<CaptionGroup> groups;
     int64_t unusable = 0;
-    for (const auto& [index, place] : order.step(step))
-      if (session.group().is_mine(place))
-        unusable += !append_group(train_rows.rows[index], static_cast<uint64_t>(place), groups);
+    const auto items = order.step(step);
+    const auto row = [&](int64_t i) -> const CaptionRow& {
+      return train_rows.rows[items[i].index];
+    };
+    for (const int64_t i : my_rows(static_cast<int64_t>(items.size()), row))
+      unusable += !append_group(row(i), static_cast<uint64_t>(items[i].place), groups);
     metrics["data/bad_rows"] = static_cast<double>(unusable);
     return groups;
+  }
+
+  /// Which of `count` rows this rank samples for.
+  std::vector<int64_t> my_rows(int64_t count,
+                               const std::function<const CaptionRow&(int64_t)>& row) const {
+    const auto owners = deal_prompts(session.group(), count, [&](int64_t i) -> int64_t {
+      try {
+        return prompts.num_tokens(row(i).prompt, std::span(&row(i).image, 1));
+      } catch (const InputError&) {
+        return 0;  // said by who loads it
+      }
+    });
+    std::vector<int64_t> mine;
+    for (int64_t i = 0; i < count; ++i)
+      if (owners[static_cast<size_t>(i)] == session.group().rank()) mine.push_back(i);
+    return mine;
   }
 
   /// Makes every rank's groups known here and divides the update among the ranks by tokens.
@@ -169,9 +188,9 @@ struct GrpoTrainer::Impl {
     learner.wait_for_weights();
     std::vector<CaptionGroup> groups;
     Metrics unusable{{"data/bad_rows", 0}};
-    for (size_t i = 0; i < val_rows.rows.size(); ++i)
-      if (session.group().is_mine(static_cast<int64_t>(i)))
-        append_group(val_rows.rows[i], i, groups);
+    const auto row = [&](int64_t i) -> const CaptionRow& { return val_rows.rows[i]; };
+    for (const int64_t i : my_rows(static_cast<int64_t>(val_rows.rows.size()), row))
+      append_group(row(i), static_cast<uint64_t>(i), groups);
     SamplingParams params = sampling(0);
     params.temperature = config.eval.temperature;
     sample_captions(learner.model(), prompts, config.eval.n, params, config.rollout.limits, groups);

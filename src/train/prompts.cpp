@@ -36,6 +36,17 @@ Prompt PromptBuilder::build(std::span<const ChatMessage> messages,
   return prompt;
 }
 
+int64_t PromptBuilder::num_tokens(std::span<const ChatMessage> messages,
+                                  std::span<const ImageSource> images) const {
+  auto count = static_cast<int64_t>(chat_->render(messages, true).size());
+  for (const ImageSource& image : images) {
+    if (!patches_) continue;
+    const int64_t patches = count_patches(stored_size(image), *patches_);
+    count += patches / (traits_.merge_size * traits_.merge_size) - 1;  // one stands there already
+  }
+  return count;
+}
+
 ImagePatches PromptBuilder::load_patches(const ImageSource& source) const {
   const RgbImage image = load_image(source);
   return at_place(source.name, [&] { return make_patches(image, *patches_); });

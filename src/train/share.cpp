@@ -110,6 +110,21 @@ void share_groups(const Group& group, std::span<const CaptionRow> rows,
   std::ranges::sort(groups, {}, &CaptionGroup::prompt_id);
 }
 
+std::vector<int> deal_prompts(const Group& group, int64_t count,
+                              const std::function<int64_t(int64_t)>& num_tokens) {
+  if (group.size() == 1) return std::vector<int>(static_cast<size_t>(count), 0);
+  const int64_t most = (count + group.size() - 1) / group.size();
+  std::vector<double> mine(static_cast<size_t>(most));
+  for (int64_t i = group.rank(); i < count; i += group.size())
+    mine[static_cast<size_t>(i / group.size())] = static_cast<double>(num_tokens(i));
+  const auto all = gather_numbers(group, mine);
+  std::vector<int64_t> sizes;
+  for (int64_t i = 0; i < count; ++i)
+    sizes.push_back(static_cast<int64_t>(
+        all[static_cast<size_t>(i % group.size())][static_cast<size_t>(i / group.size())]));
+  return deal(sizes, group.size(), most);
+}
+
 void add_idle_metrics(const Group& group, Metrics& metrics) {
   if (group.size() == 1) return;
   const double mine = metrics["timing_s/wait_gen"] + metrics["timing_s/wait_update"];
@@ -129,16 +144,21 @@ void deal_groups(std::vector<CaptionGroup>& groups, int64_t mini_batches, int ra
   }
 }
 
-std::vector<int> deal(std::span<const int64_t> sizes, int ranks) {
+std::vector<int> deal(std::span<const int64_t> sizes, int ranks, int64_t most) {
   std::vector<size_t> order(sizes.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::stable_sort(order, std::greater<>(), [&](size_t i) { return sizes[i]; });
-  std::vector<int64_t> load(static_cast<size_t>(ranks), 0);
+  struct Hand {
+    int64_t size = 0, count = 0;
+  };
+  std::vector<Hand> hands(static_cast<size_t>(ranks));
   std::vector<int> owner(sizes.size());
   for (const size_t i : order) {
-    const auto least = std::ranges::min_element(load);
-    *least += sizes[i];
-    owner[i] = static_cast<int>(least - load.begin());
+    const auto least = std::ranges::min_element(
+        hands, {}, [&](const Hand& hand) { return std::pair(hand.count >= most, hand.size); });
+    least->size += sizes[i];
+    ++least->count;
+    owner[i] = static_cast<int>(least - hands.begin());
   }
   return owner;
 }

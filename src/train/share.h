@@ -1,5 +1,7 @@
 // One step's groups of captions, sampled by several ranks and trained by several ranks.
 #pragma once
+#include <functional>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -14,6 +16,11 @@ namespace caprl {
 /// up "data/bad_rows", and says how long this rank waited for the others.
 void share_groups(const Group& group, std::span<const CaptionRow> rows,
                   std::vector<CaptionGroup>& groups, Metrics& metrics);
+
+/// Which rank samples for which of `count` prompts: equally many each, for they take equally many
+/// passes of decoding, and by tokens. num_tokens(i) is asked of one rank only.
+std::vector<int> deal_prompts(const Group& group, int64_t count,
+                              const std::function<int64_t(int64_t)>& num_tokens);
 
 /// perf/rank_idle_s/max and /mean: how long ranks waited for slower ones, of timing_s/wait_gen and
 /// timing_s/wait_update.
@@ -31,7 +38,9 @@ auto mini_batch(Groups& groups, int64_t index, int64_t count) {
 }
 
 /// Which rank gets which of things of these sizes, so that the largest sum is small: the largest
-/// first, each to the rank that has least. The same on every rank.
-std::vector<int> deal(std::span<const int64_t> sizes, int ranks);
+/// first, each to the rank that has least, of those with fewer than `most` things. The same on
+/// every rank.
+std::vector<int> deal(std::span<const int64_t> sizes, int ranks,
+                      int64_t most = std::numeric_limits<int64_t>::max());
 
 }  // namespace caprl

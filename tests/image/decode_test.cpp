@@ -27,6 +27,19 @@ TEST(Decode, EqualsPillowOnEveryKindOfFile) {
   }
 }
 
+TEST(Decode, TheHeaderAloneTellsTheSize) {
+  for (const auto& row : read_json(image_data("decoded.json"))) {
+    const auto file = row["file"].get<std::string>();
+    SCOPED_TRACE(file);
+    const std::string content = read_file(image_data("files/" + file));
+    ImageSize size = stored_size(as_bytes(content), file);
+    if (size.width != row["width"].get<int64_t>()) std::swap(size.width, size.height);  // turned
+    EXPECT_EQ(size.width, row["width"].get<int64_t>());
+    EXPECT_EQ(size.height, row["height"].get<int64_t>());
+  }
+  EXPECT_EQ(input_error([&] { stored_size({}, "photo"); }), "photo: the image file is empty");
+}
+
 TEST(Decode, OrientationsAreTheSamePictureTurned) {
   const RgbImage upright = load_image(image_data("files/orientation_1.jpg"));
   const RgbImage turned = load_image(image_data("files/orientation_6.jpg"));  // a quarter clockwise

@@ -76,6 +76,8 @@ TEST(Patches, EqualTransformersProcessors) {
     ASSERT_EQ(patches.grid_h, row["grid"][1].get<int64_t>());
     ASSERT_EQ(patches.grid_w, row["grid"][2].get<int64_t>());
     ASSERT_EQ(patches.values.size(), static_cast<size_t>(patches.rows() * patches.columns));
+    EXPECT_EQ(count_patches({image.width, image.height}, config_of(row["options"])),
+              patches.rows());
     const auto every = row["every"].get<int64_t>();
     const Distance slow = distance(patches, every, row["slow"], values);
     const Distance fast = distance(patches, every, row["fast"], values);

@@ -22,6 +22,7 @@ struct ImageSource {
 };
 /// InputError naming `name` if it cannot be read or decoded.
 RgbImage load_image(const ImageSource& source);
+ImageSize stored_size(const ImageSource& source);
 
 /// An image and what is asked about it: {"id", "image": path | {"path" | "bytes" (base64)},
 /// "prompt":

@@ -24,6 +24,14 @@ RgbImage decode_image(std::span<const std::byte> bytes, std::string_view name,
                       int64_t max_pixels = 178'956'970);
 RgbImage load_image(const std::filesystem::path& path);
 
+struct ImageSize {
+  int64_t width, height;
+};
+/// Of an image file, by its header alone: the pixels may still turn out to be unreadable, and EXIF
+/// orientation may swap width and height. InputError as decode_image().
+ImageSize stored_size(std::span<const std::byte> bytes, std::string_view name,
+                      int64_t max_pixels = 178'956'970);
+
 /// Bicubic resize equal to Pillow 13's, bit for bit (two 22-bit fixed-point passes, 8-bit between
 /// them). Earlier versions always resize rows first; Pillow 13 and this function start with the
 /// columns where the height shrinks by much more.
@@ -49,9 +57,6 @@ struct PatchConfig {
   static PatchConfig load(const std::filesystem::path& model_dir);
 };
 
-struct ImageSize {
-  int64_t width, height;
-};
 /// Qwen's smart_resize: multiples of patch_size·merge_size within [min_pixels, max_pixels]; rounds
 /// half to even. InputError if the aspect ratio is above 200.
 ImageSize smart_resize(int64_t width, int64_t height, const PatchConfig& config);
@@ -74,5 +79,7 @@ struct ImagePatches {
 /// the same floats as transformers' NumPy processor gives. A still image is repeated
 /// temporal_patch_size times.
 ImagePatches make_patches(const RgbImage& image, const PatchConfig& config);
+/// Rows that make_patches() gives for an image of this size.
+int64_t count_patches(ImageSize size, const PatchConfig& config);
 
 }  // namespace caprl

@@ -30,6 +30,9 @@ class PromptBuilder {
   /// for prompts longer than max_prompt_length.
   Prompt build(std::span<const ChatMessage> messages, std::span<const ImageSource> images,
                const std::string& where) const;
+  /// How many tokens build() will give, by the images' headers alone.
+  int64_t num_tokens(std::span<const ChatMessage> messages,
+                     std::span<const ImageSource> images) const;
   /// A response as it is trained on: its tokens and the end of the turn.
   std::vector<int64_t> response(const std::string& text) const;
   /// A sampled response as text, without its special tokens.

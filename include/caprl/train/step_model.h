@@ -1,0 +1,103 @@
+// What a GRPO step takes and what a rank holds, on paper: from shapes, lengths and the speeds that
+// a machine reaches. docs/SCALING.md derives every term; tools/bench scaling holds it against runs.
+#pragma once
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "caprl/models/model.h"
+#include "caprl/train/config.h"
+
+namespace caprl {
+
+/// Speeds that single operations reach, and the share of them that a phase does.
+struct MachineSpeeds {
+  double flops;               // of large products in the weights' dtype, per second
+  double memory_bandwidth;    // bytes read per second
+  double product_share;       // of flops, where many tokens are read at a time: training, prompts
+  double decode_share;        // of both, where captions are sampled
+  double memory;              // bytes of a device
+  int64_t devices_per_node;   // joined by the faster links
+  double link_in_node;        // bytes per second that a device sends while it receives as many
+  double link_between_nodes;  // the same, of a device's share of its node's network
+  double link_latency;        // seconds from one device to the next
+};
+/// "h100", "h200", "a100": GPUs with NVLink in nodes of eight, 400 (200) Gb/s each between nodes.
+/// InputError for another name, listing these.
+MachineSpeeds machine_speeds(std::string_view name);
+
+/// Sizes of a model that decide about time and memory.
+struct ModelSize {
+  double weights = 0;  // all parameters
+  double trunk = 0;    // those that every token of text is multiplied with, without the head
+  double vision = 0;   // those that every image patch is multiplied with
+  double vocab = 0, hidden = 0;
+  double layers = 0, attention = 0;  // attention: heads · head dimension
+  double kv_values = 0;              // of a token, all layers
+  double activations = 0;            // values of a token that the backward pass needs, all layers
+  double merge = 4;                  // patches of an image token
+};
+ModelSize model_size(const ModelDescription& description);
+
+/// Lengths in tokens, as the data will have them on average.
+struct TypicalLengths {
+  double prompt = 1300;  // of a captioner's prompt, image included
+  double image = 1250;   // of the image alone
+  double completion = 512;
+  double longest_completion = 1024;
+  double spread = 0.5;   // standard deviation of completions / their mean
+  double question = 90;  // a question with its options and the template around it
+};
+
+/// What is known of a run before it begins.
+struct StepPlan {
+  ModelSize policy, answerer;
+  double images = 128;        // a step's, on all ranks
+  double group = 8;           // captions of an image
+  double questions = 8;       // draws per caption
+  double answer_tokens = 10;  // sampled per question; 0: letters are read from one forward pass
+  double epochs = 1;          // passes over a rollout
+  double updates = 1;         // optimizer steps a rollout
+  double most_samples = 256;  // worked on at a time
+  double micro_tokens = 16384, loss_chunk_tokens = 2048, bucket_bytes = 128e6;
+  double weight_bytes = 2, answerer_bytes = 2, reduce_bytes = 4, logit_bytes = 4;
+  double kv_cache_bytes = 0;  // 0: what is left
+  bool reference = false;
+  int64_t zero_stage = 2;
+  TypicalLengths lengths;
+};
+StepPlan step_plan(const GrpoConfig& config, const ModelDescription& policy,
+                   const ModelDescription& answerer, const TypicalLengths& lengths);
+
+/// Seconds of one step, the slowest rank's.
+struct StepTime {
+  double rollout = 0;      // images and prompts read, captions sampled
+  double reward = 0;       // captions read, questions answered
+  double update = 0;       // forward, backward, optimizer
+  double collectives = 0;  // what is not hidden behind the backward pass
+  double waiting = 0;      // for the rank with the longest captions
+  double total() const { return rollout + reward + update + collectives + waiting; }
+};
+/// `ranks` devices share the plan's images. Text attention is counted, other work beside matrix
+/// products and memory traffic is not: an estimate from below.
+StepTime predict_step(const StepPlan& plan, const MachineSpeeds& machine, int64_t ranks);
+
+/// Bytes that one rank holds at most.
+struct RankMemory {
+  double weights = 0;  // policy, answerer, reference
+  double gradients = 0;
+  double optimizer = 0;    // master weights and moments
+  double activations = 0;  // of a micro batch, with a chunk of logits
+  double kv_cache = 0;     // while activations are not there
+  double total() const;
+};
+RankMemory predict_memory(const StepPlan& plan, int64_t ranks);
+
+/// Seconds of a ring that sums or gathers `bytes` over the ranks in so many `pieces`.
+double ring_seconds(double bytes, double pieces, const MachineSpeeds& machine, int64_t ranks);
+/// Of the sums of a step, what the backward passes do not hide: `backward` seconds each, after each
+/// of which (`every_pass`) or the last of which the `bytes` are summed in pieces of `bucket`.
+double exposed_seconds(double bytes, double bucket, double backward, double passes, bool every_pass,
+                       const MachineSpeeds& machine, int64_t ranks);
+
+}  // namespace caprl
