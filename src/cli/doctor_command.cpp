@@ -1,10 +1,12 @@
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/ones_like.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <functional>
 #include <iostream>
 #include <memory>
 
@@ -59,25 +61,43 @@ void compare_ranks(const Group& group) {
   }
 }
 
-/// Seconds and effective bandwidth of sums of growing size over all ranks.
-void measure_sums(const Group& group, at::Device device) {
-  for (const int64_t bytes : {int64_t{1000}, int64_t{1'000'000}, int64_t{64'000'000}}) {
-    const at::Tensor values = at::ones({bytes / 4}, at::TensorOptions(device).dtype(at::kFloat));
-    const auto sum = [&] {
-      group.all_reduce(values).wait();
-      return values[0].item<float>();  // ends when the device has it
-    };
-    const float first = sum();
-    if (first != static_cast<float>(group.size()))
-      throw Error("a sum over {} ranks of ones gave {}", group.size(), first);
-    const auto begin = Clock::now();
-    sum();
-    const double seconds = seconds_since(begin);
-    if (group.is_first())
-      std::cout << fmt::format("sum of {} kB over {} ranks: {:.3f} ms, {:.2f} GB/s\n", bytes / 1000,
-                               group.size(), 1e3 * seconds,
-                               static_cast<double>(bytes) / seconds / 1e9);
-  }
+/// One collective; its result is the number of ranks everywhere.
+struct Exchange {
+  const char* name;
+  at::Tensor result;
+  std::function<void()> work;
+};
+
+/// All that training does, with `bytes` of every rank.
+std::vector<Exchange> exchanges(const Group& group, int64_t bytes, at::Device device) {
+  const auto options = at::TensorOptions(device).dtype(at::kFloat);
+  const int64_t part_size = bytes / 4 / group.size();
+  const at::Tensor part = at::ones({part_size}, options);
+  const at::Tensor whole = at::ones({part_size * group.size()}, options);
+  const at::Tensor sums = at::ones_like(whole);
+  return {{"sum", sums, [=, &group] { group.all_reduce(sums).wait(); }},
+          {"scattered sum", part, [=, &group] { group.reduce_scatter(part, whole).wait(); }},
+          {"gather", whole, [=, &group] { group.all_gather(whole, part).wait(); }}};
+}
+
+/// Seconds and bytes a second of each, of growing size. Error if one gives something wrong.
+void measure_exchanges(const Group& group, at::Device device) {
+  for (const int64_t bytes : {int64_t{1000}, int64_t{1'000'000}, int64_t{64'000'000}})
+    for (const Exchange& exchange : exchanges(group, bytes, device)) {
+      exchange.work();
+      if (!exchange.result.eq(group.size()).all().item<bool>())
+        throw Error("a {} of {} kB over {} ranks gave something wrong", exchange.name, bytes / 1000,
+                    group.size());
+      group.barrier();
+      const auto begin = Clock::now();
+      exchange.work();
+      exchange.result[0].item<float>();  // ends when the device has it
+      const double seconds = seconds_since(begin);
+      if (group.is_first())
+        std::cout << fmt::format("{} of {} kB over {} ranks: {:.3f} ms, {:.2f} GB/s\n",
+                                 exchange.name, bytes / 1000, group.size(), 1e3 * seconds,
+                                 static_cast<double>(bytes) / seconds / 1e9);
+    }
 }
 
 void check_network(const Launch& launch, const Options& options) {
@@ -87,7 +107,7 @@ void check_network(const Launch& launch, const Options& options) {
   world.run([&] {
     world.at("doctor");
     compare_ranks(world.group());
-    measure_sums(world.group(), device);
+    measure_exchanges(world.group(), device);
   });
   if (world.is_first()) std::cout << "the network works\n";
 }

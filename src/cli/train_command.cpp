@@ -53,6 +53,7 @@ void add_train_command(CLI::App& app) {
     if (!dry_run->wanted) return run_training<GrpoConfig, GrpoTrainer>(*options);
     GrpoConfig config;
     load_config(options->config->config, options->config->overrides, config);
+    config.validate();
     print_dry_run(config, *dry_run);
   });
 }

@@ -68,7 +68,7 @@ Group Group::connect(const Launch& launch, const RunStore& store, at::Device dev
   Group group;
   group.launch_ = launch;
   group.store_ = store;
-  if (launch.world_size == 1) return group;
+  if (launch.world_size == 1 && launch.launcher == "none") return group;
   const std::string what =
       fmt::format("rank {} of {}: meeting the others", launch.rank, launch.world_size);
   with_c10d(what, [&] {

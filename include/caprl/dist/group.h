@@ -42,7 +42,7 @@ class Pending {
 enum class Reduction { kSum, kMax, kMin };
 
 /// All processes of a run, in which every one calls the same collectives in the same order. Of one
-/// process alone: every collective does what it would with itself, without c10d. Tensors are
+/// process that no launcher started: every collective does what it would with itself, without c10d. Tensors are
 /// contiguous, of the group's device, of any dtype of numbers. One thread at a time.
 class Group {
  public:

@@ -91,7 +91,7 @@ def main() -> int:
     check = Check(stages.Context(options.root.resolve(), options.out.resolve(), options.quick, SECONDS))
     check.part(stages.environment)
     if check.parts[0]["state"] == "passed":
-        for work in (stages.tests, stages.score, stages.sanitizer, stages.kernels, stages.rollouts, stages.loss):
+        for work in (stages.tests, stages.score, stages.sanitizer, stages.network, stages.kernels, stages.rollouts, stages.loss):
             check.part(work)
     print(results.targets_table(check.measured()))
     print(check.summary())

@@ -85,6 +85,29 @@ def score(context: Context, log):
     return ("passed" if good else "failed"), f"largest difference {max(found.values()):.1e}", found
 
 
+# As a launcher starts ranks on one machine.
+RANKS = """
+for rank in $(seq 0 $(($1 - 1))); do
+  RANK=$rank LOCAL_RANK=$rank WORLD_SIZE=$1 LOCAL_WORLD_SIZE=$1 MASTER_ADDR=127.0.0.1 MASTER_PORT=29611 "$2" doctor --network --device cuda --timeout 30 &
+  ranks="$ranks $!"
+done
+for rank in $ranks; do wait $rank || exit 1; done
+"""
+
+
+def network(context: Context, log):
+    """NCCL between ranks: one, and as many as there are GPUs."""
+    status, output = run(["nvidia-smi", "--list-gpus"], 20, log) if shutil.which("nvidia-smi") else (1, "")
+    gpus = output.count("GPU ") if status == 0 else 0
+    states, details = [], []
+    for ranks in sorted({1, gpus} - {0}):
+        status, output = run(["sh", "-c", RANKS, "sh", str(ranks), context.program("caprl")], context.left(60), log)
+        works = status == 0 and "the network works" in output
+        states.append("timed out" if status is None else "passed" if works else "failed")
+        details += [f"{ranks} ranks: {states[-1]}"] + [line for line in output.splitlines() if "64000 kB" in line]
+    return worst(states), "; ".join(details), None
+
+
 def find_sanitizer() -> str | None:
     toolkit = "/usr/local/cuda"
     candidates = [os.environ.get("CAPRL_SANITIZER"), shutil.which("compute-sanitizer"), f"{toolkit}/bin/compute-sanitizer",
