@@ -14,6 +14,7 @@ namespace caprl {
 
 struct RunStore::Impl {
   c10::intrusive_ptr<c10d::Store> store;
+  std::string lost;  // what it means that a call fails
 };
 
 /// The first line of what c10d says: the rest are its own source lines.

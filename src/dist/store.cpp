@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <csignal>
 #include <thread>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
@@ -11,8 +12,6 @@
 
 namespace caprl {
 namespace {
-
-constexpr const char* kLost = "the store of the run's processes cannot be reached any more";
 
 std::vector<uint8_t> bytes(const std::string& text) { return {text.begin(), text.end()}; }
 std::string text(const std::vector<uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
@@ -26,32 +25,29 @@ std::vector<int> missing_ranks(RunStore& store, int world_size) {
 
 /// Returns when every rank has come.
 void await_all(RunStore& store, const Launch& launch, std::chrono::milliseconds timeout) {
-  const std::string who = fmt::format("rank {} of {}", launch.rank, launch.world_size);
-  try {
-    store.set(fmt::format("here/{}", launch.rank), "");
-    if (store.add("number here", 1) == launch.world_size) store.set("all here", "");
-    if (store.wait_for("all here", timeout)) return;
-    throw Error("within {:.1f} s the ranks {} have not come",
-                std::chrono::duration<double>(timeout).count(),
-                fmt::join(missing_ranks(store, launch.world_size), ", "));
-  } catch (const Error& error) {
-    throw Error("{}: {}", who, error.what());
-  }
+  store.set(fmt::format("here/{}", launch.rank), "");
+  if (store.add("number here", 1) == launch.world_size) store.set("all here", "");
+  if (store.wait_for("all here", timeout)) return;
+  throw Error("rank {} of {}: within {:.1f} s the ranks {} have not come", launch.rank,
+              launch.world_size, std::chrono::duration<double>(timeout).count(),
+              fmt::join(missing_ranks(store, launch.world_size), ", "));
 }
 
 }  // namespace
 
 RunStore::RunStore()
-    : impl_(std::make_shared<Impl>(Impl{c10::make_intrusive<c10d::HashStore>()})) {}
+    : impl_(std::make_shared<Impl>(Impl{c10::make_intrusive<c10d::HashStore>(), ""})) {}
 
 RunStore RunStore::connect(const Launch& launch, std::chrono::milliseconds timeout) {
   if (launch.world_size == 1) return {};
+  // c10d and Gloo write to sockets whose other end may have died, and count on Python's handling.
+  std::signal(SIGPIPE, SIG_IGN);
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(launch.master_port);
   options.isServer = launch.rank == 0 && !launch.store_is_running;
   options.numWorkers = launch.world_size;
   options.waitWorkers = false;
-  options.timeout = timeout;
+  options.timeout = timeout / 2;  // it tries again once or twice
   const std::string what = fmt::format(
       "rank {} of {} {} at {}:{} (MASTER_ADDR, MASTER_PORT)", launch.rank, launch.world_size,
       options.isServer ? "cannot open the store" : "cannot reach rank 0", launch.master_addr,
@@ -59,23 +55,27 @@ RunStore RunStore::connect(const Launch& launch, std::chrono::milliseconds timeo
   RunStore connected = with_c10d(what, [&] {
     auto store = c10::make_intrusive<c10d::TCPStore>(launch.master_addr, options);
     return RunStore(std::make_shared<Impl>(
-        Impl{c10::make_intrusive<c10d::PrefixStore>(launch.store_prefix, std::move(store))}));
+        Impl{c10::make_intrusive<c10d::PrefixStore>(launch.store_prefix, std::move(store)),
+             fmt::format("rank {} of {}: the run's store cannot be reached any more; rank 0 may "
+                         "have ended",
+                         launch.rank, launch.world_size)}));
   });
   await_all(connected, launch, timeout);
   return connected;
 }
 
 RunStore RunStore::clone() const {
-  return with_c10d(kLost,
-                   [&] { return RunStore(std::make_shared<Impl>(Impl{impl_->store->clone()})); });
+  return with_c10d(impl_->lost, [&] {
+    return RunStore(std::make_shared<Impl>(Impl{impl_->store->clone(), impl_->lost}));
+  });
 }
 
 void RunStore::set(const std::string& key, const std::string& value) {
-  with_c10d(kLost, [&] { impl_->store->set(key, bytes(value)); });
+  with_c10d(impl_->lost, [&] { impl_->store->set(key, bytes(value)); });
 }
 
 std::string RunStore::set_once(const std::string& key, const std::string& value) {
-  return with_c10d(kLost,
+  return with_c10d(impl_->lost,
                    [&] { return text(impl_->store->compareSet(key, bytes(""), bytes(value))); });
 }
 
@@ -89,18 +89,18 @@ bool RunStore::wait_for(const std::string& key, std::chrono::milliseconds timeou
 }
 
 std::optional<std::string> RunStore::find(const std::string& key) {
-  return with_c10d(kLost, [&]() -> std::optional<std::string> {
+  return with_c10d(impl_->lost, [&]() -> std::optional<std::string> {
     if (!impl_->store->check({key})) return std::nullopt;
     return text(impl_->store->get(key));
   });
 }
 
 void RunStore::remove(const std::string& key) {
-  with_c10d(kLost, [&] { impl_->store->deleteKey(key); });
+  with_c10d(impl_->lost, [&] { impl_->store->deleteKey(key); });
 }
 
 int64_t RunStore::add(const std::string& key, int64_t amount) {
-  return with_c10d(kLost, [&] { return impl_->store->add(key, amount); });
+  return with_c10d(impl_->lost, [&] { return impl_->store->add(key, amount); });
 }
 
 }  // namespace caprl

@@ -121,7 +121,7 @@ struct Watchdog::Impl {
         if (const auto verdict = store.find(kVerdict)) end(*verdict);
         note_answer();
       } catch (const std::exception& error) {
-        end_because(fmt::format("rank {}: {}; rank 0 may have ended", rank, error.what()), 1);
+        end_because(error.what(), 1);
       }
       std::unique_lock lock(mutex);
       wake.wait_for(lock, interval, [&] { return stopping || sign.progress != told; });

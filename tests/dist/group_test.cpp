@@ -63,6 +63,10 @@ TEST_F(Processes, ARankThatDiesEndsAll) {
   EXPECT_LT(steady_clock::now() - begin, std::chrono::seconds(30));
 }
 
+TEST_F(Processes, AConnectionThatBreaksIsNoSilentEnd) {
+  for (const auto& result : run("broken_pipe", 2)) EXPECT_EQ(result.code, 0) << result.log;
+}
+
 TEST_F(Processes, ARankThatIsSilentEndsTheOthers) {
   Ranks ranks(folder_.path(), 3, {CAPRL_BIN_DIR "/dist_rank", "stop", "5000"});
   while (ranks.log(0).find("has not been heard of") == std::string::npos)

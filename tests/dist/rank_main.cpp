@@ -83,6 +83,7 @@ void run(const std::string& scenario, World& world) {
     check_store(group);
     return;
   }
+  if (scenario == "broken_pipe") ::raise(SIGPIPE);  // as writing to a rank that has died
   world.at("step 1");
   group.barrier();
   if (scenario == "barriers") {

@@ -122,7 +122,7 @@ TEST_F(FailingRun, ARankKilledAtAnyMomentEndsAll) {
     longest = std::max(longest, Seconds(std::chrono::steady_clock::now() - begin).count());
     for (int r = 0; r < 4; ++r) {
       if (r == victim) continue;
-      EXPECT_EQ(results[r].code, 1) << results[r].log;
+      EXPECT_EQ(results[r].code, 1) << "signal " << results[r].signal << "\n" << results[r].log;
       EXPECT_THAT(results[r].log, HasSubstr("rank")) << r;
     }
     for (const auto& entry : list_checkpoints(path("random/checkpoints")))

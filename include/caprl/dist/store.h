@@ -11,16 +11,16 @@
 namespace caprl {
 
 /// A connection to the store of all processes, or, without others, one of this process alone. Every
-/// call is an Error if the store cannot be reached any more. One thread at a time; another thread
-/// takes a clone().
+/// call is an Error naming this rank if the store cannot be reached any more. One thread at a time;
+/// another thread takes a clone().
 class RunStore {
  public:
   /// The store of a process by itself.
   RunStore();
   /// Rank 0 opens the store at `launch.master_addr` unless the launcher has, the others connect to
   /// it; returns when all have come. Error naming the address that cannot be reached, or the ranks
-  /// that have not come, within `timeout` (an unreachable address: at most twice as long), or that
-  /// the port is taken.
+  /// that have not come, within `timeout` (an unreachable address: at most half as long again), or
+  /// that the port is taken.
   static RunStore connect(const Launch& launch, std::chrono::milliseconds timeout);
 
   RunStore clone() const;
