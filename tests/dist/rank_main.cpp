@@ -7,9 +7,7 @@
 #include <iostream>
 #include <thread>
 
-#include "caprl/core/error.h"
-#include "caprl/core/log.h"
-#include "caprl/dist/world.h"
+#include "support/rank_program.h"
 
 namespace caprl {
 namespace {
@@ -106,20 +104,12 @@ void run(const std::string& scenario, World& world) {
 
 int main_of(const std::string& scenario, std::chrono::milliseconds timeout,
             std::chrono::milliseconds collective_timeout) {
-  init_logging();
-  try {
-    const Launch launch = read_launch();
-    if (scenario == "dies_before_connecting" && launch.rank == launch.world_size - 1) {
-      const RunStore store = RunStore::connect(launch, timeout);
-      std::_Exit(9);
-    }
-    World world(launch, at::kCPU, timeout, collective_timeout);
-    world.run([&] { run(scenario, world); });
-    return 0;
-  } catch (const Error& error) {
-    log_error("{}", error.what());
-    return error.exit_code();
+  const Launch launch = read_launch();
+  if (scenario == "dies_before_connecting" && launch.rank == launch.world_size - 1) {
+    const RunStore store = RunStore::connect(launch, timeout);
+    std::_Exit(9);
   }
+  return run_as_rank(timeout, collective_timeout, [&](World& world) { run(scenario, world); });
 }
 
 }  // namespace

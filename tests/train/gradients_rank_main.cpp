@@ -6,12 +6,10 @@
 #include <cstring>
 #include <iostream>
 
-#include "caprl/core/error.h"
-#include "caprl/core/log.h"
-#include "caprl/dist/world.h"
 #include "caprl/io/safetensors.h"
 #include "caprl/ops/policy_loss.h"
 #include "caprl/train/loss_batch.h"
+#include "support/rank_program.h"
 #include "train/gradients.h"
 
 namespace caprl {
@@ -74,20 +72,11 @@ void run(char** arguments, World& world) {
   if (group.is_first()) write_safetensors(arguments[4], {{"gradients", all}});
 }
 
-int main_of(char** arguments) {
-  init_logging();
-  try {
-    const auto timeout = std::chrono::seconds(60);
-    World world(read_launch(), at::kCPU, timeout, timeout);
-    world.run([&] { run(arguments, world); });
-    return 0;
-  } catch (const Error& error) {
-    log_error("{}", error.what());
-    return error.exit_code();
-  }
-}
-
 }  // namespace
 }  // namespace caprl
 
-int main(int, char** arguments) { return caprl::main_of(arguments); }
+int main(int, char** arguments) {
+  const auto timeout = std::chrono::seconds(60);
+  return caprl::run_as_rank(timeout, timeout,
+                            [&](caprl::World& world) { caprl::run(arguments, world); });
+}
