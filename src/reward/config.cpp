@@ -1,3 +1,4 @@
+#include "caprl/core/error.h"
 #include "caprl/reward/reward.h"
 
 namespace caprl {
@@ -20,6 +21,10 @@ void AnswererConfig::fields(ConfigVisitor& v) {
   v.field("system_prompt", system_prompt, "empty: the chat template's default");
   v.field("prompt", prompt, "text with {caption} and {question}; empty: the built-in prompt");
   v.field("assistant_prefix", assistant_prefix, "what the answerer's turn begins with");
+  v.choice(
+      "credit", credit, {{"chosen", AnswerCredit::kChosen}, {"expected", AnswerCredit::kExpected}},
+      "what an answer counts. chosen: 1 for the right letter; expected, in mode letter_logits: "
+      "the right letter's probability among the options");
 }
 
 void RewardConfig::fields(ConfigVisitor& v) {
@@ -36,9 +41,34 @@ void RewardConfig::fields(ConfigVisitor& v) {
           "text of an option that is appended and never right; empty: none");
   v.field("abstain_label", abstain_label,
           "its letter, from A to I; empty, or taken by one of the choices: the next one");
-  v.field("scale", scale, "reward = scale · right answers / questions asked", Range{0, 1e6});
+  v.field("scale", scale,
+          "reward = scale · right answers / questions asked, plus weight · value of each term; 0: "
+          "right "
+          "answers are reported (if there is an answerer) but not rewarded",
+          Range{0, 1e6});
+  terms.fields(v);
+  v.field("normalize_terms", normalize_terms,
+          "standardise right answers and terms within each group (mean 0, deviation 1) before they "
+          "are weighted and summed");
   v.field("shuffle_rewards", shuffle_rewards,
           "control experiment: training rewards are permuted between all captions of a step");
+}
+
+void RewardConfig::validate() const {
+  if (scale == 0 && terms.active().empty())
+    throw InputError("config: 'reward.scale' is 0 and no term has a weight: there is no reward");
+  if (scale != 0 && !asks_questions())
+    throw InputError("config: 'reward.answerer.model' must be set");
+  if (answerer.credit == AnswerCredit::kExpected && answerer.mode != AnswerMode::kLetterLogits)
+    throw InputError(
+        "config: 'reward.answerer.credit': expected needs the mode letter_logits, got sample");
+  const bool is_letter =
+      abstain_label.size() == 1 && abstain_label[0] >= 'A' && abstain_label[0] <= 'I';
+  if (!abstain_label.empty() && !is_letter)
+    throw InputError("config: 'reward.abstain_label': expected a letter from A to I, got '{}'",
+                     abstain_label);
+  parse_dtype(answerer.dtype, "config: 'reward.answerer.dtype'");
+  terms.validate();
 }
 
 }  // namespace caprl

@@ -12,8 +12,8 @@
 #include "caprl/core/progress.h"
 #include "caprl/core/queue.h"
 #include "caprl/core/timer.h"
+#include "caprl/generation/prompts.h"
 #include "caprl/io/jsonl.h"
-#include "caprl/train/prompts.h"
 #include "tasks/caption_rows.h"
 
 namespace caprl {

@@ -1,11 +1,10 @@
 #include "caprl/train/advantage.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <numeric>
 
 #include "caprl/core/error.h"
+#include "caprl/reward/group_values.h"
 
 namespace caprl {
 
@@ -48,45 +47,22 @@ void AlgorithmConfig::validate() const {
                      clip_ratio_c);
 }
 
-bool nothing_to_compare(const std::vector<std::optional<double>>& rewards) {
-  // Different rewards differ by 1 / (questions)² of the largest at least, equal ones by an ulp at
-  // most.
-  constexpr double kRounding = 1e-12;
-  double low = std::numeric_limits<double>::infinity(), high = -low;
-  int64_t count = 0;
-  for (const auto& reward : rewards) {
-    if (!reward) continue;
-    low = std::min(low, *reward);
-    high = std::max(high, *reward);
-    ++count;
-  }
-  return count < 2 || high - low <= kRounding * std::max(std::abs(low), std::abs(high));
-}
-
 std::vector<double> group_advantages(const std::vector<std::optional<double>>& rewards,
                                      const AlgorithmConfig& config) {
   std::vector<double> advantages(rewards.size(), 0.0);
   if (nothing_to_compare(rewards)) return advantages;
-  std::vector<double> values;
-  for (const auto& reward : rewards)
-    if (reward) values.push_back(*reward);
-  const auto count = static_cast<double>(values.size());
-  const double sum = std::accumulate(values.begin(), values.end(), 0.0);
-  const double mean = sum / count;
-  double squares = 0;
-  for (const double value : values) squares += (value - mean) * (value - mean);
-  const double deviation = std::sqrt(squares / (count - 1));
+  const GroupMoments group = group_moments(rewards);
   for (size_t i = 0; i < rewards.size(); ++i) {
     if (!rewards[i]) continue;
     switch (config.adv_estimator) {
       case AdvantageEstimator::kGrpo:
-        advantages[i] = (*rewards[i] - mean) / (deviation + config.adv_eps);
+        advantages[i] = (*rewards[i] - group.mean) / (group.deviation + config.adv_eps);
         break;
       case AdvantageEstimator::kRloo:
-        advantages[i] = *rewards[i] - (sum - *rewards[i]) / (count - 1);
+        advantages[i] = *rewards[i] - (group.sum - *rewards[i]) / (group.count - 1);
         break;
       case AdvantageEstimator::kDrGrpo:
-        advantages[i] = *rewards[i] - mean;
+        advantages[i] = *rewards[i] - group.mean;
         break;
     }
   }

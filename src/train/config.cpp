@@ -140,7 +140,6 @@ void require(const std::string& value, std::string_view key) {
 void GrpoConfig::validate() const {
   require(run.dir, "run.dir");
   require(policy.model, "policy.model");
-  require(reward.answerer.model, "reward.answerer.model");
   if (data.train_files.empty()) throw InputError("config: 'data.train_files' must name a file");
   if (eval.freq > 0 && data.val_files.empty())
     throw InputError("config: 'eval.freq' is {} but 'data.val_files' names no file", eval.freq);
@@ -157,13 +156,13 @@ void GrpoConfig::validate() const {
     throw InputError(
         "config: 'train.ppo_mini_batches' ({}) must not exceed 'data.train_batch_size' ({})",
         train.ppo_mini_batches, data.train_batch_size);
+  reward.validate();
   algorithm.validate();
   optimizer.validate();
   parse_dtype(policy.dtype, "config: 'policy.dtype'");
   parse_dtype(reference.dtype, "config: 'reference.dtype'");
   if (parse_dtype(train.logits_dtype, "config: 'train.logits_dtype'") == at::kDouble)
     throw InputError("config: 'train.logits_dtype': expected float32 or bfloat16, got 'float64'");
-  parse_dtype(reward.answerer.dtype, "config: 'reward.answerer.dtype'");
 }
 
 void SftLoopConfig::fields(ConfigVisitor& v) {

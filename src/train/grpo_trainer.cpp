@@ -3,8 +3,8 @@
 #include "caprl/core/error.h"
 #include "caprl/core/log.h"
 #include "caprl/core/timer.h"
+#include "caprl/generation/prompts.h"
 #include "caprl/train/learner.h"
-#include "caprl/train/prompts.h"
 #include "caprl/train/rollout.h"
 #include "train/memory_advice.h"
 #include "train/policy_update.h"
@@ -197,7 +197,7 @@ struct GrpoTrainer::Impl {
     score_captions(reward, 0, groups);
     share_groups(session.group(), val_rows.rows, groups, unusable);
     if (groups.empty()) throw InputError("evaluation: none of the held-out rows is usable");
-    add_validation_metrics(groups, config.reward.scale, metrics);
+    add_validation_metrics(groups, metrics);
     if (session.world().is_first())
       write_rollouts(session.folder().step_file("eval", step), step, groups);
   }

@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "caprl/generation/prompts.h"
 #include "caprl/io/jsonl.h"
-#include "caprl/train/prompts.h"
 
 namespace caprl {
 namespace {
@@ -16,6 +16,13 @@ nlohmann::json answer_to_json(const AnswerRecord& answer) {
           {"output", answer.output},
           {"valid", answer.valid},
           {"right_probability", answer.right_probability}};
+}
+
+nlohmann::json terms_to_json(const CaptionReward& reward) {
+  nlohmann::json terms = nlohmann::json::object();
+  for (const TermScore& term : reward.terms)
+    terms[term.name] = term.value ? nlohmann::json(*term.value) : nlohmann::json();
+  return terms;
 }
 
 nlohmann::json caption_to_json(int64_t step, const CaptionGroup& group, size_t sample) {
@@ -33,6 +40,7 @@ nlohmann::json caption_to_json(int64_t step, const CaptionGroup& group, size_t s
                          {"stopped", caption.sampled.stopped},
                          {"num_right", caption.reward.num_right},
                          {"num_asked", caption.reward.num_asked},
+                         {"terms", terms_to_json(caption.reward)},
                          {"reward", nullptr},
                          {"advantage", caption.advantage},
                          {"answers", std::move(answers)}};
@@ -73,7 +81,9 @@ void score_captions(const RewardModel& reward, uint64_t step, std::vector<Captio
     GroupToScore& item = to_score.emplace_back();
     item.prompt_id = group.prompt_id;
     item.questions = &group.row->questions;
-    for (const Caption& caption : group.captions) item.captions.push_back(caption.text);
+    for (const Caption& caption : group.captions)
+      item.captions.push_back(
+          {caption.text, std::ssize(caption.sampled.ids) - (caption.sampled.stopped ? 1 : 0)});
   }
   auto rewards = reward.score(to_score, step);
   for (size_t g = 0; g < groups.size(); ++g)
@@ -93,6 +103,8 @@ void shuffle_rewards(uint64_t seed, uint64_t step, std::vector<CaptionGroup>& gr
     CaptionReward& reward = captions[i]->reward;  // its answers stay those of its caption
     reward.num_right = shuffled[i].num_right;
     reward.num_asked = shuffled[i].num_asked;
+    reward.accuracy = shuffled[i].accuracy;
+    reward.terms = shuffled[i].terms;
     reward.value = shuffled[i].value;
   }
 }

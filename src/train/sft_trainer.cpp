@@ -5,10 +5,10 @@
 #include "caprl/core/error.h"
 #include "caprl/core/log.h"
 #include "caprl/core/timer.h"
+#include "caprl/generation/prompts.h"
 #include "caprl/ops/policy_loss.h"
 #include "caprl/train/learner.h"
 #include "caprl/train/loss_batch.h"
-#include "caprl/train/prompts.h"
 #include "train/session.h"
 
 namespace caprl {

@@ -40,14 +40,24 @@ AnswerRecord unpack_answer(const json& value) {
   return answer;
 }
 
+json optional_number(const std::optional<double>& value) { return value ? json(*value) : json(); }
+
+std::optional<double> unpack_optional(const json& value) {
+  if (value.is_null()) return std::nullopt;
+  return value.get<double>();
+}
+
 json pack(const Caption& caption) {
+  json terms = json::array();
+  for (const TermScore& term : caption.reward.terms)
+    terms.push_back(json::array({term.name, optional_number(term.value)}));
   json answers = json::array();
   for (const AnswerRecord& answer : caption.reward.answers) answers.push_back(pack(answer));
   return json::array({caption.sampled.ids, caption.sampled.logprobs, caption.sampled.stopped,
                       json::binary({caption.text.begin(), caption.text.end()}),
                       caption.reward.num_right, caption.reward.num_asked,
-                      caption.reward.value ? json(*caption.reward.value) : json(),
-                      std::move(answers)});
+                      optional_number(caption.reward.accuracy), std::move(terms),
+                      optional_number(caption.reward.value), std::move(answers)});
 }
 
 Caption unpack_caption(const json& value) {
@@ -58,8 +68,11 @@ Caption unpack_caption(const json& value) {
   caption.text = bytes_of(value[3]);
   caption.reward.num_right = value[4];
   caption.reward.num_asked = value[5];
-  if (!value[6].is_null()) caption.reward.value = value[6].get<double>();
-  for (const json& answer : value[7]) caption.reward.answers.push_back(unpack_answer(answer));
+  caption.reward.accuracy = unpack_optional(value[6]);
+  for (const json& term : value[7])
+    caption.reward.terms.push_back({term[0], unpack_optional(term[1])});
+  caption.reward.value = unpack_optional(value[8]);
+  for (const json& answer : value[9]) caption.reward.answers.push_back(unpack_answer(answer));
   return caption;
 }
 

@@ -1,8 +1,9 @@
 #include "train/step_metrics.h"
 
 #include <algorithm>
+#include <map>
 
-#include "caprl/train/advantage.h"
+#include "caprl/reward/group_values.h"
 
 namespace caprl {
 namespace {
@@ -23,6 +24,7 @@ void Summary::add(double max, double mean, int64_t count) {
 
 void add_rollout_metrics(const std::vector<CaptionGroup>& groups, Metrics& metrics) {
   Summary rewards, advantages, lengths;
+  std::map<std::string, Summary> terms;
   int64_t truncated = 0, zero_std = 0, invalid_captions = 0, right = 0, asked = 0, abstained = 0,
           invalid_answers = 0;
   for (const CaptionGroup& group : groups) {
@@ -34,8 +36,10 @@ void add_rollout_metrics(const std::vector<CaptionGroup>& groups, Metrics& metri
       asked += caption.reward.num_asked;
       for (const AnswerRecord& answer : caption.reward.answers) {
         invalid_answers += !answer.valid;
-        abstained += answer.asked.abstain != 0 && answer.given == answer.asked.abstain;
+        abstained += answer.abstained();
       }
+      for (const TermScore& term : caption.reward.terms)
+        if (term.value) terms[term.name].add(*term.value);
       if (!caption.reward.value) {
         ++invalid_captions;
         continue;
@@ -56,6 +60,7 @@ void add_rollout_metrics(const std::vector<CaptionGroup>& groups, Metrics& metri
   metrics["response_length/max"] = lengths.max();
   metrics["response_length/clip_ratio"] = share(truncated, lengths.count());
   metrics["reward/accuracy"] = share(right, asked);
+  for (const auto& [name, values] : terms) metrics["reward/" + name] = values.mean();
   metrics["reward/abstained"] = share(abstained, asked);
   metrics["reward/invalid_answers"] = static_cast<double>(invalid_answers);
   metrics["reward/invalid_captions"] = static_cast<double>(invalid_captions);
@@ -76,16 +81,16 @@ void add_generation_metrics(const GenerationStats& stats, Metrics& metrics) {
   metrics["timing_s/gen_host"] = stats.host_seconds;
 }
 
-void add_validation_metrics(const std::vector<CaptionGroup>& groups, double max_reward,
-                            Metrics& metrics) {
-  Summary rewards, lengths;
+void add_validation_metrics(const std::vector<CaptionGroup>& groups, Metrics& metrics) {
+  Summary rewards, accuracies, lengths;
   for (const CaptionGroup& group : groups)
     for (const Caption& caption : group.captions) {
       lengths.add(static_cast<double>(caption.sampled.ids.size()));
       if (caption.reward.value) rewards.add(*caption.reward.value);
+      if (caption.reward.accuracy) accuracies.add(*caption.reward.accuracy);
     }
   metrics["val/reward/mean"] = rewards.mean();
-  metrics["val/reward/share_of_maximum"] = max_reward > 0 ? rewards.mean() / max_reward : 0;
+  metrics["val/reward/accuracy"] = accuracies.mean();
   metrics["val/response_length/mean"] = lengths.mean();
 }
 

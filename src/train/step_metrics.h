@@ -13,9 +13,8 @@ void add_rollout_metrics(const std::vector<CaptionGroup>& groups, Metrics& metri
 /// perf/rollout_*: how fast captions were sampled, and how full the batch and the cache were.
 void add_generation_metrics(const GenerationStats& stats, Metrics& metrics);
 
-/// val/*: mean reward and its share of the maximum over held-out images.
-void add_validation_metrics(const std::vector<CaptionGroup>& groups, double max_reward,
-                            Metrics& metrics);
+/// val/*: mean reward, accuracy and length of captions of held-out images.
+void add_validation_metrics(const std::vector<CaptionGroup>& groups, Metrics& metrics);
 
 /// Running mean and maximum, 0 of nothing.
 class Summary {

@@ -36,7 +36,7 @@ class AnswererTest : public testing::Test {
     for (const GroupToScore& group : some_groups())
       for (size_t i = 0; i < group.captions.size(); ++i)
         result.push_back(
-            {group.captions[i],
+            {group.captions[i].text,
              draw_questions(*group.questions, config, {kSeed, kStep, group.prompt_id, i}),
              group.prompt_id, i});
     return result;

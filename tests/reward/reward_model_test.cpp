@@ -8,12 +8,13 @@
 namespace caprl {
 namespace {
 
-using Rewards = std::vector<std::vector<CaptionReward>>;
+using Rewards = GroupScores;
 using testing::HasSubstr;
 
 void expect_same(const CaptionReward& a, const CaptionReward& b) {
   EXPECT_EQ(a.num_right, b.num_right);
   EXPECT_EQ(a.num_asked, b.num_asked);
+  EXPECT_EQ(a.accuracy, b.accuracy);
   EXPECT_EQ(a.value, b.value);
   ASSERT_EQ(a.answers.size(), b.answers.size());
   for (size_t i = 0; i < a.answers.size(); ++i) {
@@ -31,28 +32,28 @@ TEST(CaptionReward, ByTable) {
   for (size_t i = 0; i < 3; ++i)
     inquiry.questions.push_back(
         ask(some_questions()[i], static_cast<int64_t>(i), {}, {"none", "F"}));
-  const auto valid = [](char given) { return Answer{true, std::string(1, given), given, 0.5}; };
+  const auto valid = [](char given) { return Answer{true, std::string(1, given), given, 0.25}; };
   const Answer none{true, "no idea", 0, 0}, invalid{};
   struct Case {
     std::vector<Answer> answers;
-    double scale;
     int64_t right, asked;
-    std::optional<double> value;
+    std::optional<double> chosen, expected;
   };
   const std::vector<Case> cases{
-      {{valid('B'), valid('A'), valid('C')}, 2, 3, 3, 2.0},
-      {{valid('B'), valid('B'), valid('C')}, 1, 2, 3, 2.0 / 3},
-      {{valid('F'), valid('F'), valid('F')}, 2, 0, 3, 0.0},
-      {{valid('B'), none, valid('A')}, 1, 1, 3, 1.0 / 3},
-      {{valid('B'), invalid, valid('A')}, 1, 1, 2, 0.5},
-      {{invalid, valid('A'), invalid}, 2, 1, 1, 2.0},
-      {{invalid, invalid, invalid}, 2, 0, 0, std::nullopt},
+      {{valid('B'), valid('A'), valid('C')}, 3, 3, 1.0, 0.25},
+      {{valid('B'), valid('B'), valid('C')}, 2, 3, 2.0 / 3, 0.25},
+      {{valid('F'), valid('F'), valid('F')}, 0, 3, 0.0, 0.25},
+      {{valid('B'), none, valid('A')}, 1, 3, 1.0 / 3, 0.5 / 3},
+      {{valid('B'), invalid, valid('A')}, 1, 2, 0.5, 0.25},
+      {{invalid, valid('A'), invalid}, 1, 1, 1.0, 0.25},
+      {{invalid, invalid, invalid}, 0, 0, std::nullopt, std::nullopt},
   };
   for (const Case& c : cases) {
-    const CaptionReward reward = caption_reward(inquiry, c.answers, c.scale);
+    const CaptionReward reward = caption_reward(inquiry, c.answers, AnswerCredit::kChosen);
     EXPECT_EQ(reward.num_right, c.right);
     EXPECT_EQ(reward.num_asked, c.asked);
-    EXPECT_EQ(reward.value, c.value);
+    EXPECT_EQ(reward.accuracy, c.chosen);
+    EXPECT_EQ(caption_reward(inquiry, c.answers, AnswerCredit::kExpected).accuracy, c.expected);
     ASSERT_EQ(reward.answers.size(), 3u);
     for (size_t i = 0; i < 3; ++i) EXPECT_EQ(reward.answers[i].valid, c.answers[i].valid);
   }
@@ -141,7 +142,7 @@ TEST_P(RewardModelTest, CaptionsBeyondTheContextAreInvalidNotZero) {
   RewardConfig config = small.config(GetParam());
   std::string caption;
   for (int i = 0; i < 70; ++i) caption += "red ";
-  const std::vector<GroupToScore> groups{{1, &some_questions(), {caption, "red"}}};
+  const std::vector<GroupToScore> groups{{1, &some_questions(), {{caption}, {"red"}}}};
   const auto rewards = RewardModel(config, 1, at::kCPU).score(groups, 1);
   EXPECT_FALSE(rewards[0][0].value);
   EXPECT_EQ(rewards[0][0].num_asked, 0);
@@ -171,7 +172,7 @@ TEST_P(RewardModelTest, FaultsAreErrors) {
         HasSubstr(std::string("'reward.abstain_label': expected a letter from A to I, got '") +
                   label));
   const std::vector<Question> none;
-  const GroupToScore group{4, &none, {"red"}};
+  const GroupToScore group{4, &none, {{"red"}}};
   const RewardModel model(config(), 1, at::kCPU);
   EXPECT_EQ(message_of<Error>([&] {
               model.score({&group, 1}, 1);
@@ -195,7 +196,8 @@ TEST(RewardModel, EqualCaptionsGetEqualAnswersInLetterMode) {
 TEST(RewardConfig, EveryKeyIsReadFromYaml) {
   const AnswererDir dir;
   RewardConfig config;
-  config.answerer = {"m", "bfloat16", AnswerMode::kLetterLogits, 0.1, 0.2, 3, {}, 4, "s", "p", "a"};
+  config.answerer = {"m", "bfloat16", AnswerMode::kLetterLogits, 0.1, 0.2, 3, {}, 4, "c", "s",
+                     "p", "a",        AnswerCredit::kExpected};
   config.draw = QuestionDraw::kAll;
   config.qa_num = 6;
   config.shuffle_choices = true;
@@ -203,6 +205,7 @@ TEST(RewardConfig, EveryKeyIsReadFromYaml) {
   config.abstain_choice = "none";
   config.abstain_label = "F";
   config.scale = 7;
+  config.normalize_terms = true;
   config.shuffle_rewards = true;
   const std::string yaml = config_to_yaml(config);
   write_file_atomic(dir.path() / "reward.yaml", yaml);

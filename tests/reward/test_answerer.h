@@ -79,9 +79,9 @@ inline const std::vector<Question>& some_questions() {
 }
 
 inline std::vector<GroupToScore> some_groups() {
-  return {{11, &some_questions(), {"the ball is red", "", "a dog", "the ball is red"}},
-          {12, &some_questions(), {"blue blue", "what is the answer ?"}},
-          {13, &some_questions(), {"green"}}};
+  return {{11, &some_questions(), {{"the ball is red"}, {""}, {"a dog"}, {"the ball is red"}}},
+          {12, &some_questions(), {{"blue blue"}, {"what is the answer ?"}}},
+          {13, &some_questions(), {{"green"}}}};
 }
 
 }  // namespace caprl

@@ -1,4 +1,5 @@
 #include "caprl/train/advantage.h"
+#include "caprl/reward/group_values.h"
 
 #include <gtest/gtest.h>
 

@@ -1,9 +1,9 @@
 // Supervised runs from end to end.
 #include "caprl/train/sft_trainer.h"
 
+#include "caprl/generation/prompts.h"
 #include "caprl/ops/policy_loss.h"
 #include "caprl/train/loss_batch.h"
-#include "caprl/train/prompts.h"
 #include "support/tiny_run.h"
 
 namespace caprl {

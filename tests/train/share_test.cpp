@@ -2,7 +2,7 @@
 #include "train/share.h"
 
 #include "caprl/data/dataset.h"
-#include "caprl/train/prompts.h"
+#include "caprl/generation/prompts.h"
 #include "support/tiny_run.h"
 
 namespace caprl {

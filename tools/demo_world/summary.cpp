@@ -26,7 +26,7 @@ nlohmann::ordered_json summarize(const std::filesystem::path& run,
   std::vector<Evaluation> evaluations;
   JsonlReader lines(run / "metrics.jsonl");
   while (const auto line = lines.next()) {
-    const auto reward = line->value.find("val/reward/share_of_maximum");
+    const auto reward = line->value.find("val/reward/accuracy");
     if (reward != line->value.end())
       evaluations.push_back({line->value.at("step").get<int64_t>(), reward->get<double>()});
   }

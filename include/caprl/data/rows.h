@@ -8,21 +8,11 @@
 #include <variant>
 #include <vector>
 
-#include "caprl/image/image.h"
+#include "caprl/image/source.h"
 #include "caprl/reward/question.h"
 #include "caprl/text/chat.h"
 
 namespace caprl {
-
-/// An image as a row holds it.
-struct ImageSource {
-  std::filesystem::path path;    // absolute, or empty if embedded
-  std::vector<std::byte> bytes;  // the file's content, or empty
-  std::string name;              // for messages
-};
-/// InputError naming `name` if it cannot be read or decoded.
-RgbImage load_image(const ImageSource& source);
-ImageSize stored_size(const ImageSource& source);
 
 /// An image and what is asked about it: {"id", "image": path | {"path" | "bytes" (base64)},
 /// "prompt":

@@ -39,10 +39,6 @@ struct AlgorithmConfig {
   void validate() const;  // InputError
 };
 
-/// True if the rewards that are there, absent ones aside, give nothing to compare: fewer than two,
-/// or all the same but for the rounding of their quotients (1 of 3 and 2 of 6 right).
-bool nothing_to_compare(const std::vector<std::optional<double>>& rewards);
-
 /// grpo: (R − mean) / (std + adv_eps), std with n − 1 (DeepSeekMath, arXiv 2402.03300; verl and
 /// TRL). rloo: R − mean of the others (arXiv 2402.14740).  dr_grpo: R − mean (arXiv 2503.20783). An
 /// absent reward (no valid answer) takes no part and gets 0; a group with nothing to compare gets

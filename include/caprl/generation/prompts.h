@@ -1,4 +1,4 @@
-// Data rows to model prompts: chat format, image patches, expanded image tokens.
+// Messages and images to model prompts: chat format, image patches, expanded image tokens.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "caprl/data/rows.h"
+#include "caprl/image/source.h"
 #include "caprl/models/model.h"
 #include "caprl/text/chat.h"
 

@@ -1,4 +1,4 @@
-#include "caprl/train/prompts.h"
+#include "caprl/generation/prompts.h"
 
 #include "caprl/core/error.h"
 
