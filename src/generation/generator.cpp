@@ -195,6 +195,21 @@ class Generator::Impl {
   GenerationStats stats_;
 };
 
+GenerationStats& GenerationStats::operator+=(const GenerationStats& next) {
+  for (const auto sum :
+       {&GenerationStats::prompt_tokens, &GenerationStats::generated_tokens,
+        &GenerationStats::steps, &GenerationStats::preemptions, &GenerationStats::recomputed_tokens,
+        &GenerationStats::decode_tokens, &GenerationStats::decode_steps})
+    this->*sum += next.*sum;
+  for (const auto sum : {&GenerationStats::prefill_seconds, &GenerationStats::decode_seconds,
+                         &GenerationStats::sample_seconds, &GenerationStats::host_seconds})
+    this->*sum += next.*sum;
+  for (const auto most : {&GenerationStats::num_pages, &GenerationStats::peak_pages,
+                          &GenerationStats::kv_cache_bytes})
+    this->*most = std::max(this->*most, next.*most);
+  return *this;
+}
+
 Generator::Generator(const Model& model, const SamplingParams& params,
                      const GenerationLimits& limits, int64_t most_tokens)
     : impl_(std::make_unique<Impl>(model, params, limits, most_tokens)) {}

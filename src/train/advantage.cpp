@@ -8,6 +8,17 @@
 
 namespace caprl {
 
+void FilterGroupsConfig::fields(ConfigVisitor& v) {
+  v.field(
+      "enable", enable,
+      "leave groups whose rewards are all equal out of the update, loss normalisation included");
+  v.field(
+      "max_num_gen_batches", max_num_gen_batches,
+      "batches of rows that a step may sample until data.train_batch_size groups are left (DAPO); "
+      "1: no further ones",
+      Range{1, 1e6});
+}
+
 void AlgorithmConfig::fields(ConfigVisitor& v) {
   v.choice("adv_estimator", adv_estimator,
            {{"grpo", AdvantageEstimator::kGrpo},
@@ -39,6 +50,7 @@ void AlgorithmConfig::fields(ConfigVisitor& v) {
            "how token losses become one number, over the whole update");
   v.field("loss_scale_factor", loss_scale_factor,
           "constant divisor of seq-mean-token-sum-norm; 0: rollout.response_length", Range{0, 1e9});
+  v.section("filter_groups", filter_groups, "groups without anything to learn from");
 }
 
 void AlgorithmConfig::validate() const {

@@ -6,6 +6,7 @@
 #include "caprl/generation/prompts.h"
 #include "caprl/train/learner.h"
 #include "caprl/train/rollout.h"
+#include "train/group_filter.h"
 #include "train/memory_advice.h"
 #include "train/policy_update.h"
 #include "train/session.h"
@@ -37,7 +38,8 @@ struct GrpoTrainer::Impl {
   Dataset<CaptionRow> train_rows, val_rows;
   DataOrder order;
   PhaseTimers timers;
-  std::string samples;  // of this rank's groups of the step, for messages
+  std::string samples;       // of this rank's groups of the step, for messages
+  int64_t data_batches = 0;  // of rows, used so far
 
   Impl(GrpoConfig given, const std::string& resume, World& world)
       : config(std::move(given)),
@@ -67,44 +69,62 @@ struct GrpoTrainer::Impl {
     log_info("{} images to train on, {} held out, {} bad rows skipped", train_rows.rows.size(),
              val_rows.rows.size(), train_rows.num_skipped + val_rows.num_skipped);
     session.open(learner);
+    data_batches = session.start().data_batches;
   }
 
-  /// One rollout and its update: the drawing in docs/ARCHITECTURE.md. Each rank samples, scores and
+  /// Rollouts and their update: the drawing in docs/ARCHITECTURE.md. Each rank samples, scores and
   /// trains its share of the groups; in between all ranks know all groups.
   Metrics step(int64_t step) {
     Metrics metrics;
-    std::vector<CaptionGroup> groups;
+    GroupFilter filter(config.algorithm.filter_groups, config.data.train_batch_size);
     {
       const auto whole = timers.measure("step");
-      samples.clear();
-      timed(step, "data", [&] { groups = load_groups(step, metrics); });
-      samples = ", " + name_samples(ids(groups));
-      timed(step, "gen", [&] {
-        learner.wait_for_weights();
-        const auto stats = sample_captions(learner.model(), prompts, config.rollout.n,
-                                           sampling(step), config.rollout.limits, groups);
-        add_generation_metrics(stats, metrics);
-      });
-      timed(step, "reward", [&] { score_captions(reward, static_cast<uint64_t>(step), groups); });
-      timed(step, "share", [&] { share(groups, metrics); });
-      if (groups.empty())
-        throw InputError("step {}: none of its {} rows is usable", step, metrics["data/bad_rows"]);
+      GenerationStats generation;
+      do filter.add(rollout(step, ++data_batches, generation, metrics));
+      while (filter.wants_more());
+      add_generation_metrics(generation, metrics);
+      std::vector<CaptionGroup>& groups = filter.kept();
       if (config.reward.shuffle_rewards)
         shuffle_rewards(static_cast<uint64_t>(config.run.seed), static_cast<uint64_t>(step),
                         groups);
       compare_within_groups(groups);
+      deal_update(groups);
       timed(step, "update_actor", [&] {
         update_policy(learner, reference.get(), config, session.group(), groups, step, metrics);
       });
     }
+    metrics["train/num_gen_batches"] = static_cast<double>(filter.num_batches());
+    metrics["train/num_groups"] = static_cast<double>(filter.kept().size());
     metrics.merge(timers.take());
     add_idle_metrics(session.group(), metrics);
+    const std::vector<CaptionGroup> groups = filter.take_all();
     add_rollout_metrics(groups, metrics);
     metrics["perf/throughput"] = metrics["perf/total_num_tokens"] / metrics["timing_s/step"];
-    metrics["training/epoch"] = order.epochs(step);
+    metrics["training/epoch"] = order.epochs(data_batches);
     if (config.log.rollouts && session.world().is_first())
       write_rollouts(session.folder().step_file("rollouts", step), step, groups);
     return metrics;
+  }
+
+  /// Captions of one batch of rows and their rewards, those of all ranks.
+  std::vector<CaptionGroup> rollout(int64_t step, int64_t batch, GenerationStats& generation,
+                                    Metrics& metrics) {
+    std::vector<CaptionGroup> groups;
+    Metrics counts;
+    samples.clear();
+    timed(step, "data", [&] { groups = load_groups(batch, counts); });
+    samples = ", " + name_samples(ids(groups));
+    timed(step, "gen", [&] {
+      learner.wait_for_weights();
+      generation += sample_captions(learner.model(), prompts, config.rollout.n, sampling(step),
+                                    config.rollout.limits, groups);
+    });
+    timed(step, "reward", [&] { score_captions(reward, static_cast<uint64_t>(step), groups); });
+    timed(step, "share", [&] { share_groups(session.group(), train_rows.rows, groups, counts); });
+    if (groups.empty())
+      throw InputError("step {}: none of its {} rows is usable", step, counts["data/bad_rows"]);
+    for (const auto& [name, value] : counts) metrics[name] += value;
+    return groups;
   }
 
   template <class Work>
@@ -115,10 +135,10 @@ struct GrpoTrainer::Impl {
     with_memory_advice(place, work);
   }
 
-  std::vector<CaptionGroup> load_groups(int64_t step, Metrics& metrics) {
+  std::vector<CaptionGroup> load_groups(int64_t batch, Metrics& metrics) {
     std::vector<CaptionGroup> groups;
     int64_t unusable = 0;
-    const auto items = order.step(step);
+    const auto items = order.step(batch);
     const auto row = [&](int64_t i) -> const CaptionRow& {
       return train_rows.rows[items[i].index];
     };
@@ -144,9 +164,8 @@ struct GrpoTrainer::Impl {
     return mine;
   }
 
-  /// Makes every rank's groups known here and divides the update among the ranks by tokens.
-  void share(std::vector<CaptionGroup>& groups, Metrics& metrics) {
-    share_groups(session.group(), train_rows.rows, groups, metrics);
+  /// Divides the update among the ranks by tokens, and has the images here that this one trains.
+  void deal_update(std::vector<CaptionGroup>& groups) const {
     deal_groups(groups, config.train.ppo_mini_batches, session.group().size());
     for (CaptionGroup& group : groups)
       if (group.trained_by == session.group().rank() && group.prompt.images.empty())
@@ -220,7 +239,7 @@ struct GrpoTrainer::Impl {
                      {{"reward", metrics["critic/rewards/mean"], 3},
                       {"length", metrics["response_length/mean"], 1},
                       {"tokens/s", metrics["perf/throughput"], 0}});
-      session.end_step(s, metrics, learner);
+      session.end_step(s, metrics, learner, data_batches);
     }
   }
 };

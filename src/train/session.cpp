@@ -32,7 +32,7 @@ StartPoint find_undamaged(const std::filesystem::path& root) {
   for (const CheckpointEntry& entry : list_checkpoints(root)) {
     try {
       if (!entry.damage.empty()) throw Error("{}", entry.damage);
-      return {verify_checkpoint(entry.folder).step, entry.folder};
+      return {verify_checkpoint(entry.folder).step, entry.folder, 0};
     } catch (const Error& error) {
       const auto aside = root / ("damaged_" + entry.folder.filename().string());
       log_warning("{}; it is put aside as {}", error.what(), aside.string());
@@ -45,7 +45,7 @@ StartPoint find_undamaged(const std::filesystem::path& root) {
 StartPoint find_newest(const std::filesystem::path& root) {
   const auto checkpoint = find_checkpoint(root);
   if (!checkpoint) return {};
-  return {verify_checkpoint(*checkpoint).step, checkpoint};
+  return {verify_checkpoint(*checkpoint).step, checkpoint, 0};
 }
 
 StartPoint find_start(const RunFolder& folder, const std::string& resume) {
@@ -65,7 +65,7 @@ StartPoint find_start(const RunFolder& folder, const std::string& resume) {
       throw InputError("{} has checkpoints, but none of them is complete", root.string());
     return start;
   }
-  const StartPoint start{verify_checkpoint(resume).step, resume};
+  const StartPoint start{verify_checkpoint(resume).step, resume, 0};
   refuse_newer_steps(folder, *start.checkpoint);
   return start;
 }
@@ -97,9 +97,10 @@ int agree_on_signal(const Group& group) {
   return 0;
 }
 
-nlohmann::json state_of(int64_t step, const Learner& learner) {
+nlohmann::json state_of(int64_t step, int64_t data_batches, const Learner& learner) {
   const Shards& shards = learner.shards();
   return {{"step", step},
+          {"data_batches", data_batches},
           {"skipped_in_a_row", learner.skipped_in_a_row()},
           {"shards",
            {{"num_values", shards.num_values()},
@@ -156,8 +157,9 @@ void Session::open(Learner& learner) {
   write_file_atomic(folder_.dir() / "config.yaml", yaml_);
 }
 
-void Session::load(Learner& learner) const {
+void Session::load(Learner& learner) {
   const auto state = load_state(*start_.checkpoint / "state.json");
+  start_.data_batches = state.at("data_batches").get<int64_t>();
   learner.set_skipped_in_a_row(state.at("skipped_in_a_row").get<int64_t>());
   const auto& shards = state.at("shards");
   learner.load_optimizer(*start_.checkpoint, Shards(shards.at("num_values"), shards.at("ranks"),
@@ -169,20 +171,22 @@ void Session::record(int64_t step, const Metrics& metrics, const std::vector<Pro
   if (progress_) progress_->update(step, items);
 }
 
-void Session::end_step(int64_t step, const Metrics& metrics, Learner& learner) {
+void Session::end_step(int64_t step, const Metrics& metrics, Learner& learner,
+                       int64_t data_batches) {
   const bool written =
       saving_.valid() && saving_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
   if (written) finish_saving();  // throws what failed
   const int signal = agree_on_signal(group());
   const bool last = step == total_steps_;
-  if (last || signal != 0 || step % checkpoint_.save_freq == 0) save(step, metrics, learner);
+  if (last || signal != 0 || step % checkpoint_.save_freq == 0)
+    save(step, metrics, learner, data_batches);
   if (last || signal != 0) finish_saving();
   if (signal != 0 && !last)
     throw Stopped("stopped by signal {} after step {} of {}; the same command goes on from there",
                   signal, step, total_steps_);
 }
 
-void Session::save(int64_t step, const Metrics& metrics, Learner& learner) {
+void Session::save(int64_t step, const Metrics& metrics, Learner& learner, int64_t data_batches) {
   finish_saving();
   learner.wait_for_weights();
   CheckpointOptions options;
@@ -195,7 +199,7 @@ void Session::save(int64_t step, const Metrics& metrics, Learner& learner) {
                       [this](const std::string& mine) { return savers_->gather(mine); }};
   auto write = [root = folder_.checkpoints(), step, options, savers,
                 content = learner.snapshot(checkpoint_.async_save),
-                state = state_of(step, learner)] {
+                state = state_of(step, data_batches, learner)] {
     save_checkpoint(
         root, step, options,
         [&](const std::filesystem::path& folder) {

@@ -38,6 +38,7 @@ class RunFolder {
 struct StartPoint {
   int64_t step = 0;                                 // steps already done
   std::optional<std::filesystem::path> checkpoint;  // verified
+  int64_t data_batches = 0;                         // of rows, used in these steps; once open
 };
 
 /// Of several ranks all read checkpoints and write their parts of new ones; the run folder's other
@@ -66,16 +67,16 @@ class Session {
   void record(int64_t step, const Metrics& metrics, const std::vector<ProgressItem>& items);
   /// Saves a checkpoint if it is time for one; with checkpoint.async_save it is written while
   /// training goes on, and what fails then is thrown by the next call. Stopped, after a checkpoint
-  /// is written, if any rank was told to end.
-  void end_step(int64_t step, const Metrics& metrics, Learner& learner);
+  /// is written, if any rank was told to end. `data_batches`: of rows, used so far.
+  void end_step(int64_t step, const Metrics& metrics, Learner& learner, int64_t data_batches);
   /// `steps`; if a rank is gone in them, a checkpoint that is being written is given up.
   void run(const std::function<void()>& steps);
 
  private:
   Session(const RunConfig& run, const CheckpointConfig& checkpoint, const std::string& yaml,
           int64_t total_steps, const std::string& resume, World& world);
-  void load(Learner& learner) const;
-  void save(int64_t step, const Metrics& metrics, Learner& learner);
+  void load(Learner& learner);
+  void save(int64_t step, const Metrics& metrics, Learner& learner, int64_t data_batches);
   void finish_saving();
 
   World& world_;

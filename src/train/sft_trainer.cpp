@@ -185,7 +185,7 @@ struct SftTrainer::Impl {
       }
       metrics.merge(timers.take());
       session.record(s, metrics, {{"loss", metrics["train/loss"], 4}});
-      session.end_step(s, metrics, learner);
+      session.end_step(s, metrics, learner, s);
     }
   }
 };

@@ -3,18 +3,9 @@
 #include <algorithm>
 #include <map>
 
-#include "caprl/reward/group_values.h"
+#include "train/group_filter.h"
 
 namespace caprl {
-namespace {
-
-bool all_rewards_equal(const CaptionGroup& group) {
-  std::vector<std::optional<double>> rewards;
-  for (const Caption& caption : group.captions) rewards.push_back(caption.reward.value);
-  return nothing_to_compare(rewards);
-}
-
-}  // namespace
 
 void Summary::add(double max, double mean, int64_t count) {
   max_ = count_ ? std::max(max_, max) : max;

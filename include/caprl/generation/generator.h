@@ -56,6 +56,9 @@ struct GenerationStats {
   double host_seconds = 0;     // neither forward passes nor the sampler's work, part of both
   int64_t decode_tokens = 0;   // sampled in passes that read no prompt
   int64_t decode_steps = 0;    // those passes
+
+  /// Of one run after another.
+  GenerationStats& operator+=(const GenerationStats& next);
 };
 
 /// One prompt and the continuations wanted of it. All samples share the prompt's keys and values.

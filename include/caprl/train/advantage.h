@@ -21,6 +21,13 @@ enum class LossAggregation {
 /// Whose probability ratio is clipped: each token's, or one for the whole caption (GSPO).
 enum class ImportanceSamplingLevel { kToken, kSequence };
 
+/// Section `algorithm.filter_groups`.
+struct FilterGroupsConfig {
+  bool enable = false;
+  int64_t max_num_gen_batches = 1;
+  void fields(ConfigVisitor& v);
+};
+
 /// Section `algorithm`.
 struct AlgorithmConfig {
   AdvantageEstimator adv_estimator = AdvantageEstimator::kGrpo;
@@ -35,6 +42,7 @@ struct AlgorithmConfig {
   double entropy_coeff = 0.0;
   LossAggregation loss_agg_mode = LossAggregation::kTokenMean;
   int64_t loss_scale_factor = 0;
+  FilterGroupsConfig filter_groups;
   void fields(ConfigVisitor& v);
   void validate() const;  // InputError
 };
