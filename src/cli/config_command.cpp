@@ -14,16 +14,21 @@ void add_config_command(CLI::App& app) {
     const GrpoConfig train;
     const SftConfig sft;
     const CaptionConfig caption;
-    std::cout << "# Configuration\n\n"
-                 "Written by `caprl config docs`. A config is a YAML file; `--set key.path=value` "
-                 "overrides single keys. An\n"
-                 "unknown, duplicate or ill-typed key is an error that names file, line and "
-                 "column. The resolved config is\n"
-                 "saved as `config.yaml` in the run folder.\n\n"
-                 "# `caprl train`\n\n"
-              << config_to_markdown(train) << "\n# `caprl sft`\n\n"
-              << config_to_markdown(sft) << "\n# `caprl caption`\n\n"
-              << config_to_markdown(caption);
+    std::cout
+        << "# Configuration\n\n"
+           "Written by `caprl config docs`. A config is a YAML file; `--set key.path=value` "
+           "overrides single keys. An\n"
+           "unknown, duplicate or ill-typed key is an error that names file, line and "
+           "column. The resolved config is\n"
+           "saved as `config.yaml` in the run folder.\n\n"
+           "# Presets\n\n"
+           "What `preset: release`, `paper` and `capRL++` mean. A key that the file or `--set` "
+           "names is as named there.\n\n"
+        << presets_to_markdown(reward_presets()) << "\n"
+        << presets_to_markdown(training_presets()) << "\n# `caprl train`\n\n"
+        << config_to_markdown(train) << "\n# `caprl sft`\n\n"
+        << config_to_markdown(sft) << "\n# `caprl caption`\n\n"
+        << config_to_markdown(caption);
   });
 }
 

@@ -197,12 +197,21 @@ void load_config(const std::filesystem::path& file, const std::vector<std::strin
     ValueReader reader(sources);
     root.fields(reader);
   };
-  apply(FileKeys(file.string(), table).collect());
-  for (const std::string& text : overrides) {
-    ConfigSource source = parse_override(text, table);
-    const std::string path = source.path;
-    apply({{path, std::move(source)}});
-  }
+  const auto apply_one = [&apply](const ConfigSource& source) { apply({{source.path, source}}); };
+  const Sources file_keys = FileKeys(file.string(), table).collect();
+  std::vector<ConfigSource> settings;
+  for (const std::string& text : overrides) settings.push_back(parse_override(text, table));
+
+  // Which preset it is has to be known before its values give way to the file's.
+  if (const auto preset = file_keys.find("preset"); preset != file_keys.end())
+    apply_one(preset->second);
+  for (const ConfigSource& setting : settings)
+    if (setting.path == "preset") apply_one(setting);
+  for (const PresetValue& value : root.preset_values())
+    apply_one(
+        {value.path, "preset: " + value.path, "", parse_document(value.value, "preset", false)});
+  apply(file_keys);
+  for (const ConfigSource& setting : settings) apply_one(setting);
 }
 
 }  // namespace caprl

@@ -19,9 +19,9 @@ std::string_view trim(std::string_view text) {
 }
 
 /// 0 for A or a, 1 for B or b, …; absent for what cannot label a choice.
-std::optional<int64_t> letter_index(char c) {
+std::optional<int64_t> letter_index(char c, int64_t num_letters = kMaxChoices) {
   if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  if (c < 'A' || c >= 'A' + kMaxChoices) return std::nullopt;
+  if (c < 'A' || c >= 'A' + num_letters) return std::nullopt;
   return c - 'A';
 }
 
@@ -30,17 +30,28 @@ struct Labelled {
   std::string_view text;
 };
 
-/// "A) red", "(A) red", "A. red" → {0, "red"}. A full stop counts only before a space or the end
-/// ("A.M." is no label).
-std::optional<Labelled> split_label(std::string_view text) {
-  const bool open = text.starts_with('(');
-  const std::string_view rest = text.substr(open ? 1 : 0);
-  if (rest.size() < 2) return std::nullopt;
-  const auto label = letter_index(rest[0]);
-  const bool stop =
-      !open && rest[1] == '.' && (rest.size() == 2 || trim(rest.substr(2, 1)).empty());
-  if (!label || !(rest[1] == ')' || stop)) return std::nullopt;
-  return Labelled{*label, trim(rest.substr(2))};
+/// The text after the first of `marks` that it begins with.
+std::optional<std::string_view> after(std::string_view text,
+                                      std::initializer_list<std::string_view> marks) {
+  for (const std::string_view mark : marks)
+    if (text.starts_with(mark)) return text.substr(mark.size());
+  return std::nullopt;
+}
+
+/// "A) red", "(A) red", "A. red" → {0, "red"}, and the same with full-width marks. A full stop
+/// counts only before a space or the end ("A.M." is no label).
+std::optional<Labelled> split_label(std::string_view text, int64_t num_letters = kMaxChoices) {
+  const auto opened = after(text, {"(", "（"});
+  const std::string_view rest = opened.value_or(text);
+  const auto label = rest.empty() ? std::nullopt : letter_index(rest[0], num_letters);
+  if (!label) return std::nullopt;
+  const std::string_view marked = rest.substr(1);
+  if (const auto closed = after(marked, {")", "）"})) return Labelled{*label, trim(*closed)};
+  if (opened) return std::nullopt;
+  if (const auto listed = after(marked, {"．", "、"})) return Labelled{*label, trim(*listed)};
+  const auto stopped = after(marked, {"."});
+  if (!stopped || !trim(stopped->substr(0, 1)).empty()) return std::nullopt;
+  return Labelled{*label, trim(*stopped)};
 }
 
 const Json& member(const Json& item, const char* key, std::string_view where) {
@@ -118,6 +129,58 @@ std::optional<int64_t> answer_by_letter(std::string_view answer,
   return parts->label;
 }
 
+/// The index of the right choice. Labels make a letter mean the label; without them it may as well
+/// be a choice's text.
+int64_t find_answer(const std::string& answer, const std::vector<std::string>& choices,
+                    bool labelled, std::string_view where) {
+  const auto letter = answer_by_letter(answer, choices);
+  const auto text = std::find(choices.begin(), choices.end(), answer);
+  const bool is_text = text != choices.end();
+  if (!letter && !is_text)
+    throw InputError("{}: the answer '{}' of a question is none of its {} choices", where, answer,
+                     choices.size());
+  const int64_t text_index = text - choices.begin();
+  if (letter && is_text && *letter != text_index && !labelled)
+    throw InputError("{}: the answer '{}' of a question may mean choice {} or choice {}", where,
+                     answer, *letter + 1, text_index + 1);
+  return letter ? *letter : text_index;
+}
+
+std::vector<std::string_view> split_lines(std::string_view text) {
+  std::vector<std::string_view> lines;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    lines.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return lines;
+}
+
+/// Without the blank space around the whole.
+std::string join_lines(const std::vector<std::string_view>& lines) {
+  std::string text;
+  for (const std::string_view line : lines) (text += line) += '\n';
+  return std::string(trim(text));
+}
+
+/// The last line that is labelled A and has a B somewhere below it; the number of lines if there is
+/// none.
+size_t first_choice(const std::vector<std::string_view>& lines) {
+  bool has_b = false;
+  for (size_t i = lines.size(); i-- > 0;) {
+    const auto parts = split_label(trim(lines[i]));
+    if (parts && parts->label == 0 && has_b) return i;
+    has_b = has_b || (parts && parts->label == 1);
+  }
+  return lines.size();
+}
+
+/// The beginning of a text, for messages.
+std::string shorten(std::string_view text) {
+  constexpr size_t kMost = 80;
+  return text.size() <= kMost ? std::string(text) : std::string(text.substr(0, kMost)) + "…";
+}
+
 }  // namespace
 
 Question parse_question(const Json& item, std::string_view where) {
@@ -129,20 +192,41 @@ Question parse_question(const Json& item, std::string_view where) {
   question.choices = choice_texts(item, where);
   const bool labelled = strip_labels(question.choices, where);
   check_choices(question.choices, where);
+  question.answer =
+      find_answer(string_member(item, "answer", where), question.choices, labelled, where);
+  return question;
+}
 
-  const std::string answer = string_member(item, "answer", where);
-  const auto letter = answer_by_letter(answer, question.choices);
-  const auto text = std::find(question.choices.begin(), question.choices.end(), answer);
-  const bool is_text = text != question.choices.end();
-  if (!letter && !is_text)
-    throw InputError("{}: the answer '{}' of a question is none of its {} choices", where, answer,
+Question parse_inline_question(std::string_view text, std::string_view answer,
+                               std::string_view where) {
+  const std::vector<std::string_view> lines = split_lines(text);
+  const size_t first = first_choice(lines);
+  if (first == lines.size())
+    throw InputError("{}: expected a question followed by lines 'A) …', 'B) …', got none in '{}'",
+                     where, shorten(text));
+  Question question;
+  question.text = join_lines({lines.begin(), lines.begin() + static_cast<ptrdiff_t>(first)});
+  if (question.text.empty()) throw InputError("{}: a question has choices but no text", where);
+  std::vector<std::string_view> choice;  // lines
+  const auto add_choice = [&] {
+    if (!choice.empty()) question.choices.push_back(join_lines(choice));
+    choice.clear();
+  };
+  for (size_t i = first; i < lines.size(); ++i) {
+    const auto parts = split_label(trim(lines[i]), kMaxChoices + 1);
+    const auto next = std::ssize(question.choices) + (choice.empty() ? 0 : 1);
+    if (parts && parts->label != next)
+      throw InputError("{}: expected the choices' labels in order, '{}' next, got '{}'", where,
+                       static_cast<char>('A' + next), trim(lines[i]));
+    if (parts) add_choice();
+    choice.push_back(parts ? parts->text : lines[i]);
+  }
+  add_choice();
+  if (std::ssize(question.choices) > kMaxChoices)
+    throw InputError("{}: expected 2 to {} choices, got {}", where, kMaxChoices,
                      question.choices.size());
-  const int64_t text_index = text - question.choices.begin();
-  // Labels make a letter mean the label; without them it may as well be a choice's text.
-  if (letter && is_text && *letter != text_index && !labelled)
-    throw InputError("{}: the answer '{}' of a question may mean choice {} or choice {}", where,
-                     answer, *letter + 1, text_index + 1);
-  question.answer = letter ? *letter : text_index;
+  check_choices(question.choices, where);
+  question.answer = find_answer(std::string(trim(answer)), question.choices, true, where);
   return question;
 }
 

@@ -113,7 +113,15 @@ void LogConfig::fields(ConfigVisitor& v) {
   v.field("rollouts", rollouts, "write every step's captions, answers and rewards");
 }
 
+std::vector<PresetValue> GrpoConfig::preset_values() const {
+  auto values = caprl::preset_values(training_presets(), preset);
+  for (PresetValue& value : caprl::preset_values(reward_presets(), preset))
+    values.push_back(std::move(value));
+  return values;
+}
+
 void GrpoConfig::fields(ConfigVisitor& v) {
+  preset_field(v, preset);
   v.section("run", run, "the run as a whole");
   v.section("policy", policy, "the captioner");
   v.section("reference", reference, "the frozen model of the KL term");

@@ -51,6 +51,17 @@ TEST(ParseQuestion, ReadsEveryFormOfLabelsAndAnswers) {
       {{"A) red", "B) blue", "C) green"}, "B)", colors, 1},
       {{"A) red", "B) blue", "C) green"}, "B.", colors, 1},
       {{"A) red", "B) blue", "C) green"}, "(B)", colors, 1},
+      // Full-width marks.
+      {{"A）红色", "B）蓝色"}, "B", {"红色", "蓝色"}, 1},
+      {{"（A）红色", "（B）蓝色"}, "（B）", {"红色", "蓝色"}, 1},
+      {{"A．红色", "B．蓝色"}, "A．红色", {"红色", "蓝色"}, 0},
+      {{"A、红色", "B、蓝色"}, "蓝色", {"红色", "蓝色"}, 1},
+      // Formulas and code are only text.
+      {{"A) f(A) = {B}", "B) if (a < b) { a = b; }"},
+       "B",
+       {"f(A) = {B}", "if (a < b) { a = b; }"},
+       1},
+      {{"A) $\\frac{a}{b}$", "B) {caption}"}, "A", {"$\\frac{a}{b}$", "{caption}"}, 0},
       // Initials and letters in parentheses that are no labels.
       {names, "B", names, 1},
       {panels, "C", panels, 2},
@@ -118,6 +129,80 @@ TEST(ParseQuestion, RefusesBadQuestionsInClearWords) {
   };
   EXPECT_EQ(error_of(good), "accepted");
   for (const auto& [json, words] : cases) EXPECT_THAT(error_of(json), HasSubstr(words)) << json;
+}
+
+TEST(ParseInlineQuestion, ByTable) {
+  struct Case {
+    std::string text, answer, question;
+    Texts choices;
+    int64_t index;
+  };
+  const std::vector<Case> cases{
+      {"What color?\nA) red\nB) blue", "B", "What color?", {"red", "blue"}, 1},
+      {"What color?\n\n  A. red  \n  B. blue\n\n", "A.", "What color?", {"red", "blue"}, 0},
+      {"What color?\r\n(A) red\r\n(B) blue", "(B)", "What color?", {"red", "blue"}, 1},
+      {"什么颜色？\nA）红\nB）蓝", "B", "什么颜色？", {"红", "蓝"}, 1},
+      {"Which code?\nA) if x:\n    y()\nB) pass",
+       "A",
+       "Which code?",
+       {"if x:\n    y()", "pass"},
+       0},
+      {"Which code?\nA)\nx = 1\n\ny = 2\nB) pass",
+       "B",
+       "Which code?",
+       {"x = 1\n\ny = 2", "pass"},
+       1},
+      // A question that has labelled lines itself.
+      {"A) is a label.\nWhat is B) then?\nA) yes\nB) no",
+       "A",
+       "A) is a label.\nWhat is B) then?",
+       {"yes", "no"},
+       0},
+      {"Two lines\nof a question\nA) 1\nB) 2\nC) 3\nD) 4\nE) 5\nF) 6\nG) 7\nH) 8",
+       "H",
+       "Two lines\nof a question",
+       {"1", "2", "3", "4", "5", "6", "7", "8"},
+       7},
+  };
+  for (const Case& c : cases) {
+    const Question question = parse_inline_question(c.text, c.answer, "x");
+    EXPECT_EQ(question.text, c.question);
+    EXPECT_EQ(question.choices, c.choices) << c.text;
+    EXPECT_EQ(question.answer, c.index);
+  }
+}
+
+TEST(ParseInlineQuestion, RefusesBadQuestionsInClearWords) {
+  const auto error = [](std::string_view text, std::string_view answer) -> std::string {
+    try {
+      parse_inline_question(text, answer, "request: prompt 3");
+    } catch (const InputError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  const std::string good = "What?\nA) red\nB) blue";
+  const std::vector<std::array<std::string, 3>> cases{
+      {"", "A", "expected a question followed by lines 'A) …', 'B) …', got none in ''"},
+      {"What color is it?", "A", "got none in 'What color is it?'"},
+      {"What?\nA) red", "A", "got none in 'What?\nA) red'"},
+      {"What?\nred\nblue", "A", "got none in"},
+      {std::string(100, 'x'), "A", "got none in '" + std::string(80, 'x') + "…'"},
+      {"A) red\nB) blue", "A", "request: prompt 3: a question has choices but no text"},
+      {"What?\nA) red\nB) blue\nD) green", "A",
+       "expected the choices' labels in order, 'C' next, got 'D) green'"},
+      {"What?\nA) red\nB) blue\nB) green", "A", "'C' next, got 'B) green'"},
+      {"What?\nA) 1\nB) 2\nC) 3\nD) 4\nE) 5\nF) 6\nG) 7\nH) 8\nI) 9", "A",
+       "expected 2 to 8 choices, got 9"},
+      {"What?\nA) red\nB)", "A", "choice 2 of a question is empty"},
+      {"What?\nA) red\nB) red", "A", "choices 1 and 2 of a question are the same: 'red'"},
+      {good, "C", "the answer 'C' of a question is none of its 2 choices"},
+      {good, "", "the answer '' of a question is none of its 2 choices"},
+      {good, "A) blue", "the answer 'A) blue' of a question is none of its 2 choices"},
+  };
+  EXPECT_EQ(error(good, "A"), "accepted");
+  for (const auto& [text, answer, words] : cases)
+    EXPECT_THAT(error(text, answer), HasSubstr(words)) << text;
 }
 
 const Question kColors{"What color is it?", {"red", "blue", "green", "black"}, 1};

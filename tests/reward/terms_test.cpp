@@ -192,8 +192,8 @@ TEST(Terms, AreStandardisedWithinTheGroupIfConfigured) {
 TEST(Terms, OfAFlatGroupAreZeroWhenStandardised) {
   const auto config = with_terms({"normalize_terms=true", "length.weight=2"});
   const GroupToScore group{1, nullptr, {{"a", 10}, {"b", 20}}};
-  for (const CaptionReward& caption : RewardModel(config, 1, at::kCPU).score({&group, 1}, 1)[0])
-    EXPECT_EQ(caption.value, 0.0);
+  const auto scores = RewardModel(config, 1, at::kCPU).score({&group, 1}, 1);
+  for (const CaptionReward& caption : scores[0]) EXPECT_EQ(caption.value, 0.0);
 }
 
 TEST(Terms, ACopyHasItsOwnSettings) {

@@ -73,15 +73,23 @@ class ConfigVisitor {
   virtual void end_section() = 0;
 };
 
+/// What a key is where neither the file nor an override names it, in YAML syntax.
+struct PresetValue {
+  std::string path;  // "rollout.n"
+  std::string value;
+};
+
 /// Something with fields(), behind a plain interface so that the readers need no templates.
 class ConfigRoot {
  public:
   virtual ~ConfigRoot() = default;
   virtual void fields(ConfigVisitor& v) = 0;
+  /// Of the preset that the key `preset` names, once that is read.
+  virtual std::vector<PresetValue> preset_values() const { return {}; }
 };
 
-/// Reads the YAML file into `root` (defaults stay where the file is silent), then applies
-/// `overrides`
+/// Reads the YAML file into `root` (the preset's values, and then defaults, stay where the file is
+/// silent), then applies `overrides`
 /// ("key.path=value", the value in YAML syntax; nothing after the "=" is an empty text). Conditions
 /// between keys are the caller's. Integers are written as integers, true and false as these words,
 /// null only for optional keys; a key without a value is null, a section without keys is empty.
@@ -111,6 +119,10 @@ class ConfigOf : public ConfigRoot {
  public:
   explicit ConfigOf(S& config) : config_(config) {}
   void fields(ConfigVisitor& v) override { config_.fields(v); }
+  std::vector<PresetValue> preset_values() const override {
+    if constexpr (requires(const S& s) { s.preset_values(); }) return config_.preset_values();
+    return {};
+  }
 
  private:
   S& config_;

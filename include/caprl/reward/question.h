@@ -17,12 +17,20 @@ struct Question {
 };
 
 /// {"question", "choices": ["A) red", …], "answer": "B"}; other keys are passed over. Choices are
-/// labelled "A) red", "A. red" or "(A) red" (all of them, A, B, … in order) or not at all. The
-/// answer is a letter ("B", "B)", "(B)") or the text of a choice, with or without its label.
-/// `where` ("file:line") starts the InputError's sentence, which is thrown for missing or ill-typed
-/// keys, an empty question or choice, fewer than 2 or more than kMaxChoices choices, duplicate
-/// choices, labels out of order, and an answer that is no choice or may mean two.
+/// labelled "A) red", "A. red", "(A) red", or with the full-width marks "A）", "A．", "A、" and
+/// "（A）" (all of them, A, B, … in order), or not at all. The answer is a letter ("B", "B)",
+/// "(B)") or the text of a choice, with or without its label. `where` ("file:line") starts the
+/// InputError's sentence, which is thrown for missing or ill-typed keys, an empty question or
+/// choice, fewer than 2 or more than kMaxChoices choices, duplicate choices, labels out of order,
+/// and an answer that is no choice or may mean two.
 Question parse_question(const nlohmann::json& item, std::string_view where);
+
+/// A question with its choices in the text, as the published reward server takes it: lines of the
+/// question, then a line for each labelled choice, A, B, … in order. Further lines belong to the
+/// choice above them (code, formulas); blank ones at its end do not. Where the question itself has
+/// labelled lines, the choices are those after the last "A". Errors as parse_question.
+Question parse_inline_question(std::string_view text, std::string_view answer,
+                               std::string_view where);
 
 /// The option "the caption does not say", appended to a question's own choices and never right.
 struct AbstainOption {

@@ -14,6 +14,7 @@
 #include "caprl/train/advantage.h"
 #include "caprl/train/optimizer.h"
 #include "caprl/train/parallel.h"
+#include "caprl/train/presets.h"
 
 namespace caprl {
 
@@ -84,6 +85,7 @@ struct LogConfig {
 
 /// `caprl train`.
 struct GrpoConfig {
+  Preset preset = Preset::kNone;
   RunConfig run;
   PolicyConfig policy;
   ReferenceConfig reference;
@@ -98,6 +100,7 @@ struct GrpoConfig {
   EvalConfig eval;
   LogConfig log;
   void fields(ConfigVisitor& v);
+  std::vector<PresetValue> preset_values() const;
   /// Conditions between keys; InputError names both.
   void validate() const;
 };
