@@ -7,7 +7,7 @@ import re
 import tempfile
 import unittest
 
-MODULES = ["core", "io", "checkpoint", "ops", "dist", "text", "image", "models", "generation", "reward", "data", "train", "tasks", "cli"]
+MODULES = ["core", "io", "http", "checkpoint", "ops", "dist", "text", "image", "models", "generation", "reward", "data", "train", "tasks", "cli"]
 SUFFIXES = {".h", ".cpp", ".cu", ".cuh"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
