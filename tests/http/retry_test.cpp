@@ -1,7 +1,11 @@
-#include "scripted_server.h"
-#include "support.h"
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <sstream>
 
 #include "caprl/http/client.h"
+#include "scripted_server.h"
+#include "support.h"
 
 namespace caprl {
 namespace {
@@ -69,6 +73,22 @@ TEST(HttpRetry, KeepsTheDeadline) {
   EXPECT_EQ(retry_get(client, server.url(), config).attempts, 1);
   EXPECT_EQ(retry_get(client, server.url(), config).failure, HttpFailure::kTimeout);
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);
+}
+
+TEST(HttpRetry, LogsAttemptsForWhoAsks) {
+  std::ostringstream log;
+  const auto before = spdlog::default_logger();
+  const auto logger = std::make_shared<spdlog::logger>(
+      "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log));
+  spdlog::set_default_logger(logger);
+  ScriptedServer server({scripted(503, "busy"), scripted(200, "done")});
+  HttpClient client({});
+  retry_get(client, server.url(), kFast);
+  EXPECT_EQ(log.str(), "");
+  logger->set_level(spdlog::level::debug);
+  retry_get(client, server.url(), kFast);
+  spdlog::set_default_logger(before);
+  EXPECT_THAT(log.str(), HasSubstr("[debug] http: attempt 1 of 4: status 200: done"));
 }
 
 TEST(HttpRetry, WaitsAreAFunctionOfTheirNumber) {

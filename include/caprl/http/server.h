@@ -89,8 +89,9 @@ struct HttpServerCounters {
 /// body's length is ambiguous), 401 (before the body is read), 404, 405 with Allow, 408 (head and
 /// body took longer than read_timeout_s), 413 (announced: without reading; chunked: as soon as the
 /// body is too long), 503 with Retry-After (too many requests or connections, or the server is
-/// stopping). libmicrohttpd refuses what it cannot parse with short pages of its own: 400, 414,
-/// 431, 505. Never raises SIGPIPE. All methods are thread-safe.
+/// stopping). What libmicrohttpd cannot parse it refuses by itself, with short HTML pages: 400,
+/// 414, 431 (a head of more than about 32 KB), 505. Never raises SIGPIPE. All methods are
+/// thread-safe.
 class HttpServer {
  public:
   /// Throws InputError if it cannot listen (the port is in use, the host is not this machine's), if
