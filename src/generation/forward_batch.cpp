@@ -35,7 +35,7 @@ ForwardBatch::ForwardBatch(const Model& model, const std::vector<Stretch>& stret
 }
 
 void ForwardBatch::add_prompt(const Stretch& stretch, Job& job) {
-  if (stretch.first == 0) {
+  if (!job.prompt) {
     const BranchedSequence tree{job.request.prompt, {}};
     job.prompt = model_.embed(pack({&tree, 1}, model_));
   }

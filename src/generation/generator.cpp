@@ -61,7 +61,8 @@ class Generator::Impl {
 
   int64_t submit(GenerationRequest request) {
     Job job(std::move(request), model_, params_);
-    const RequestShape shape = job.shape(params_.max_new_tokens);
+    const RequestShape shape =
+        job.shape(params_.max_new_tokens, model_.traits().image_token_id.value_or(-1));
     check_size(job, shape);
     num_unfinished_ += job.num_unfinished;
     const int64_t number = scheduler_.add(shape);
@@ -97,6 +98,7 @@ class Generator::Impl {
     GenerationStats stats = stats_;
     stats.preemptions = scheduler_.counts().preemptions;
     stats.recomputed_tokens = scheduler_.counts().recomputed_tokens;
+    stats.cached_tokens = scheduler_.counts().cached_tokens;
     stats.peak_pages = scheduler_.counts().peak_pages;
     return stats;
   }
@@ -169,10 +171,11 @@ class Generator::Impl {
   }
 
   void count(const StepPlan& plan, int64_t sampled, double seconds) {
-    int64_t prompt_tokens = 0;
+    int64_t prompt_tokens = 0, sample_tokens = 0;
     for (const Stretch& stretch : plan.stretches)
-      if (stretch.line.is_prompt()) prompt_tokens += stretch.count;
+      (stretch.line.is_prompt() ? prompt_tokens : sample_tokens) += stretch.count;
     ++stats_.steps;
+    stats_.tokens_read += prompt_tokens + sample_tokens;
     stats_.prompt_tokens += prompt_tokens;
     stats_.generated_tokens += sampled;
     if (prompt_tokens > 0) {
@@ -199,7 +202,8 @@ GenerationStats& GenerationStats::operator+=(const GenerationStats& next) {
   for (const auto sum :
        {&GenerationStats::prompt_tokens, &GenerationStats::generated_tokens,
         &GenerationStats::steps, &GenerationStats::preemptions, &GenerationStats::recomputed_tokens,
-        &GenerationStats::decode_tokens, &GenerationStats::decode_steps})
+        &GenerationStats::decode_tokens, &GenerationStats::decode_steps,
+        &GenerationStats::cached_tokens, &GenerationStats::tokens_read})
     this->*sum += next.*sum;
   for (const auto sum : {&GenerationStats::prefill_seconds, &GenerationStats::decode_seconds,
                          &GenerationStats::sample_seconds, &GenerationStats::host_seconds})

@@ -21,8 +21,10 @@ Job::Job(GenerationRequest given, const Model& model, const SamplingParams& para
   }
 }
 
-RequestShape Job::shape(int64_t max_new_tokens) const {
-  RequestShape shape{static_cast<int64_t>(request.prompt.ids.size()), {}, max_new_tokens};
+RequestShape Job::shape(int64_t max_new_tokens, int64_t image_token_id) const {
+  const std::vector<int64_t>& ids = request.prompt.ids;
+  const auto images = std::find(ids.begin(), ids.end(), image_token_id);
+  RequestShape shape{std::ssize(ids), {}, max_new_tokens, {ids.begin(), images}};
   for (const auto& suffix : request.suffixes)
     shape.suffixes.push_back(static_cast<int64_t>(suffix.size()));
   return shape;
@@ -62,6 +64,7 @@ bool Job::append(int64_t sample, SampledToken token, const SamplingParams& param
   GeneratedSequence& result = samples[sample];
   result.ids.push_back(token.id);
   result.logprobs.push_back(token.logprob);
+  if (!params.scored_ids.empty()) result.scored_logits.push_back(std::move(token.scored));
   if (params.num_top_logprobs > 0) result.top_logprobs.push_back(std::move(token.top));
   const auto& stops = params.stop_ids;
   result.stopped = std::find(stops.begin(), stops.end(), token.id) != stops.end();

@@ -23,7 +23,8 @@ struct Job {
   /// Error if the prompt does not fit the model.
   Job(GenerationRequest given, const Model& model, const SamplingParams& params);
 
-  RequestShape shape(int64_t max_new_tokens) const;
+  /// `image_token_id`: -1 of a text model.
+  RequestShape shape(int64_t max_new_tokens, int64_t image_token_id) const;
   /// Token at `place` of a sample: of its suffix, then of what was generated.
   int64_t token(int64_t sample, int64_t place) const;
   SampleRow sample_row(int64_t sample, const SamplingParams& params) const;

@@ -22,11 +22,8 @@ Prompt PromptBuilder::build(std::span<const ChatMessage> messages,
   if (!images.empty() && !patches_)
     throw InputError("{}: the row has an image, but the model is text-only", where);
   std::vector<std::shared_ptr<const ImagePatches>> patches;
-  for (const ImageSource& image : images)
-    patches.push_back(std::make_shared<const ImagePatches>(load_patches(image)));
-  Prompt prompt = at_place(where, [&] {
-    return expand_images(chat_->render(messages, true), std::move(patches), traits_);
-  });
+  for (const ImageSource& image : images) patches.push_back(load(image));
+  Prompt prompt = expand(messages, std::move(patches), where);
   const auto length = static_cast<int64_t>(prompt.ids.size());
   if (length > max_prompt_length_)
     throw InputError(
@@ -47,9 +44,18 @@ int64_t PromptBuilder::num_tokens(std::span<const ChatMessage> messages,
   return count;
 }
 
-ImagePatches PromptBuilder::load_patches(const ImageSource& source) const {
+std::shared_ptr<const ImagePatches> PromptBuilder::load(const ImageSource& source) const {
   const RgbImage image = load_image(source);
-  return at_place(source.name, [&] { return make_patches(image, *patches_); });
+  return std::make_shared<const ImagePatches>(
+      at_place(source.name, [&] { return make_patches(image, *patches_); }));
+}
+
+Prompt PromptBuilder::expand(std::span<const ChatMessage> messages,
+                             std::vector<std::shared_ptr<const ImagePatches>> images,
+                             const std::string& where) const {
+  return at_place(where, [&] {
+    return expand_images(chat_->render(messages, true), std::move(images), traits_);
+  });
 }
 
 std::vector<int64_t> PromptBuilder::response(const std::string& text) const {

@@ -35,7 +35,8 @@ Sampler::Sampler(const SamplingParams& params, const at::Tensor& head_weight)
       top_p_(params.top_p),
       repetition_penalty_(static_cast<float>(params.repetition_penalty)),
       num_top_logprobs_(params.num_top_logprobs),
-      banned_(params.banned_ids) {
+      banned_(params.banned_ids),
+      scored_(params.scored_ids) {
   const int64_t vocab_size = head_weight.size(0);
   if (!(params.temperature >= 0) || params.top_k < 0 || !(params.top_p > 0 && params.top_p <= 1))
     throw Error(
@@ -52,6 +53,9 @@ Sampler::Sampler(const SamplingParams& params, const at::Tensor& head_weight)
                 banned_.front(), banned_.back());
   if (static_cast<int64_t>(banned_.size()) == vocab_size)
     throw Error("[sampler] all {} tokens of the vocabulary are banned", vocab_size);
+  for (const int64_t id : scored_)
+    if (id < 0 || id >= vocab_size)
+      throw Error("[sampler] expected scored ids in [0, {}), got {}", vocab_size, id);
   banned_bits_ = ops::banned_bits(banned_, vocab_size, head_weight.device());
 }
 
@@ -100,11 +104,12 @@ std::vector<TokenLogprob> Sampler::likeliest(std::span<const float> logits,
 }
 
 SampledToken Sampler::sample_row(std::span<float> logits, const SampleRow& row) const {
+  SampledToken token;
+  for (const int64_t id : scored_) token.scored.push_back(logits[id]);
   if (temperature_ != 1.0f)
     for (float& logit : logits) logit /= temperature_;
   const double normaliser = log_sum_exp(logits);
   if (!std::isfinite(normaliser)) throw_not_finite(row);
-  SampledToken token;
   if (num_top_logprobs_ > 0) token.top = likeliest(logits, normaliser);
   std::vector<float> unpenalised;
   for (const int64_t id : row.seen) {
@@ -164,8 +169,12 @@ void Sampler::sample_on_device(const at::Tensor& logits_NV, std::span<const Samp
       ops::sample_rows(logits_NV, banned_bits_, on_device(keys), on_device(positions),
                        {greedy_ ? 0.0 : static_cast<double>(temperature_), top_k_, top_p_});
   const at::Tensor ids = sampled.ids.to(at::kCPU), logprobs = sampled.logprobs.to(at::kCPU);
+  const at::Tensor scored = logits_NV.index_select(1, on_device(scored_)).to(at::kCPU).contiguous();
+  const auto num_scored = static_cast<int64_t>(scored_.size());
   for (size_t i = 0; i < rows.size(); ++i) {
-    tokens[i] = {ids.const_data_ptr<int64_t>()[i], logprobs.const_data_ptr<float>()[i], {}};
+    tokens[i] = {ids.const_data_ptr<int64_t>()[i], logprobs.const_data_ptr<float>()[i], {}, {}};
+    const float* mine = scored.const_data_ptr<float>() + static_cast<int64_t>(i) * num_scored;
+    tokens[i].scored.assign(mine, mine + num_scored);
     if (tokens[i].id < 0) throw_not_finite(rows[i]);
   }
 }

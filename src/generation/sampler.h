@@ -23,6 +23,7 @@ struct SampledToken {
   int64_t id = 0;
   float logprob = 0;  // see GeneratedSequence
   std::vector<TokenLogprob> top;
+  std::vector<float> scored;  // logits of the scored ids
 };
 
 /// Immutable; thread safe.
@@ -53,7 +54,7 @@ class Sampler {
   double top_p_;
   float repetition_penalty_;
   int64_t num_top_logprobs_;
-  std::vector<int64_t> banned_;
+  std::vector<int64_t> banned_, scored_;
 };
 
 }  // namespace caprl

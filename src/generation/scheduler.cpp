@@ -57,8 +57,8 @@ StepPlan Scheduler::next() {
   admit(plan);
   if (plan.stretches.empty() && !done())
     throw Error("[scheduler] stuck with {} lines and {} free pages", lines_.size(),
-                pool_.num_free());
-  counts_.peak_pages = std::max(counts_.peak_pages, pool_.num_pages() - pool_.num_free());
+                num_free_pages());
+  counts_.peak_pages = std::max(counts_.peak_pages, pool_.num_pages() - num_free_pages());
   return plan;
 }
 
@@ -75,6 +75,10 @@ void Scheduler::plan_prompt(const Line& line, StepPlan& plan) {
   mine.prompt_read += count;
   budget_ -= count;
   plan.stretches.push_back({line, first, count, mine.prompt_read == mine.shape.prompt});
+  // Whoever is planned after this sees what is written now.
+  const int64_t whole =
+      std::min<int64_t>(mine.prompt_read, std::ssize(mine.shape.prefix_ids)) / kPage;
+  prefixes_.add(mine.shape.prefix_ids, std::span(mine.pages).first(static_cast<size_t>(whole)));
 }
 
 void Scheduler::plan_sample(const Line& line, StepPlan& plan) {
@@ -99,9 +103,14 @@ void Scheduler::admit(StepPlan& plan) {
     if (mine.num_unfinished == 0) continue;
     if (mine.pages.empty()) {
       const Line line{number};
-      const int64_t needed = pages_for(mine.shape.prompt);
-      if (budget_ == 0 || !can_afford(needed, line, plan)) return;
-      for (int64_t i = 0; i < needed; ++i) mine.pages.push_back(*pool_.take());
+      if (budget_ == 0) return;
+      std::vector<int32_t> pages = known_beginning(mine.shape);
+      const int64_t needed = pages_for(mine.shape.prompt) - std::ssize(pages);
+      if (!can_afford(needed, line, plan)) return release(pages);
+      mine.prompt_read = std::ssize(pages) * kPage;
+      counts_.cached_tokens += mine.prompt_read;
+      for (int64_t i = 0; i < needed; ++i) pages.push_back(*take_free_page());
+      mine.pages = std::move(pages);
       start(line);
       plan_prompt(line, plan);
     }
@@ -111,6 +120,13 @@ void Scheduler::admit(StepPlan& plan) {
       seats -= mine.num_unfinished;  // they are next
     }
   }
+}
+
+/// At least the prompt's last token is left to be read: its samples follow from it.
+std::vector<int32_t> Scheduler::known_beginning(const RequestShape& shape) {
+  const auto ids = std::span(shape.prefix_ids);
+  return prefixes_.find(
+      ids.first(static_cast<size_t>(std::min<int64_t>(shape.prompt - 1, std::ssize(ids)))));
 }
 
 bool Scheduler::admit_samples(int64_t number, int64_t& seats, StepPlan& plan) {
@@ -135,9 +151,9 @@ bool Scheduler::admit_samples(int64_t number, int64_t& seats, StepPlan& plan) {
 /// Whether so many pages are free beside a reserve for those who run already. If nothing else is
 /// planned, later lines give up theirs.
 bool Scheduler::can_afford(int64_t pages, const Line& line, const StepPlan& plan) {
-  if (pool_.num_free() >= pages + num_running_ / 4) return true;
+  if (num_free_pages() >= pages + num_running_ / 4) return true;
   if (!plan.stretches.empty()) return false;
-  while (pool_.num_free() < pages)
+  while (num_free_pages() < pages)
     if (!preempt_after(line)) return false;
   return true;
 }
@@ -165,9 +181,15 @@ bool Scheduler::make_room(const Line& line, int64_t count, StepPlan& plan) {
 
 std::optional<int32_t> Scheduler::take_page(const Line& line) {
   while (true) {
-    if (const auto page = pool_.take()) return page;
+    if (const auto page = take_free_page()) return page;
     if (!preempt_after(line)) return std::nullopt;
   }
+}
+
+/// One that nobody needs, if necessary from the prefix cache.
+std::optional<int32_t> Scheduler::take_free_page() {
+  const auto page = pool_.take();
+  return page || !prefixes_.evict() ? page : pool_.take();
 }
 
 /// Takes its pages from the last line, if that comes after `line`.

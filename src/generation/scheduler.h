@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "page_pool.h"
+#include "prefix_cache.h"
 
 namespace caprl {
 
@@ -21,6 +22,9 @@ struct RequestShape {
   int64_t prompt = 0;             // tokens, at least one
   std::vector<int64_t> suffixes;  // of each sample: tokens to read before it is sampled
   int64_t max_new_tokens = 0;
+  /// The prompt's beginning as far as its tokens alone say what it is (before any image): other
+  /// prompts that begin so may share its pages.
+  std::vector<int64_t> prefix_ids = {};
 };
 
 /// A prompt (sample −1) or one of its samples. In the order of arrival, a prompt before its
@@ -53,13 +57,15 @@ struct StepPlan {
 struct SchedulerCounts {
   int64_t preemptions = 0;        // samples that gave up their pages
   int64_t recomputed_tokens = 0;  // read once more because of that
+  int64_t cached_tokens = 0;      // of prompts, not read: another one's pages hold them
   int64_t peak_pages = 0;
 };
 
 /// Continuous batching in the order of arrival: nobody overtakes. A prompt is read first, in
-/// chunks; its samples then share its pages, and copy the last one when they write to it. When
-/// pages run out, the last line gives up its own and is read again later. The first line can get
-/// all pages that way, so that everyone is served in the end.
+/// chunks, from where it differs from those before it; its samples then share its pages, and copy
+/// the last one when they write to it. When pages run out, the last line gives up its own and is
+/// read again later. The first line can get all pages that way, so that everyone is served in the
+/// end.
 class Scheduler {
  public:
   Scheduler(int64_t num_pages, const SchedulerLimits& limits);
@@ -80,7 +86,8 @@ class Scheduler {
   std::span<const int32_t> pages(const Line& line) const;
   bool done() const { return requests_.empty(); }
   int64_t num_running() const { return num_running_; }
-  int64_t num_free_pages() const { return pool_.num_free(); }
+  /// Pages that a line can have at once, those of the prefix cache among them.
+  int64_t num_free_pages() const { return pool_.num_free() + pool_.num_idle(); }
   const SchedulerCounts& counts() const { return counts_; }
 
  private:
@@ -106,16 +113,19 @@ class Scheduler {
   void plan_prompt(const Line& line, StepPlan& plan);
   void plan_sample(const Line& line, StepPlan& plan);
   void admit(StepPlan& plan);
+  std::vector<int32_t> known_beginning(const RequestShape& shape);
   bool admit_samples(int64_t number, int64_t& seats, StepPlan& plan);
   bool can_afford(int64_t pages, const Line& line, const StepPlan& plan);
   bool make_room(const Line& line, int64_t count, StepPlan& plan);
   std::optional<int32_t> take_page(const Line& line);
   bool preempt_after(const Line& line);
+  std::optional<int32_t> take_free_page();
   void release(std::vector<int32_t>& pages);
   void start(const Line& line);
   void leave(const Line& line);
 
   PagePool pool_;
+  PrefixCache prefixes_{pool_};
   SchedulerLimits limits_;
   std::deque<Request> requests_;  // from first_request_ on, the first one unfinished
   int64_t first_request_ = 0;

@@ -24,6 +24,7 @@ class World {
 
   void add(const RequestShape& shape, const std::vector<int64_t>& lengths) {
     const int64_t number = scheduler.add(shape);
+    prefixes_[number] = shape.prefix_ids;
     for (size_t i = 0; i < lengths.size(); ++i)
       samples_[{number, static_cast<int64_t>(i)}] = {shape.suffixes[i], 0, lengths[i]};
     prompts_[number] = shape.prompt;
@@ -42,7 +43,7 @@ class World {
       for (int64_t place = stretch.first; place < stretch.first + stretch.count; ++place) {
         const int64_t slot = pages[place / kPage] * kPage + place % kPage;
         ASSERT_TRUE(written.insert(slot).second) << "two lines write to one place";
-        content_[slot] = {stretch.line, place};
+        content_[slot] = token_at(stretch.line, place);
       }
       tokens += stretch.count;
       if (stretch.is_end && !stretch.line.is_prompt()) sampled.push_back(stretch.line);
@@ -72,11 +73,24 @@ class World {
     const auto pages = scheduler.pages(stretch.line);
     const int64_t prompt = prompts_.at(stretch.line.request);
     for (int64_t place = 0; place < stretch.first + stretch.count; ++place) {
-      const auto& [line, at] = content_[pages[place / kPage] * kPage + place % kPage];
       const Line owner = place < prompt ? Line{stretch.line.request} : stretch.line;
-      ASSERT_TRUE(line == owner && at == place) << "request " << stretch.line.request << " sample "
-                                                << stretch.line.sample << " place " << place;
+      ASSERT_EQ(content_[pages[place / kPage] * kPage + place % kPage], token_at(owner, place))
+          << "request " << stretch.line.request << " sample " << stretch.line.sample << " place "
+          << place;
     }
+  }
+
+  /// A token's keys and values depend on all tokens up to it: the same ones are the same to every
+  /// prompt, the others are their line's.
+  std::string token_at(const Line& line, int64_t place) const {
+    const std::vector<int64_t>& prefix = prefixes_.at(line.request);
+    std::string token;
+    if (place < std::ssize(prefix) && line.is_prompt())
+      for (int64_t i = 0; i <= place; ++i) token += std::to_string(prefix[i]) + " ";
+    else
+      token = std::to_string(line.request) + "/" + std::to_string(line.sample) + "/" +
+              std::to_string(place);
+    return token;
   }
 
   void sample(const Line& line) {
@@ -89,9 +103,10 @@ class World {
   }
 
   SchedulerLimits limits_;
-  std::vector<std::pair<Line, int64_t>> content_;  // whose token of which place is there
+  std::vector<std::string> content_;  // which token is there
   std::map<Line, Sample> samples_;
   std::map<int64_t, int64_t> prompts_;
+  std::map<int64_t, std::vector<int64_t>> prefixes_;
 };
 
 /// Requests of random sizes that each fit into `num_pages`, arriving while others are worked on.
@@ -104,7 +119,9 @@ void run_random_schedule(uint64_t seed, int64_t num_requests, SchedulerCounts* c
   int64_t submitted = 0;
   const auto submit = [&] {
     while (true) {
-      RequestShape shape{1 + below(80), {}, 1 + below(40)};
+      RequestShape shape{1 + below(80), {}, 1 + below(40), {}};
+      const int64_t known = below(2) * below(shape.prompt + 1), differs = below(shape.prompt + 1);
+      for (int64_t i = 0; i < known; ++i) shape.prefix_ids.push_back(i < differs ? 7 : below(3));
       std::vector<int64_t> lengths;
       const int64_t samples = 1 + below(6);
       for (int64_t i = 0; i < samples; ++i) {
@@ -131,7 +148,7 @@ void run_random_schedule(uint64_t seed, int64_t num_requests, SchedulerCounts* c
 }
 
 TEST(Scheduler, EveryoneIsServedOnceWhateverThePressure) {
-  int64_t preemptions = 0, recomputed = 0;
+  int64_t preemptions = 0, recomputed = 0, cached = 0;
   for (uint64_t seed = 0; seed < 60; ++seed) {
     SCOPED_TRACE(seed);
     SchedulerCounts counts;
@@ -139,9 +156,29 @@ TEST(Scheduler, EveryoneIsServedOnceWhateverThePressure) {
     if (HasFatalFailure()) return;
     preemptions += counts.preemptions;
     recomputed += counts.recomputed_tokens;
+    cached += counts.cached_tokens;
   }
   EXPECT_GT(preemptions, 400);
   EXPECT_GT(recomputed, preemptions);
+  EXPECT_GT(cached, 1000);
+}
+
+TEST(Scheduler, PromptsThatBeginAlikeAreReadFromWhereTheyDiffer) {
+  World world(100, {.max_num_seqs = 8, .max_num_batched_tokens = 1000});
+  std::vector<int64_t> ids(40, 7), other = ids;
+  other[35] = 8;
+  world.add({40, {0}, 1, ids}, {1});
+  world.add({40, {0}, 1, other}, {1});  // two whole pages are the same
+  world.add({40, {0}, 1}, {1});         // says nothing of its tokens
+  world.step();
+  EXPECT_EQ(world.scheduler.counts().cached_tokens, 2 * kPage);
+  EXPECT_EQ(world.scheduler.counts().peak_pages, 3 + 1 + 3);
+  while (!world.scheduler.done()) world.step();
+  world.add({2 * kPage, {0}, 1, {ids.begin(), ids.begin() + 2 * kPage}}, {1});
+  world.step();  // at least its last token is read, and with it the page
+  EXPECT_EQ(world.scheduler.counts().cached_tokens, 3 * kPage);
+  while (!world.scheduler.done()) world.step();
+  EXPECT_TRUE(world.all_complete());
 }
 
 TEST(Scheduler, APromptIsReadInChunksAndOnceForItsSamples) {
@@ -201,6 +238,33 @@ TEST(Scheduler, WhatCannotBeServedIsRefusedWithTheNumbers) {
   EXPECT_EQ(error_of({kPage, {0}, 2 * kPage}), "none");
   EXPECT_THROW(Scheduler(3, {.max_num_seqs = 0}), Error);
   EXPECT_THROW(Scheduler(3, {.max_num_batched_tokens = 0}), Error);
+}
+
+TEST(PrefixCache, GivesBackWhatWasUsedLongestAgo) {
+  PagePool pool(4);
+  PrefixCache cache(pool);
+  const std::vector<int64_t> a(2 * kPage, 1), b(kPage, 2);
+  const std::vector<int32_t> pages_a{*pool.take(), *pool.take()}, pages_b{*pool.take()};
+  cache.add(a, pages_a);
+  cache.add(b, pages_b);
+  EXPECT_FALSE(cache.evict());  // all of them are in use
+  for (const int32_t page : {pages_a[0], pages_a[1], pages_b[0]}) pool.give_back(page);
+  EXPECT_EQ(pool.num_idle(), 3);
+  EXPECT_EQ(pool.num_free(), 1);
+  const auto found = cache.find(a);
+  EXPECT_EQ(found, pages_a);
+  EXPECT_EQ(pool.num_idle(), 1);
+  for (const int32_t page : found) pool.give_back(page);
+  EXPECT_TRUE(cache.evict());  // b's, which was used before a's
+  EXPECT_EQ(pool.take(), pages_b[0]);
+  EXPECT_EQ(cache.find(b), std::vector<int32_t>());
+  EXPECT_TRUE(cache.evict());  // the end of a before its beginning
+  EXPECT_EQ(pool.take(), pages_a[1]);
+  EXPECT_EQ(cache.find(a), std::vector<int32_t>{pages_a[0]});
+  pool.give_back(pages_a[0]);
+  EXPECT_TRUE(cache.evict());
+  EXPECT_FALSE(cache.evict());
+  EXPECT_EQ(pool.num_idle(), 0);
 }
 
 TEST(PagePool, CountsHolders) {

@@ -1,4 +1,5 @@
-// Counter-based random numbers: every draw is a pure function of what it is for, never of when it is made.
+// Counter-based random numbers: every draw is a pure function of what it is for, never of when it
+// is made.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -17,13 +18,14 @@ enum class RandomPurpose : uint64_t {
   kInitialization,     // ids: parameter name hash
   kRewardShuffle,      // ids: step; the shuffled-reward control
   kDemoWorld,          // ids: split, image
+  kHttpRetry,          // ids: the call; counter: attempt
 };
 
 /// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 std::array<uint32_t, 4> philox4x32_10(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
-/// Numbers at addresses. The 64-bit key is a hash of (seed, purpose, ids), the 128-bit counter is the
-/// caller's. Copyable, stateless, thread safe.
+/// Numbers at addresses. The 64-bit key is a hash of (seed, purpose, ids), the 128-bit counter is
+/// the caller's. Copyable, stateless, thread safe.
 class CounterRng {
  public:
   CounterRng(uint64_t seed, RandomPurpose purpose, std::initializer_list<uint64_t> ids);

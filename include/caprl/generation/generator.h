@@ -27,7 +27,8 @@ struct SamplingParams {
   /// Generation ends where one of these texts appears; it is not part of GeneratedSequence::text.
   std::vector<std::string> stop_texts;
   std::shared_ptr<const Tokenizer> tokenizer;  // needed with stop_texts
-  int64_t num_top_logprobs = 0;  // likeliest tokens that are reported at each position
+  int64_t num_top_logprobs = 0;     // likeliest tokens that are reported at each position
+  std::vector<int64_t> scored_ids;  // tokens whose logits are reported at each position
   uint64_t seed = 0;
   uint64_t step = 0;
   RandomPurpose purpose = RandomPurpose::kTokenSampling;
@@ -44,6 +45,8 @@ struct GenerationLimits {
 /// What a run of the engine did.
 struct GenerationStats {
   int64_t prompt_tokens = 0;     // read, images' included; a prompt counts once for all its samples
+  int64_t cached_tokens = 0;     // of prompts, not read: they begin like an earlier one
+  int64_t tokens_read = 0;       // by all forward passes
   int64_t generated_tokens = 0;  // sampled
   int64_t steps = 0;             // forward passes
   int64_t preemptions = 0;       // samples that gave up their pages and were read again
@@ -85,6 +88,7 @@ struct GeneratedSequence {
   /// sampled, not this.
   std::vector<float> logprobs;
   std::vector<std::vector<TokenLogprob>> top_logprobs;  // [ids][num_top_logprobs], likeliest first
+  std::vector<std::vector<float>> scored_logits;        // [ids][scored_ids], before any filter
   std::optional<std::string> text;  // with stop_texts: what was generated, without special tokens
   bool stopped = false;             // false: the limit was hit
 };
@@ -93,7 +97,8 @@ struct GeneratedSequence {
 /// arg-max of logit / temperature + Gumbel noise, the noise of token id v being word v mod 4 of the
 /// Philox block at counter (position, v / 4). Position 0 is the first generated token.
 ///
-/// Keys and values live in pages that the samples of a prompt share. Requests are worked on in
+/// Keys and values live in pages that the samples of a prompt share, and prompts that begin with
+/// the same tokens, page by page. Requests are worked on in
 /// their order, as many at a time as the limits allow; where pages run out, the last sample is
 /// set back and read again. On a CPU (float and bfloat16) tokens and log-probabilities have the
 /// same bits whatever else is generated, in whatever order, under whatever limits; on a GPU logits
