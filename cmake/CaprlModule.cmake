@@ -38,8 +38,12 @@ function(caprl_test name)
     target_precompile_headers(test_${name} REUSE_FROM caprl_test_pch)
   endif()
   add_test(NAME ${name} COMMAND test_${name})
+  set(seconds 600)
+  if(CAPRL_SANITIZE)
+    set(seconds 3000)
+  endif()
   # Threads that spin while they wait make tiny models slow on a busy machine.
-  set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT OMP_WAIT_POLICY=PASSIVE)
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${seconds} ENVIRONMENT OMP_WAIT_POLICY=PASSIVE)
 endfunction()
 
 # cpu_kernels(NAME LANES OPTIONS…): the CPU's kernels (src/ops/cpu) for one instruction set: its name, floats of a vector, the

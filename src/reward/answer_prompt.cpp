@@ -4,6 +4,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/parallel.h"
+#include "shared_prefix.h"
 
 namespace caprl {
 namespace {
@@ -70,19 +71,6 @@ std::string fill_in(std::string_view text, std::string_view caption, std::string
     }
   }
   return filled;
-}
-
-/// Tokens that all prompts begin with, at least one of each left over. Found in the ids, so that it
-/// is exact however the tokenizer merges what meets at the border.
-int64_t shared_length(const std::vector<std::vector<int64_t>>& prompts) {
-  const auto& first = prompts.front();
-  auto shared = static_cast<int64_t>(first.size());
-  for (const auto& prompt : prompts) {
-    shared = std::min(shared, static_cast<int64_t>(prompt.size()) - 1);
-    shared =
-        std::mismatch(first.begin(), first.begin() + shared, prompt.begin()).first - first.begin();
-  }
-  return shared;
 }
 
 }  // namespace

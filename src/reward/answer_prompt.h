@@ -14,12 +14,19 @@
 
 namespace caprl {
 
+/// The run and the step that an answer is for: part of its random numbers' address.
+struct AnswerKey {
+  uint64_t seed = 0, step = 0;
+  auto operator<=>(const AnswerKey&) const = default;
+};
+
 /// One caption and what is asked about it.
 struct Inquiry {
   std::string caption;
   std::vector<AskedQuestion> questions;  // at least one
   uint64_t prompt_id = 0;
   uint64_t sample = 0;  // number of the caption within its group
+  AnswerKey key = {};
 };
 
 /// The prefix is what all of the caption's prompts begin with; each branch, never empty, is the

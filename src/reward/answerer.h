@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "answer_prompt.h"
+#include "caprl/generation/generator.h"
 #include "caprl/models/model.h"
 #include "caprl/reward/reward.h"
 
@@ -20,13 +21,14 @@ struct Answer {
   double right_probability = 0;  // of the letter answerer
 };
 
-/// Thread safe as long as the model's weights do not change.
+/// Called from one thread at a time.
 class Answerer {
  public:
   virtual ~Answerer() = default;
-  /// [inquiries][questions]. A pure function of (weights, seed, step, inquiries).
+  /// [inquiries][questions]. A pure function of (weights, inquiries). `stats` get what the engine
+  /// did, if there is one.
   virtual std::vector<std::vector<Answer>> answer(std::span<const Inquiry> inquiries,
-                                                  uint64_t step) const = 0;
+                                                  GenerationStats* stats = nullptr) const = 0;
 };
 
 /// The first letter from A to I in the text (as the released reward server reads answers), 0 if
@@ -35,10 +37,13 @@ char first_letter(std::string_view text);
 
 /// Generates an answer and takes its first letter: the published protocol.
 std::unique_ptr<Answerer> make_sample_answerer(const Model& model, AnswerPrompt prompt,
-                                               const AnswererConfig& config, uint64_t seed);
-/// Compares the probabilities of the options' letters as the next token: one forward pass,
+                                               const AnswererConfig& config);
+/// Compares the probabilities of the options' letters as the next token: nothing is generated,
 /// deterministic. InputError if the tokenizer has no token for a letter.
 std::unique_ptr<Answerer> make_letter_answerer(const Model& model, AnswerPrompt prompt,
                                                const AnswererConfig& config);
+/// Asks servers. Answers that none of them gives are invalid; Error if that is all of them, and if
+/// no server is there to begin with.
+std::unique_ptr<Answerer> make_remote_answerer(const ServersConfig& config, uint64_t seed);
 
 }  // namespace caprl

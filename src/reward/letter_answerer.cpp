@@ -1,9 +1,8 @@
-#include <ATen/core/grad_mode.h>
 #include <algorithm>
 #include <cmath>
 
-#include "answerer.h"
 #include "caprl/core/error.h"
+#include "engine_answerer.h"
 
 namespace caprl {
 namespace {
@@ -67,75 +66,23 @@ Answer choose(const AskedQuestion& question, const LetterTokens& letters,
   return {true, std::string(1, given), given, right / sum};
 }
 
-class LetterAnswerer : public Answerer {
+class LetterAnswerer : public EngineAnswerer {
  public:
   LetterAnswerer(const Model& model, AnswerPrompt prompt, const AnswererConfig& config)
-      : model_(model),
-        prompt_(std::move(prompt)),
-        letters_(prompt_.tokenizer()),
-        micro_tokens_(config.micro_tokens) {
-    const at::Tensor& head = model_.head_weight();
-    const at::Tensor ids = at::tensor(letters_.ids(), at::kLong).to(head.device());
-    letter_head_HL_ = head.detach().index_select(0, ids).to(at::kFloat).t();
-  }
-
-  std::vector<std::vector<Answer>> answer(std::span<const Inquiry> inquiries,
-                                          uint64_t) const override {
-    at::NoGradGuard no_grad;
-    const auto rendered = prompt_.render(inquiries);
-    std::vector<std::vector<Answer>> answers;
-    for (const Inquiry& inquiry : inquiries) answers.emplace_back(inquiry.questions.size());
-    std::vector<size_t> pass;  // inquiries of one forward pass
-    int64_t tokens = 0;
-    const auto run = [&] {
-      if (!pass.empty()) answer_pass(inquiries, rendered, pass, answers);
-      pass.clear();
-      tokens = 0;
-    };
-    for (size_t i = 0; i < inquiries.size(); ++i) {
-      if (rendered[i].questions.empty()) continue;
-      if (tokens + rendered[i].num_tokens > micro_tokens_) run();
-      pass.push_back(i);
-      tokens += rendered[i].num_tokens;
-    }
-    run();
-    return answers;
+      : EngineAnswerer(model, std::move(prompt), config), letters_(this->prompt().tokenizer()) {
+    params_.temperature = 0;
+    params_.max_new_tokens = 1;
+    params_.scored_ids = letters_.ids();
   }
 
  private:
-  void answer_pass(std::span<const Inquiry> inquiries, std::span<const RenderedInquiry> rendered,
-                   std::span<const size_t> pass, std::vector<std::vector<Answer>>& answers) const {
-    std::vector<BranchedSequence> trees;
-    for (const size_t i : pass) trees.push_back(rendered[i].sequence);
-    const at::Tensor logits_BL = letter_logits(pack(trees, model_));
-    const auto num_tokens = static_cast<size_t>(logits_BL.size(1));
-    const float* row = logits_BL.const_data_ptr<float>();
-    for (const size_t i : pass)
-      for (const size_t question : rendered[i].questions) {
-        answers[i][question] =
-            choose(inquiries[i].questions[question], letters_, {row, num_tokens});
-        row += num_tokens;
-      }
+  SamplingParams params(const AnswerKey&) const override { return params_; }
+  Answer read(const AskedQuestion& question, const GeneratedSequence& sequence) const override {
+    return choose(question, letters_, sequence.scored_logits.at(0));
   }
 
-  /// [branches, letter tokens] after the last token of each branch, on the CPU.
-  at::Tensor letter_logits(const BranchedBatch& batch) const {
-    BranchedAttention attention(batch.layout, batch.ids.device());
-    const at::Tensor hidden = model_.decode(model_.embed(batch), batch.positions, attention);
-    std::vector<int64_t> last;
-    for (const auto& tree : batch.layout.trees) {
-      int64_t end = tree.begin + tree.prefix;
-      for (const int64_t length : tree.branch_lengths) last.push_back((end += length) - 1);
-    }
-    const at::Tensor rows = at::tensor(last, at::kLong).to(hidden.device());
-    return at::mm(hidden.index_select(0, rows).to(at::kFloat), letter_head_HL_).cpu().contiguous();
-  }
-
-  const Model& model_;
-  AnswerPrompt prompt_;
   LetterTokens letters_;
-  int64_t micro_tokens_;
-  at::Tensor letter_head_HL_;  // of the letters' tokens alone
+  SamplingParams params_;
 };
 
 }  // namespace

@@ -24,7 +24,7 @@ std::optional<int64_t> context_length(const std::filesystem::path& model_dir) {
 int64_t max_prompt_tokens(const AnswererConfig& config) {
   const auto context = context_length(config.model);
   if (!context) return AnswerPrompt::kNoLimit;
-  return *context - (config.mode == AnswerMode::kSample ? config.max_new_tokens : 0);
+  return *context - (config.mode == AnswerMode::kSample ? config.max_new_tokens : 1);
 }
 
 }  // namespace
@@ -32,6 +32,10 @@ int64_t max_prompt_tokens(const AnswererConfig& config) {
 QuestionReward::QuestionReward(const RewardConfig& config, uint64_t seed, at::Device device)
     : config_(config), seed_(seed) {
   const AnswererConfig& settings = config.answerer;
+  if (settings.model.empty()) {
+    answerer_ = make_remote_answerer(settings.servers, seed);
+    return;
+  }
   model_ =
       Model::load(settings.model, {parse_dtype(settings.dtype, "config: 'reward.answerer.dtype'"),
                                    device, TrainedParts::kNone});
@@ -39,7 +43,7 @@ QuestionReward::QuestionReward(const RewardConfig& config, uint64_t seed, at::De
   auto chat = ChatFormat::load(settings.model, tokenizer, settings.chat_template);
   AnswerPrompt prompt(settings, std::move(tokenizer), std::move(chat), max_prompt_tokens(settings));
   answerer_ = settings.mode == AnswerMode::kSample
-                  ? make_sample_answerer(*model_, std::move(prompt), settings, seed)
+                  ? make_sample_answerer(*model_, std::move(prompt), settings)
                   : make_letter_answerer(*model_, std::move(prompt), settings);
 }
 
@@ -67,10 +71,12 @@ GroupScores QuestionReward::score(std::span<const GroupToScore> groups, uint64_t
       inquiries.push_back(
           {caption,
            draw_questions(*group.questions, config_, {seed_, step, group.prompt_id, sample}),
-           group.prompt_id, i});
+           group.prompt_id,
+           i,
+           {seed_, step}});
     }
   }
-  const auto answers = answerer_->answer(inquiries, step);
+  const auto answers = answerer_->answer(inquiries);
   GroupScores scores;
   for (const auto& indices : inquiry_of) {
     auto& mine = scores.emplace_back();

@@ -16,6 +16,7 @@ class QuestionReward {
 
   /// Answers, counts and accuracies; see RewardModel::score.
   GroupScores score(std::span<const GroupToScore> groups, uint64_t step) const;
+  const Answerer& answerer() const { return *answerer_; }
 
  private:
   /// Equal captions with equal questions get equal answers from the deterministic mode, so they are
@@ -24,7 +25,7 @@ class QuestionReward {
 
   const RewardConfig& config_;
   uint64_t seed_;
-  std::unique_ptr<Model> model_;
+  std::unique_ptr<Model> model_;  // null with servers
   std::unique_ptr<Answerer> answerer_;
 };
 

@@ -1,0 +1,18 @@
+#include "shared_prefix.h"
+
+#include <algorithm>
+
+namespace caprl {
+
+int64_t shared_length(const std::vector<std::vector<int64_t>>& prompts) {
+  const auto& first = prompts.front();
+  auto shared = static_cast<int64_t>(first.size());
+  for (const auto& prompt : prompts) {
+    shared = std::min(shared, static_cast<int64_t>(prompt.size()) - 1);
+    shared =
+        std::mismatch(first.begin(), first.begin() + shared, prompt.begin()).first - first.begin();
+  }
+  return shared;
+}
+
+}  // namespace caprl
