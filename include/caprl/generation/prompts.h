@@ -30,6 +30,12 @@ class PromptBuilder {
   /// for prompts longer than max_prompt_length.
   Prompt build(std::span<const ChatMessage> messages, std::span<const ImageSource> images,
                const std::string& where) const;
+  /// The image's patches, for expand(). InputError if it cannot be used.
+  std::shared_ptr<const ImagePatches> load(const ImageSource& image) const;
+  /// build() of images that are loaded already, whatever the prompt's length.
+  Prompt expand(std::span<const ChatMessage> messages,
+                std::vector<std::shared_ptr<const ImagePatches>> images,
+                const std::string& where) const;
   /// How many tokens build() will give, by the images' headers alone.
   int64_t num_tokens(std::span<const ChatMessage> messages,
                      std::span<const ImageSource> images) const;
@@ -39,8 +45,6 @@ class PromptBuilder {
   std::string text(std::span<const int64_t> ids) const;
 
  private:
-  ImagePatches load_patches(const ImageSource& source) const;
-
   ModelTraits traits_;
   int64_t max_prompt_length_;
   std::shared_ptr<const Tokenizer> tokenizer_;

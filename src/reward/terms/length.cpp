@@ -18,6 +18,7 @@ class LengthTerm : public TermOf<LengthTerm, CaptionTerm> {
     v.field("zero_tokens", zero_tokens_, "tokens from which on it is 0; in between it is a line",
             Range{1, 1e9});
   }
+  bool needs_more_than_text() const override { return true; }
   void validate() const override {
     if (zero_tokens_ <= full_tokens_)
       throw InputError(

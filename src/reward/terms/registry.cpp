@@ -5,8 +5,8 @@ namespace {
 
 /// In the order of the config and of the sum.
 constexpr std::unique_ptr<RewardTerm> (*kRegistry[])() = {
-    make_length_term, make_repetition_term, make_self_praise_term,
-    make_format_term, make_abstention_term,
+    make_length_term,     make_repetition_term, make_self_praise_term, make_format_term,
+    make_abstention_term, make_judge_term,      make_external_term,
 };
 
 }  // namespace

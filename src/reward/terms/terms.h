@@ -20,5 +20,7 @@ std::unique_ptr<RewardTerm> make_repetition_term();
 std::unique_ptr<RewardTerm> make_self_praise_term();
 std::unique_ptr<RewardTerm> make_format_term();
 std::unique_ptr<RewardTerm> make_abstention_term();
+std::unique_ptr<RewardTerm> make_judge_term();
+std::unique_ptr<RewardTerm> make_external_term();
 
 }  // namespace caprl
