@@ -13,6 +13,7 @@ void add_export_command(CLI::App& app);
 void add_import_command(CLI::App& app);
 void add_init_command(CLI::App& app);
 void add_score_command(CLI::App& app);
+void add_serve_reward_command(CLI::App& app);
 void add_sft_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);
 void add_train_command(CLI::App& app);

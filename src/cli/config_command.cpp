@@ -1,5 +1,6 @@
 #include <iostream>
 
+#include "caprl/reward/server.h"
 #include "caprl/tasks/caption.h"
 #include "caprl/train/config.h"
 #include "cli/commands.h"
@@ -14,6 +15,7 @@ void add_config_command(CLI::App& app) {
     const GrpoConfig train;
     const SftConfig sft;
     const CaptionConfig caption;
+    const RewardServerConfig serve;
     std::cout
         << "# Configuration\n\n"
            "Written by `caprl config docs`. A config is a YAML file; `--set key.path=value` "
@@ -28,7 +30,8 @@ void add_config_command(CLI::App& app) {
         << presets_to_markdown(training_presets()) << "\n# `caprl train`\n\n"
         << config_to_markdown(train) << "\n# `caprl sft`\n\n"
         << config_to_markdown(sft) << "\n# `caprl caption`\n\n"
-        << config_to_markdown(caption);
+        << config_to_markdown(caption) << "\n# `caprl serve-reward`\n\n"
+        << config_to_markdown(serve);
   });
 }
 

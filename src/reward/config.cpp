@@ -14,8 +14,6 @@ void AnswererConfig::fields(ConfigVisitor& v) {
   v.field("top_p", top_p, "of mode sample", Range{1e-6, 1});
   v.field("max_new_tokens", max_new_tokens, "of mode sample", Range{1, 1e6});
   limits.fields(v);
-  v.field("micro_tokens", micro_tokens, "tokens packed into one forward pass of mode letter_logits",
-          Range{1, 1e9});
   v.field("chat_template", chat_template,
           "Jinja file in place of the model directory's chat template");
   v.field("system_prompt", system_prompt, "empty: the chat template's default");
@@ -25,6 +23,9 @@ void AnswererConfig::fields(ConfigVisitor& v) {
       "credit", credit, {{"chosen", AnswerCredit::kChosen}, {"expected", AnswerCredit::kExpected}},
       "what an answer counts. chosen: 1 for the right letter; expected, in mode letter_logits: "
       "the right letter's probability among the options");
+  v.section("servers", servers,
+            "reward servers in place of reward.answerer.model, with a config of their own for "
+            "everything that is put to the answerer");
 }
 
 void RewardConfig::fields(ConfigVisitor& v) {
@@ -59,6 +60,10 @@ void RewardConfig::validate() const {
     throw InputError("config: 'reward.scale' is 0 and no term has a weight: there is no reward");
   if (scale != 0 && !asks_questions())
     throw InputError("config: 'reward.answerer.model' must be set");
+  if (!answerer.model.empty() && !answerer.servers.url.empty())
+    throw InputError(
+        "config: 'reward.answerer.model' and 'reward.answerer.servers.url' are both set; expected "
+        "one of them");
   if (answerer.credit == AnswerCredit::kExpected && answerer.mode != AnswerMode::kLetterLogits)
     throw InputError(
         "config: 'reward.answerer.credit': expected needs the mode letter_logits, got sample");

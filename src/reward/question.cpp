@@ -177,8 +177,10 @@ size_t first_choice(const std::vector<std::string_view>& lines) {
 
 /// The beginning of a text, for messages.
 std::string shorten(std::string_view text) {
-  constexpr size_t kMost = 80;
-  return text.size() <= kMost ? std::string(text) : std::string(text.substr(0, kMost)) + "…";
+  size_t size = 80;
+  if (text.size() <= size) return std::string(text);
+  while (size > 0 && (text[size] & 0xC0) == 0x80) --size;  // no character is cut in two
+  return std::string(text.substr(0, size)) + "…";
 }
 
 }  // namespace

@@ -28,6 +28,10 @@ RewardModel::RewardModel(RewardConfig config, uint64_t seed, at::Device device)
     : impl_(std::make_unique<Impl>(std::move(config), seed, device)) {}
 RewardModel::~RewardModel() = default;
 
+GroupScores RewardModel::answer(std::span<const GroupToScore> groups, uint64_t step) const {
+  return impl_->answered(groups, step);
+}
+
 GroupScores RewardModel::score(std::span<const GroupToScore> groups, uint64_t step) const {
   GroupScores scores = impl_->answered(groups, step);
   std::vector<TermValues> values;

@@ -6,6 +6,7 @@
 #include "caprl/generation/prompts.h"
 #include "caprl/train/learner.h"
 #include "caprl/train/rollout.h"
+#include "train/diagnostics.h"
 #include "train/group_filter.h"
 #include "train/memory_advice.h"
 #include "train/policy_update.h"
@@ -99,6 +100,7 @@ struct GrpoTrainer::Impl {
     add_idle_metrics(session.group(), metrics);
     const std::vector<CaptionGroup> groups = filter.take_all();
     add_rollout_metrics(groups, metrics);
+    add_question_metrics(groups, metrics);
     metrics["perf/throughput"] = metrics["perf/total_num_tokens"] / metrics["timing_s/step"];
     metrics["training/epoch"] = order.epochs(data_batches);
     if (config.log.rollouts && session.world().is_first())
@@ -214,11 +216,13 @@ struct GrpoTrainer::Impl {
     params.temperature = config.eval.temperature;
     sample_captions(learner.model(), prompts, config.eval.n, params, config.rollout.limits, groups);
     score_captions(reward, 0, groups);
+    add_leakage(reward, session.group(), groups, metrics);
     share_groups(session.group(), val_rows.rows, groups, unusable);
     if (groups.empty()) throw InputError("evaluation: none of the held-out rows is usable");
     add_validation_metrics(groups, metrics);
-    if (session.world().is_first())
-      write_rollouts(session.folder().step_file("eval", step), step, groups);
+    if (!session.world().is_first()) return;
+    log_notable_captions(groups);
+    write_rollouts(session.folder().step_file("eval", step), step, groups);
   }
 
   bool evaluation_due(int64_t step) const {

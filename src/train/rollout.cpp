@@ -81,6 +81,7 @@ void score_captions(const RewardModel& reward, uint64_t step, std::vector<Captio
     GroupToScore& item = to_score.emplace_back();
     item.prompt_id = group.prompt_id;
     item.questions = &group.row->questions;
+    item.image = &group.row->image;
     for (const Caption& caption : group.captions)
       item.captions.push_back(
           {caption.text, std::ssize(caption.sampled.ids) - (caption.sampled.stopped ? 1 : 0)});

@@ -28,7 +28,7 @@ class AnswererTest : public testing::Test {
   }
   std::unique_ptr<Answerer> answerer(const AnswererConfig& config) {
     return config.mode == AnswerMode::kSample
-               ? make_sample_answerer(*model_, prompt(config), config, kSeed)
+               ? make_sample_answerer(*model_, prompt(config), config)
                : make_letter_answerer(*model_, prompt(config), config);
   }
   std::vector<Inquiry> inquiries(const RewardConfig& config) {
@@ -38,7 +38,9 @@ class AnswererTest : public testing::Test {
         result.push_back(
             {group.captions[i].text,
              draw_questions(*group.questions, config, {kSeed, kStep, group.prompt_id, i}),
-             group.prompt_id, i});
+             group.prompt_id,
+             i,
+             {kSeed, kStep}});
     return result;
   }
   /// log-probabilities [V] of the token after `ids`.
@@ -72,10 +74,10 @@ TEST_F(AnswererTest, LettersAreThoseOfTheWholeVocabularysProbabilities) {
   const auto asked = inquiries(config);
   const AnswerPrompt whole = prompt(config.answerer);
   std::map<char, int64_t> given;
-  for (const int64_t micro_tokens : {1, 150, 100'000}) {
+  for (const int64_t tokens : {7, 150, 100'000}) {
     AnswererConfig settings = config.answerer;
-    settings.micro_tokens = micro_tokens;
-    const auto answers = answerer(settings)->answer(asked, kStep);
+    settings.limits.max_num_batched_tokens = tokens;
+    const auto answers = answerer(settings)->answer(asked);
     ASSERT_EQ(answers.size(), asked.size());
     for (size_t i = 0; i < asked.size(); ++i) {
       ASSERT_EQ(answers[i].size(), asked[i].questions.size());
@@ -113,7 +115,7 @@ TEST_F(AnswererTest, SampledAnswersAreThoseOfUncachedSampling) {
   const RewardConfig config = dir_.config(AnswerMode::kSample);
   const auto asked = inquiries(config);
   const AnswerPrompt whole = prompt(config.answerer);
-  const auto answers = answerer(config.answerer)->answer(asked, kStep);
+  const auto answers = answerer(config.answerer)->answer(asked);
   const auto temperature = static_cast<float>(config.answerer.temperature);
   const auto& stops = chat_->stop_ids();
   for (size_t i = 0; i < asked.size(); ++i)
@@ -157,10 +159,10 @@ TEST_F(AnswererTest, TooLongQuestionsAreInvalidAndTheOthersUnchanged) {
     const int64_t limit = sizes[sizes.size() / 2];
     const auto limited =
         mode == AnswerMode::kSample
-            ? make_sample_answerer(*model_, prompt(config.answerer, limit), config.answerer, kSeed)
+            ? make_sample_answerer(*model_, prompt(config.answerer, limit), config.answerer)
             : make_letter_answerer(*model_, prompt(config.answerer, limit), config.answerer);
-    const auto answers = limited->answer(asked, kStep);
-    const auto all = answerer(config.answerer)->answer(asked, kStep);
+    const auto answers = limited->answer(asked);
+    const auto all = answerer(config.answerer)->answer(asked);
     int64_t num_invalid = 0, num_valid = 0;
     for (size_t i = 0; i < asked.size(); ++i)
       for (size_t q = 0; q < asked[i].questions.size(); ++q) {
@@ -189,8 +191,63 @@ TEST_F(AnswererTest, LogitsThatAreNotFiniteAreAnError) {
     model_->parameters().get("model.norm.weight").fill_(std::nanf(""));
   }
   const auto broken = answerer(config.answerer);
-  EXPECT_EQ(message_of<Error>([&] { broken->answer(asked, kStep); }),
-            "[answerer] the letters' logits are not finite");
+  EXPECT_THAT(message_of<Error>([&] { broken->answer(asked); }),
+              testing::HasSubstr("[sampler] logits are not finite: prompt 11"));
+}
+
+int64_t common_beginning(const std::vector<int64_t>& a, const std::vector<int64_t>& b) {
+  return std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
+}
+
+// 8 captions × 8 questions under an instruction: each of the three is read once, and what comes of
+// it has the bits of every question asked by itself.
+TEST_F(AnswererTest, InstructionCaptionAndQuestionAreReadOnce) {
+  RewardConfig config = dir_.config(AnswerMode::kLetterLogits);
+  for (int i = 0; i < 60; ++i) config.answerer.prompt = "the answer is " + config.answerer.prompt;
+  std::vector<Inquiry> asked;
+  const std::vector<std::string> words{"red", "blue", "green", "ball", "dog", "what", "a", "is"};
+  for (uint64_t i = 0; i < 8; ++i) {
+    Inquiry& inquiry = asked.emplace_back();
+    for (int k = 0; k < 12; ++k) inquiry.caption += words[i] + " " + words[k % 8] + " ";
+    inquiry.prompt_id = 3;
+    inquiry.sample = i;
+    for (size_t q = 0; q < 8; ++q)
+      inquiry.questions.push_back(
+          ask({words[q] + " ?", {"red", "blue"}, 0}, static_cast<int64_t>(q), {}, {}));
+  }
+  const auto engine = answerer(config.answerer);
+  GenerationStats stats;
+  const auto together = engine->answer(asked, &stats);
+
+  const AnswerPrompt whole = prompt(config.answerer);
+  int64_t unshared = 0, expected = 0;
+  const std::vector<int64_t> first = whole.ids(asked[0].caption, asked[0].questions[0]);
+  const int64_t instruction =
+      common_beginning(first, whole.ids(asked[1].caption, asked[1].questions[0]));
+  const int64_t shared = instruction / 16 * 16;  // whole pages
+  for (size_t i = 0; i < asked.size(); ++i) {
+    std::vector<std::vector<int64_t>> prompts;
+    for (const AskedQuestion& question : asked[i].questions)
+      prompts.push_back(whole.ids(asked[i].caption, question));
+    const int64_t caption = common_beginning(prompts[0], prompts[1]);
+    expected += caption - (i > 0 ? shared : 0);
+    for (const auto& ids : prompts) {
+      unshared += std::ssize(ids);
+      expected += std::ssize(ids) - caption;
+    }
+  }
+  EXPECT_GT(instruction, 180);
+  EXPECT_EQ(stats.tokens_read, expected);
+  EXPECT_EQ(stats.cached_tokens, 7 * shared);
+  EXPECT_GE(unshared, 4 * stats.tokens_read);
+  for (size_t i = 0; i < asked.size(); ++i)
+    for (size_t q = 0; q < 8; ++q) {
+      Inquiry alone = asked[i];
+      alone.questions = {asked[i].questions[q]};
+      const auto answers = answerer(config.answerer)->answer({&alone, 1});
+      EXPECT_EQ(answers[0][0].given, together[i][q].given);
+      EXPECT_EQ(answers[0][0].right_probability, together[i][q].right_probability);
+    }
 }
 
 }  // namespace

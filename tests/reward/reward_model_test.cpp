@@ -106,7 +106,7 @@ TEST_P(RewardModelTest, RepeatsExactlyAndDependsOnSeedAndStep) {
 
 TEST_P(RewardModelTest, BatchingDoesNotChangeRewards) {
   RewardConfig config = this->config();
-  config.answerer.micro_tokens = 60;
+  config.answerer.limits.max_num_batched_tokens = 60;
   const RewardModel model(config, 8, at::kCPU);
   const Rewards together = score(this->config());
   const auto groups = some_groups();
@@ -196,8 +196,19 @@ TEST(RewardModel, EqualCaptionsGetEqualAnswersInLetterMode) {
 TEST(RewardConfig, EveryKeyIsReadFromYaml) {
   const AnswererDir dir;
   RewardConfig config;
-  config.answerer = {"m", "bfloat16", AnswerMode::kLetterLogits, 0.1, 0.2, 3, {}, 4, "c", "s",
-                     "p", "a",        AnswerCredit::kExpected};
+  config.answerer = {"m",
+                     {{"http://a:1"}, 2, 3, {}, {}},
+                     "bfloat16",
+                     AnswerMode::kLetterLogits,
+                     0.1,
+                     0.2,
+                     3,
+                     {},
+                     "c",
+                     "s",
+                     "p",
+                     "a",
+                     AnswerCredit::kExpected};
   config.draw = QuestionDraw::kAll;
   config.qa_num = 6;
   config.shuffle_choices = true;

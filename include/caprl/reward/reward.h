@@ -11,6 +11,7 @@
 #include "caprl/generation/generator.h"
 #include "caprl/models/model.h"
 #include "caprl/reward/score.h"
+#include "caprl/reward/servers.h"
 #include "caprl/reward/term.h"
 #include "caprl/text/chat.h"
 
@@ -22,17 +23,17 @@ enum class QuestionDraw { kWithReplacement, kAll };
 enum class AnswerCredit { kChosen, kExpected };
 
 struct AnswererConfig {
-  std::string model;  // Hugging Face directory of a text LLM
+  std::string model;      // Hugging Face directory of a text LLM
+  ServersConfig servers;  // in place of a model: `caprl serve-reward` elsewhere
   std::string dtype = "float32";
   AnswerMode mode = AnswerMode::kSample;
   double temperature = 0.6;
   double top_p = 1.0;
   int64_t max_new_tokens = 10;
-  GenerationLimits limits;       // of kSample
-  int64_t micro_tokens = 16384;  // tokens packed into one forward pass
-  std::string chat_template;     // a Jinja file; empty: the model directory's
-  std::string system_prompt;     // empty: the chat template's default
-  std::string prompt;            // with {caption} and {question}; empty: the built-in one
+  GenerationLimits limits;
+  std::string chat_template;  // a Jinja file; empty: the model directory's
+  std::string system_prompt;  // empty: the chat template's default
+  std::string prompt;         // with {caption} and {question}; empty: the built-in one
   std::string assistant_prefix = "The answer is";
   AnswerCredit credit = AnswerCredit::kChosen;
   void fields(ConfigVisitor& v);
@@ -53,7 +54,7 @@ struct RewardConfig {
   void fields(ConfigVisitor& v);
   /// Conditions between keys; InputError names both.
   void validate() const;
-  bool asks_questions() const { return !answerer.model.empty(); }
+  bool asks_questions() const { return !answerer.model.empty() || !answerer.servers.url.empty(); }
 };
 
 class RewardModel {
@@ -67,6 +68,9 @@ class RewardModel {
   /// changes logits by rounding at most. An empty caption is asked about like any other. Error for
   /// a group without questions and for logits that are not finite.
   GroupScores score(std::span<const GroupToScore> groups, uint64_t step) const;
+  /// Only the questions' part of it: answers, counts, accuracy. Nothing is asked without an
+  /// answerer.
+  GroupScores answer(std::span<const GroupToScore> groups, uint64_t step) const;
 
  private:
   struct Impl;

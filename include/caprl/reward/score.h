@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "caprl/image/source.h"
 #include "caprl/reward/question.h"
 
 namespace caprl {
@@ -19,6 +20,7 @@ struct GroupToScore {
   uint64_t prompt_id = 0;
   const std::vector<Question>* questions = nullptr;
   std::vector<CaptionToScore> captions;
+  const ImageSource* image = nullptr;  // for terms that look at it
 };
 
 /// One question put to the answerer and what came back.

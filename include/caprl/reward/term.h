@@ -37,6 +37,8 @@ class RewardTerm {
   virtual std::string_view doc() const = 0;
   /// Keys beside `weight`.
   virtual void term_fields(ConfigVisitor& v) = 0;
+  /// Whether it needs what only a trainer knows: tokens, groups, images.
+  virtual bool needs_more_than_text() const { return false; }
   /// Conditions between keys: InputError. Only of terms that are on.
   virtual void validate() const {}
   /// Of terms that are on: makes what score() needs, once the settings are final.
