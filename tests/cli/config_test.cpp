@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "caprl/core/files.h"
+#include "caprl/reward/server.h"
 #include "caprl/tasks/caption.h"
 #include "caprl/train/config.h"
 #include "support.h"
@@ -26,11 +27,13 @@ TEST(Configs, AllAreValid) {
       expect_valid<SftConfig>(entry.path());
     else if (entry.path().stem().string().starts_with("caption_"))
       expect_valid<CaptionConfig>(entry.path());
+    else if (entry.path().stem().string().starts_with("serve_reward_"))
+      expect_valid<RewardServerConfig>(entry.path());
     else
       expect_valid<GrpoConfig>(entry.path());
     ++count;
   }
-  EXPECT_GE(count, 5);
+  EXPECT_GE(count, 8);
 }
 
 TEST(Configs, ThePageAboutThemIsTheirs) {

@@ -191,7 +191,7 @@ TEST(Generate, AGroupReadsAndKeepsItsPromptOnce) {
   EXPECT_EQ(shared.prompt_tokens, 1000);
   EXPECT_EQ(unshared.prompt_tokens, 1000 + 7 * 8);
   EXPECT_EQ(unshared.cached_tokens, 7 * 992);
-  EXPECT_LE(unshared.peak_pages, shared.peak_pages);
+  EXPECT_EQ(unshared.peak_pages, shared.peak_pages + 7);  // the page that is not whole
 }
 
 /// Pages of the process in memory.

@@ -1,12 +1,14 @@
 #include "datasets.h"
 
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "caprl/core/error.h"
 #include "examples.h"
+#include "facts.h"
 #include "pictures.h"
 
 namespace caprl::demo {
@@ -124,6 +126,33 @@ void write_captioner_rows(const std::filesystem::path& dir, const ImageSet& set,
   rows.close();
 }
 
+/// 1 where nothing that the caption states is true, 5 where all of it is.
+std::string judgement(const Caption& caption, const Scene& scene) {
+  return std::to_string(1 + std::lround(4 * count_facts(caption, scene).share()));
+}
+
+void write_judge_rows(const std::filesystem::path& dir, const ImageSet& set, int64_t per_image,
+                      uint64_t seed) {
+  constexpr std::string_view kPlace = "{caption}";
+  OutputFile rows(dir / "judge_sft.jsonl");
+  for (int64_t i = 0; i < set.size; ++i) {
+    Draws scene_draws(seed, set.scenes, i);
+    const Scene scene = draw_scene(scene_draws);
+    for (int64_t variant = 0; variant < per_image; ++variant) {
+      Draws draws(seed, Split::kJudgedCaptions, i * kMaxCaptionsPerImage + variant);
+      Vagueness vagueness;
+      vagueness.wrong = draws.uniform();
+      const Caption caption = vague_caption(scene, vagueness, draws);
+      std::string text(kJudgePrompt);
+      text.replace(text.find(kPlace), kPlace.size(), caption.text());
+      json row = caption_row(set, i, variant, judgement(caption, scene));
+      row["messages"][0]["content"][1]["text"] = text;
+      rows.line(row);
+    }
+  }
+  rows.close();
+}
+
 void write_answerer_rows(const std::filesystem::path& path, Split split, int64_t num_captions,
                          uint64_t seed, bool with_responses = true) {
   OutputFile rows(path);
@@ -153,6 +182,7 @@ void write_datasets(const std::filesystem::path& dir, const DatasetSizes& sizes,
   write_image_rows(dir, train, seed, truth);
   write_image_rows(dir, heldout, seed, truth);
   write_captioner_rows(dir, train, sizes.captions_per_image, seed);
+  write_judge_rows(dir, train, sizes.judged_per_image, seed);
   write_answerer_rows(dir / "answerer_sft.jsonl", Split::kAnswererTraining, sizes.answerer_captions,
                       seed);
   write_answerer_rows(dir / "answerer_test.jsonl", Split::kAnswererTest,

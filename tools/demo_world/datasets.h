@@ -11,6 +11,7 @@ struct DatasetSizes {
   int64_t captions_per_image = 4;     // vague ones, of the training images
   int64_t answerer_captions = 24576;  // each with kExamplesPerCaption examples
   int64_t answerer_test_captions = 512;
+  int64_t judged_per_image = 4;  // captions of the training images with a score
 };
 inline constexpr int64_t kExamplesPerCaption = 8;
 
@@ -19,6 +20,8 @@ inline constexpr int64_t kExamplesPerCaption = 8;
 ///   train.jsonl, heldout.jsonl: rows of the CapRL-QA schema
 ///   captioner_sft.jsonl: vague captions; rows of one image are consecutive
 ///   answerer_sft.jsonl: text only; kExamplesPerCaption consecutive rows share a caption
+///   judge_sft.jsonl: captions of all qualities, and their scores from 1 to 5 by the share of what
+///   they state that is true
 ///   answerer_test.jsonl: the same, other captions;
 ///   answerer_test_questions.jsonl has its rows without the responses
 ///   truth.jsonl: {"id", "image", "caption": the full and true one}; written last

@@ -59,7 +59,7 @@ TEST_F(DemoWorld, IsAFunctionOfTheSeed) {
   write_datasets(folder_ / "b", kSizes, 3);
   write_datasets(folder_ / "c", kSizes, 4);
   const auto a = contents(folder_ / "a");
-  EXPECT_EQ(a.size(), 60u + 7u);
+  EXPECT_EQ(a.size(), 60u + 8u);
   EXPECT_EQ(a, contents(folder_ / "b"));
   for (const auto& [file, hash] : contents(folder_ / "c")) EXPECT_NE(hash, a.at(file)) << file;
 }
@@ -104,6 +104,41 @@ TEST_F(DemoWorld, DataModuleReadsEveryFile) {
                           *tokenizer_)
                 .rows.size(),
             640u);
+}
+
+TEST_F(DemoWorld, ScoresAreSharesOfTruth) {
+  const std::string opening(kJudgePrompt.substr(0, kJudgePrompt.find('{')));
+  std::map<std::string, std::string> truth;
+  for (const auto& row : lines("truth.jsonl")) truth[row["id"]] = row["caption"];
+  std::map<std::string, int64_t> scores;
+  for (const auto& row : lines("judge_sft.jsonl")) {
+    const auto text = row["messages"][0]["content"][1]["text"].get<std::string>();
+    ASSERT_TRUE(text.starts_with(opening) && text.ends_with(" ?")) << text;
+    const std::string caption = text.substr(opening.size(), text.size() - opening.size() - 2);
+    const std::string full = truth.at(row["id"].get<std::string>().substr(0, 12));
+    // Every sentence on a place is right if all its words are in the true one.
+    int64_t stated = 0, right = 0;
+    for (const PlaceStatement& statement : parse_caption(caption).places) {
+      const PlaceStatement& real = *parse_caption(full).find(statement.place);
+      if (statement.is_empty) {
+        ++stated;
+        right += real.is_empty;
+      }
+      for (const auto& [said, is] :
+           {std::pair(statement.color, real.color), std::pair(statement.shape, real.shape)}) {
+        stated += said.has_value();
+        right += said && said == is;
+      }
+    }
+    const auto score = row["response"].get<std::string>();
+    if (score == "5" && stated > 7) EXPECT_GE(right, stated - 1) << caption << " | " << full;
+    if (score == "1") EXPECT_LE(right, 1) << caption << " | " << full;
+    ++scores[score];
+  }
+  for (const char* score : {"1", "2", "3", "4", "5"}) EXPECT_GT(scores[score], 4) << score;
+  EXPECT_EQ(scores.size(), 5u);
+  EXPECT_THAT(read_file(CAPRL_SOURCE_DIR "/tools/demo"),
+              testing::HasSubstr("reward.judge.prompt='" + std::string(kJudgePrompt) + "'"));
 }
 
 TEST_F(DemoWorld, EveryWordIsOneToken) {

@@ -18,6 +18,7 @@ enum class Split : uint64_t {
   kVagueCaptions,
   kAnswererTraining,
   kAnswererTest,
+  kJudgedCaptions,
 };
 
 class Draws {
