@@ -23,9 +23,7 @@ void AnswererConfig::fields(ConfigVisitor& v) {
       "credit", credit, {{"chosen", AnswerCredit::kChosen}, {"expected", AnswerCredit::kExpected}},
       "what an answer counts. chosen: 1 for the right letter; expected, in mode letter_logits: "
       "the right letter's probability among the options");
-  v.section("servers", servers,
-            "reward servers in place of reward.answerer.model, with a config of their own for "
-            "everything that is put to the answerer");
+  servers.fields(v);
 }
 
 void RewardConfig::fields(ConfigVisitor& v) {
@@ -62,7 +60,7 @@ void RewardConfig::validate() const {
     throw InputError("config: 'reward.answerer.model' must be set");
   if (!answerer.model.empty() && !answerer.servers.url.empty())
     throw InputError(
-        "config: 'reward.answerer.model' and 'reward.answerer.servers.url' are both set; expected "
+        "config: 'reward.answerer.model' and 'reward.answerer.url' are both set; expected "
         "one of them");
   if (answerer.credit == AnswerCredit::kExpected && answerer.mode != AnswerMode::kLetterLogits)
     throw InputError(

@@ -11,7 +11,7 @@ namespace {
 class RemoteAnswerer : public Answerer {
  public:
   RemoteAnswerer(const ServersConfig& config, uint64_t seed)
-      : servers_(config, "reward.answerer.servers", seed),
+      : servers_(config, "reward.answerer", seed),
         captions_per_request_(static_cast<size_t>(config.captions_per_request)) {
     servers_.check("/health");
   }
@@ -35,9 +35,8 @@ class RemoteAnswerer : public Answerer {
       answers.insert(answers.end(), mine->begin(), mine->end());
     }
     if (num_failed > 0 && num_failed == parts.size())
-      throw Error(
-          "reward.answerer.servers: no server answered any of {} requests; the last one: {}",
-          num_failed, results.back().describe());
+      throw Error("reward.answerer.url: no server answered any of {} requests; the last one: {}",
+                  num_failed, results.back().describe());
     return answers;
   }
 

@@ -22,7 +22,10 @@ std::string without_slash(std::string url) {
 }  // namespace
 
 void ServersConfig::fields(ConfigVisitor& v) {
-  v.field("url", url, "servers that share the work, http://host:port or https://…; empty: none");
+  v.field("url", url,
+          "servers that share the work (caprl serve-reward, or of your own), http://host:port or "
+          "https://…; "
+          "empty: none");
   v.field("captions_per_request", captions_per_request, "captions sent at a time",
           Range{1, 100000});
   v.field("requests_per_server", requests_per_server, "requests that a server gets at a time",

@@ -266,7 +266,7 @@ TEST_P(RewardServerLettersTest, SaysWhatIsWrongBeforeItServes) {
   const std::string port = first.url().substr(first.url().rfind(':') + 1);
   EXPECT_THAT(fault([&](auto& c) { c.server.port = std::stoll(port); }), HasSubstr(port));
   EXPECT_THAT(message_of<Error>([&] { RewardModel(remote({"http://127.0.0.1:1"}), 1, at::kCPU); }),
-              HasSubstr("'reward.answerer.servers.url': none of 1 servers answers"));
+              HasSubstr("'reward.answerer.url': none of 1 servers answers"));
   EXPECT_THAT(message_of<InputError>([&] { RewardModel(remote({"localhost"}), 1, at::kCPU); }),
               HasSubstr("expected http://host:port or https://…, got 'localhost'"));
   RewardConfig both = remote({first.url()});

@@ -35,7 +35,7 @@ struct RewardServerConfig {
 /// POST /get_reward: the published wire format. {"prompts": [[caption, [[question with choices,
 /// answer letter], …]], …]} → {"rewards": [number or null, …]}, null where no answer was valid. A
 /// request's rewards depend on its content alone: asking again gives the same ones.
-/// POST /answer: questions as a trainer with `reward.answerer.servers` puts them.
+/// POST /answer: questions as a trainer with `reward.answerer.url` puts them.
 /// GET /health (200; open to all) and GET /metrics (Prometheus).
 /// Errors are {"error": {"message", "status"}}.
 class RewardServer {
