@@ -169,12 +169,15 @@ void Sampler::sample_on_device(const at::Tensor& logits_NV, std::span<const Samp
       ops::sample_rows(logits_NV, banned_bits_, on_device(keys), on_device(positions),
                        {greedy_ ? 0.0 : static_cast<double>(temperature_), top_k_, top_p_});
   const at::Tensor ids = sampled.ids.to(at::kCPU), logprobs = sampled.logprobs.to(at::kCPU);
-  const at::Tensor scored = logits_NV.index_select(1, on_device(scored_)).to(at::kCPU).contiguous();
-  const auto num_scored = static_cast<int64_t>(scored_.size());
+  at::Tensor scored;  // [N, scored ids]
+  if (!scored_.empty())
+    scored = logits_NV.index_select(1, on_device(scored_)).to(at::kCPU).contiguous();
   for (size_t i = 0; i < rows.size(); ++i) {
     tokens[i] = {ids.const_data_ptr<int64_t>()[i], logprobs.const_data_ptr<float>()[i], {}, {}};
-    const float* mine = scored.const_data_ptr<float>() + static_cast<int64_t>(i) * num_scored;
-    tokens[i].scored.assign(mine, mine + num_scored);
+    if (scored.defined()) {
+      const float* mine = scored.const_data_ptr<float>() + i * scored_.size();
+      tokens[i].scored.assign(mine, mine + scored_.size());
+    }
     if (tokens[i].id < 0) throw_not_finite(rows[i]);
   }
 }

@@ -121,7 +121,12 @@ void Batcher::answer(std::vector<BatchWork> batch) {
       continue;
     }
     const auto end = next + static_cast<ptrdiff_t>(sizes[i]);
-    batch[i].done({std::make_move_iterator(next), std::make_move_iterator(end)});
+    try {
+      batch[i].done({std::make_move_iterator(next), std::make_move_iterator(end)});
+    } catch (const std::exception& error) {
+      log_error("a request could not be answered: {}", error.what());
+      batch[i].failed(error.what());
+    }
     next = end;
   }
 }

@@ -17,7 +17,8 @@ struct BatchWork {
   std::vector<Inquiry> inquiries;
   /// Whether somebody still wants the answers.
   std::function<bool()> is_wanted;
-  /// Called once, on the batcher's thread, with the answers or with what went wrong.
+  /// One of them is called, on the batcher's thread: with the answers, or with what went wrong, be
+  /// it in done() itself.
   std::function<void(std::vector<std::vector<Answer>>)> done;
   std::function<void(const std::string& message)> failed;
 };

@@ -61,15 +61,14 @@ struct RewardServer::Impl {
   HttpServer server;  // last: its threads use the others
 
   Impl(RewardServerConfig given, at::Device device)
-      : config(checked(std::move(given))),
+      : config(opened(std::move(given), device)),
         questions(config.reward, static_cast<uint64_t>(config.run.seed), device),
         batcher(questions.answerer(), config.max_batch_captions, config.batch_wait_ms / 1000),
-        server(config.server, routes()) {
-    config.reward.terms.open({static_cast<uint64_t>(config.run.seed), device});
-  }
+        server(config.server, routes()) {}
 
-  static RewardServerConfig checked(RewardServerConfig config) {
+  static RewardServerConfig opened(RewardServerConfig config, at::Device device) {
     config.validate();
+    config.reward.terms.open({static_cast<uint64_t>(config.run.seed), device});
     return config;
   }
 

@@ -66,6 +66,31 @@ TEST(SamplingOptions, TheLikeliestTokensAreReported) {
     }
 }
 
+// Whatever else changes what is sampled.
+TEST(SamplingOptions, LogitsOfAskedForTokensAreReported) {
+  const auto model = tiny_model(tiny_text_config());
+  const auto requests = some_requests();
+  SamplingParams params = sampling(6);
+  params.temperature = 0.5;
+  params.repetition_penalty = 1.3;
+  params.banned_ids = {7};
+  params.scored_ids = {9, 7, 0};
+  const Results results = generate(*model, requests, params);
+  for (size_t r = 0; r < requests.size(); ++r)
+    for (size_t s = 0; s < results[r].size(); ++s) {
+      const GeneratedSequence& sequence = results[r][s];
+      ASSERT_EQ(sequence.scored_logits.size(), sequence.ids.size());
+      const at::Tensor logits =
+          full_logits(*model, requests[r].prompt, requests[r].suffixes[s], sequence.ids);
+      for (int64_t t = 0; t < static_cast<int64_t>(sequence.ids.size()); ++t)
+        for (size_t i = 0; i < 3; ++i)
+          EXPECT_NEAR(sequence.scored_logits[t][i], logits[t][params.scored_ids[i]].item<float>(),
+                      2e-5);
+    }
+  params.scored_ids = {-1};
+  EXPECT_THROW(generate(*model, requests, params), Error);
+}
+
 /// Token i is the text "<i>", in two pieces: half of it is known only with the next token.
 class NumberTokenizer : public Tokenizer {
  public:

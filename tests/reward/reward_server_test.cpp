@@ -224,6 +224,36 @@ TEST_P(RewardServerLettersTest, AnAnswererThatFailsIsNoZero) {
               HasSubstr("no server answered any of 3 requests"));
 }
 
+TEST_P(RewardServerLettersTest, TermsOfTheTextCountFromTheFirstRequest) {
+  const TempFolder folder;
+  write_file_atomic(folder.path() / "reward.yaml", "scale: 0\n");
+  RewardServerConfig config = this->config();
+  load_config(folder.path() / "reward.yaml",
+              {"self_praise.weight=3", "repetition.weight=2", "repetition.ngram_size=1"},
+              config.reward);
+  RewardServer server(config, at::kCPU);
+  const json rewards = json::parse(
+      client_.post(server.url() + "/get_reward", request({"red red", "My caption is accurate."}))
+          .body)["rewards"];
+  EXPECT_EQ(rewards, json::array({-1.0, -1.0}));
+}
+
+// A pattern that backtracks without end.
+TEST_P(RewardServerLettersTest, ATermThatFailsIsNoZero) {
+  const TempFolder folder;
+  write_file_atomic(folder.path() / "reward.yaml", "scale: 0\n");
+  RewardServerConfig config = this->config();
+  load_config(folder.path() / "reward.yaml",
+              {"self_praise.weight=1", "self_praise.patterns=['(a+)+b']"}, config.reward);
+  RewardServer server(config, at::kCPU);
+  const HttpResult failed =
+      client_.post(server.url() + "/get_reward", request({std::string(60, 'a')}));
+  EXPECT_EQ(failed.status, 500);
+  EXPECT_THAT(failed.body, HasSubstr("U_REGEX_TIME_OUT"));
+  EXPECT_EQ(client_.post(server.url() + "/get_reward", request({"red"})).body,
+            R"({"rewards":[0.0]})");
+}
+
 TEST_P(RewardServerLettersTest, WhatAServerSaysWrongIsInvalidNotZero) {
   RewardServer good(config(), at::kCPU);
   std::atomic<int64_t> posts = 0;
