@@ -1,8 +1,7 @@
 #include <algorithm>
 
 #include "answerer.h"
-#include "caprl/core/error.h"
-#include "caprl/core/log.h"
+#include "ask_in_parts.h"
 #include "wire.h"
 
 namespace caprl {
@@ -18,50 +17,21 @@ class RemoteAnswerer : public Answerer {
 
   std::vector<std::vector<Answer>> answer(std::span<const Inquiry> inquiries,
                                           GenerationStats*) const override {
-    std::vector<std::span<const Inquiry>> parts;
-    std::vector<std::string> bodies;
-    for (size_t begin = 0; begin < inquiries.size(); begin += captions_per_request_) {
-      parts.push_back(
-          inquiries.subspan(begin, std::min(captions_per_request_, inquiries.size() - begin)));
-      bodies.push_back(answer_request(parts.back()));
-    }
-    const auto results = servers_.post("/answer", bodies);
-    std::vector<std::vector<Answer>> answers;
-    size_t num_failed = 0;
-    for (size_t i = 0; i < parts.size(); ++i) {
-      auto mine = read(results[i], parts[i]);
-      num_failed += !mine;
-      if (!mine) mine = invalid(parts[i]);
-      answers.insert(answers.end(), mine->begin(), mine->end());
-    }
-    if (num_failed > 0 && num_failed == parts.size())
-      throw Error("reward.answerer.url: no server answered any of {} requests; the last one: {}",
-                  num_failed, results.back().describe());
+    std::vector<std::vector<Answer>> answers;  // invalid as long as nobody gives them
+    for (const Inquiry& inquiry : inquiries) answers.emplace_back(inquiry.questions.size());
+    ask_in_parts(
+        servers_,
+        {"/answer", "reward.answerer", "reward.answerer.url: no server answered",
+         captions_per_request_},
+        inquiries, [](std::span<const Inquiry> part) { return answer_request(part); },
+        [&](std::span<const Inquiry> part, const std::string& body) {
+          auto mine = parse_answers(body, part);
+          std::move(mine.begin(), mine.end(), answers.begin() + (part.data() - inquiries.data()));
+        });
     return answers;
   }
 
  private:
-  /// Nothing if there is no usable answer.
-  static std::optional<std::vector<std::vector<Answer>>> read(const HttpResult& result,
-                                                              std::span<const Inquiry> inquiries) {
-    if (!result.ok()) {
-      log_warning("{} captions are left without a reward: {}", inquiries.size(), result.describe());
-      return std::nullopt;
-    }
-    try {
-      return parse_answers(result.body, inquiries);
-    } catch (const InputError& error) {
-      log_warning("{} captions are left without a reward: {}", inquiries.size(), error.what());
-      return std::nullopt;
-    }
-  }
-
-  static std::vector<std::vector<Answer>> invalid(std::span<const Inquiry> inquiries) {
-    std::vector<std::vector<Answer>> answers;
-    for (const Inquiry& inquiry : inquiries) answers.emplace_back(inquiry.questions.size());
-    return answers;
-  }
-
   mutable ServerPool servers_;
   size_t captions_per_request_;
 };

@@ -2,9 +2,9 @@
 #include <nlohmann/json.hpp>
 
 #include "caprl/core/error.h"
-#include "caprl/core/log.h"
 #include "caprl/io/json.h"
 #include "caprl/reward/servers.h"
+#include "reward/ask_in_parts.h"
 #include "reward/terms/terms.h"
 
 namespace caprl {
@@ -59,19 +59,16 @@ class ExternalTerm : public TermOf<ExternalTerm, RewardTerm> {
       values.emplace_back(groups[g].captions.size());
       for (size_t i = 0; i < groups[g].captions.size(); ++i) places.push_back({g, i});
     }
-    std::vector<std::span<const Place>> parts;
-    std::vector<std::string> bodies;
-    const auto size = static_cast<size_t>(servers_.captions_per_request);
-    for (size_t begin = 0; begin < places.size(); begin += size) {
-      parts.push_back(std::span(places).subspan(begin, std::min(size, places.size() - begin)));
-      bodies.push_back(request(groups, parts.back()));
-    }
-    const auto results = pool_->post("/score", bodies);
-    size_t num_failed = 0;
-    for (size_t p = 0; p < parts.size(); ++p) num_failed += !take(results[p], parts[p], values);
-    if (num_failed > 0 && num_failed == parts.size())
-      throw Error("reward.external: no server scored any of {} requests; the last one: {}",
-                  num_failed, results.back().describe());
+    ask_in_parts(
+        *pool_,
+        {"/score", "reward.external", "reward.external: no server scored",
+         static_cast<size_t>(servers_.captions_per_request)},
+        std::span<const Place>(places),
+        [&](std::span<const Place> part) { return request(groups, part); },
+        [&](std::span<const Place> part, const std::string& body) {
+          const auto mine = parse_values(body, part.size());
+          for (size_t i = 0; i < part.size(); ++i) values[part[i].group][part[i].caption] = mine[i];
+        });
     return values;
   }
 
@@ -87,20 +84,6 @@ class ExternalTerm : public TermOf<ExternalTerm, RewardTerm> {
     }
     return json{{"captions", std::move(captions)}}.dump(-1, ' ', false,
                                                         json::error_handler_t::replace);
-  }
-
-  static bool take(const HttpResult& result, std::span<const Place> places, TermValues& values) {
-    try {
-      if (!result.ok()) throw InputError("{}", result.describe());
-      const auto mine = parse_values(result.body, places.size());
-      for (size_t i = 0; i < places.size(); ++i)
-        values[places[i].group][places[i].caption] = mine[i];
-      return true;
-    } catch (const InputError& error) {
-      log_warning("reward.external: {} captions are left without a reward: {}", places.size(),
-                  error.what());
-      return false;
-    }
   }
 
   ServersConfig servers_;
