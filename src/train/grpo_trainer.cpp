@@ -41,6 +41,7 @@ struct GrpoTrainer::Impl {
   PhaseTimers timers;
   std::string samples;       // of this rank's groups of the step, for messages
   int64_t data_batches = 0;  // of rows, used so far
+  Metrics leakage;           // the same at every evaluation: questions and answerer are
 
   Impl(GrpoConfig given, const std::string& resume, World& world)
       : config(std::move(given)),
@@ -216,7 +217,8 @@ struct GrpoTrainer::Impl {
     params.temperature = config.eval.temperature;
     sample_captions(learner.model(), prompts, config.eval.n, params, config.rollout.limits, groups);
     score_captions(reward, 0, groups);
-    add_leakage(reward, session.group(), groups, metrics);
+    if (leakage.empty()) add_leakage(reward, session.group(), groups, leakage);
+    metrics.insert(leakage.begin(), leakage.end());
     share_groups(session.group(), val_rows.rows, groups, unusable);
     if (groups.empty()) throw InputError("evaluation: none of the held-out rows is usable");
     add_validation_metrics(groups, metrics);
