@@ -2,7 +2,8 @@
 # Takes caprl to a machine with a GPU and checks it there.
 #   tools/gpu_check.sh bundle [OUT.tar.gz|OUT.tar.zst]   here: builds preset cuda and packs what such a machine needs
 #   tools/gpu_check.sh dry-run [BUNDLE]                  here, without a GPU: does the bundle start everything that it brings?
-#   ./gpu_check.sh run [--out DIR] [--quick]             there, in the unpacked bundle: tests, sanitizers, benchmarks; under ten
+#   ./gpu_check.sh run [--out DIR] [--quick] [--only PART…]
+#                                                        there, in the unpacked bundle: tests, sanitizers, benchmarks; under ten
 #                                                        minutes; DIR/gpu_results.json and gpu_results.md
 # The bundle is the release, too: it needs PyTorch 2.11 for CUDA 13 and nothing else. CAPRL_JOBS: jobs of the build.
 set -euo pipefail
@@ -11,7 +12,7 @@ limit_mib=60
 
 say() { echo "gpu_check: $*" >&2; }
 die() { say "$*"; exit 1; }
-usage() { sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+usage() { sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 
 in_bundle() { [[ -d "$here/lib/caprl" ]]; }
 
@@ -80,7 +81,7 @@ run() {
 # Starts a launcher in a way that asks for no GPU.
 start() {
   case "$(basename "$1")" in
-    test_*) "$1" --gtest_list_tests ;;
+    test_*) "$1" --gtest_list_tests | grep '^  ' ;;  # one at least
     caprl-bench-kernels) "$1" --list ;;
     *) "$1" --help ;;
   esac

@@ -31,8 +31,8 @@ std::shared_ptr<TrainingOptions> add_training_options(CLI::App& command) {
   return options;
 }
 
-template <class Config, class Trainer>
-void run_training(const TrainingOptions& options) {
+template <class Config, class Trainer, class... More>
+void run_training(const TrainingOptions& options, More... more) {
   Config config;
   catch_termination();
   const Launch launch = read_launch();
@@ -40,7 +40,7 @@ void run_training(const TrainingOptions& options) {
   load_config(options.config->config, options.config->overrides, config);
   World world(launch, parse_device(config.run.device, launch.local_rank), config.parallel.timeout(),
               config.parallel.collective_timeout());
-  world.run([&] { Trainer(std::move(config), options.resume, world).run(); });
+  world.run([&] { Trainer(std::move(config), options.resume, world, more...).run(); });
 }
 
 }  // namespace
@@ -49,8 +49,14 @@ void add_train_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand("train", "Train a captioner with GRPO");
   const auto options = add_training_options(*command);
   const auto dry_run = add_dry_run_options(*command);
-  command->callback([options, dry_run] {
-    if (!dry_run->wanted) return run_training<GrpoConfig, GrpoTrainer>(*options);
+  const auto traced_steps = std::make_shared<int64_t>(0);
+  command
+      ->add_option("--profile", *traced_steps,
+                   "write traces of so many steps after the first to RUN/trace, for Perfetto or "
+                   "chrome://tracing")
+      ->check(CLI::NonNegativeNumber);
+  command->callback([options, dry_run, traced_steps] {
+    if (!dry_run->wanted) return run_training<GrpoConfig, GrpoTrainer>(*options, *traced_steps);
     GrpoConfig config;
     load_config(options->config->config, options->config->overrides, config);
     config.validate();

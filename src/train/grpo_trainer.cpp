@@ -5,6 +5,7 @@
 #include "caprl/core/timer.h"
 #include "caprl/generation/prompts.h"
 #include "caprl/train/learner.h"
+#include "caprl/train/profile.h"
 #include "caprl/train/rollout.h"
 #include "train/diagnostics.h"
 #include "train/group_filter.h"
@@ -42,8 +43,9 @@ struct GrpoTrainer::Impl {
   std::string samples;       // of this rank's groups of the step, for messages
   int64_t data_batches = 0;  // of rows, used so far
   Metrics leakage;           // the same at every evaluation: questions and answerer are
+  int64_t traced_steps;
 
-  Impl(GrpoConfig given, const std::string& resume, World& world)
+  Impl(GrpoConfig given, const std::string& resume, World& world, int64_t traced_steps)
       : config(std::move(given)),
         session(config, config.train.total_steps, resume, world),
         learner(config.policy.model, session.weights_dir(config.policy.model),
@@ -58,7 +60,8 @@ struct GrpoTrainer::Impl {
         val_rows(
             load_caption_rows(config.data.val_files, config.data.bad_rows, prompts.tokenizer())),
         order(static_cast<int64_t>(train_rows.rows.size()), config.data.train_batch_size,
-              config.data.shuffle, static_cast<uint64_t>(config.run.seed)) {
+              config.data.shuffle, static_cast<uint64_t>(config.run.seed)),
+        traced_steps(traced_steps) {
     if (!learner.model().traits().image_token_id)
       throw InputError("{}: expected a vision-language model, got {}", config.policy.model,
                        learner.model().traits().architecture);
@@ -70,8 +73,16 @@ struct GrpoTrainer::Impl {
     log_info("{}: {}", config.policy.model, describe_training(learner.model()));
     log_info("{} images to train on, {} held out, {} bad rows skipped", train_rows.rows.size(),
              val_rows.rows.size(), train_rows.num_skipped + val_rows.num_skipped);
+    check_trace();
     session.open(learner);
     data_batches = session.start().data_batches;
+  }
+
+  void check_trace() const {
+    const int64_t left = config.train.total_steps - session.start().step;
+    if (traced_steps > 0 && traced_steps >= left)
+      throw InputError("--profile: {} steps after a first one are to be traced, but there are {}",
+                       traced_steps, left);
   }
 
   /// Rollouts and their update: the drawing in docs/ARCHITECTURE.md. Each rank samples, scores and
@@ -109,6 +120,20 @@ struct GrpoTrainer::Impl {
     return metrics;
   }
 
+  /// The first step warms up.
+  bool traced(int64_t step) const {
+    const int64_t place = step - session.start().step;
+    return place > 1 && place <= 1 + traced_steps;
+  }
+
+  Metrics step_with_trace(int64_t s) {
+    Trace trace;
+    Metrics metrics = step(s);
+    trace.save(session.folder().dir() / "trace" /
+               fmt::format("step_{:06}_rank_{}.json", s, session.group().rank()));
+    return metrics;
+  }
+
   /// Captions of one batch of rows and their rewards, those of all ranks.
   std::vector<CaptionGroup> rollout(int64_t step, int64_t batch, GenerationStats& generation,
                                     Metrics& metrics) {
@@ -135,6 +160,7 @@ struct GrpoTrainer::Impl {
     const std::string place = fmt::format("step {}, {}", step, phase);
     session.world().at(place + samples);
     const auto scope = timers.measure(phase);
+    const TracedPhase span(phase);
     with_memory_advice(place, work);
   }
 
@@ -239,7 +265,7 @@ struct GrpoTrainer::Impl {
       session.record(0, metrics, {{"held-out reward", metrics["val/reward/mean"], 3}});
     }
     for (int64_t s = session.start().step + 1; s <= config.train.total_steps; ++s) {
-      Metrics metrics = step(s);
+      Metrics metrics = traced(s) ? step_with_trace(s) : step(s);
       if (evaluation_due(s)) evaluate(s, metrics);
       session.record(s, metrics,
                      {{"reward", metrics["critic/rewards/mean"], 3},
@@ -250,10 +276,11 @@ struct GrpoTrainer::Impl {
   }
 };
 
-GrpoTrainer::GrpoTrainer(GrpoConfig config, const std::string& resume, World& world) {
+GrpoTrainer::GrpoTrainer(GrpoConfig config, const std::string& resume, World& world,
+                         int64_t traced_steps) {
   config.validate();
   config.parallel.check_batch(config.data.train_batch_size, world.group().size());
-  impl_ = std::make_unique<Impl>(std::move(config), resume, world);
+  impl_ = std::make_unique<Impl>(std::move(config), resume, world, traced_steps);
 }
 GrpoTrainer::~GrpoTrainer() = default;
 void GrpoTrainer::run() {

@@ -28,9 +28,13 @@ TEST_F(TrainingOnKernels, TwoStepsOfGrpo) {
       EXPECT_NEAR(on_kernels[step].at(name).get<double>(), value.get<double>(),
                   1e-5 + 1e-4 * std::abs(value.get<double>()))
           << name << " of step " << step;
+  // AdamW moves a weight whose gradient is all rounding as far as any other: norms, not maxima.
+  const auto before = weights(path("captioner"));
   const auto expected = weights("composed", 2), got = weights("on_kernels", 2);
   for (const auto& [name, tensor] : expected)
-    EXPECT_LE((got.at(name) - tensor).abs().max().item<double>(), 1e-4) << name;
+    EXPECT_LE((got.at(name) - tensor).norm().item<double>(),
+              0.02 * (tensor - before.at(name)).norm().item<double>())
+        << name;
 }
 
 }  // namespace

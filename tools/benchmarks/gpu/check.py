@@ -1,6 +1,6 @@
 """Checks and measures caprl on this machine's GPU: what tools/gpu_check.sh run does.
 
-    python check.py --root BUNDLE [--out DIR] [--quick]
+    python check.py --root BUNDLE [--out DIR] [--quick] [--only PART…]
 
 Writes DIR/gpu_results.json and DIR/gpu_results.md after every part, and a log for each. Exit code 1 if a test failed.
 """
@@ -16,6 +16,7 @@ import results
 import stages
 
 SECONDS = 540  # in all; every part has a limit of its own within
+PARTS = (stages.tests, stages.score, stages.sanitizer, stages.network, stages.kernels, stages.rollouts, stages.loss)
 
 
 class Check:
@@ -86,13 +87,15 @@ def main() -> int:
     parser.add_argument("--root", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("gpu_results"))
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=[part.__name__ for part in PARTS], metavar="PART", help="default: all")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     check = Check(stages.Context(options.root.resolve(), options.out.resolve(), options.quick, SECONDS))
     check.part(stages.environment)
     if check.parts[0]["state"] == "passed":
-        for work in (stages.tests, stages.score, stages.sanitizer, stages.network, stages.kernels, stages.rollouts, stages.loss):
-            check.part(work)
+        for work in PARTS:
+            if not options.only or work.__name__ in options.only:
+                check.part(work)
     print(results.targets_table(check.measured()))
     print(check.summary())
     return 1 if any(part["state"] == "failed" for part in check.parts) else 0

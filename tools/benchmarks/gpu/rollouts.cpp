@@ -1,5 +1,5 @@
 // The generation engine on a GPU.
-//   caprl-bench-rollouts MODEL
+//   caprl-bench-rollouts MODEL    a model directory, or a preset of caprl init: random weights
 // Every line on stdin asks for one thing and is answered with one line of JSON:
 //   decode SEQUENCES PROMPT NEW   eight captions a prompt: {"tokens", "seconds", "steps",
 //   "host_seconds",
@@ -7,6 +7,7 @@
 //   prefill IMAGES                images of 64 × 80 patches, 1,280 tokens: {"tokens", "seconds",
 //   "operations": the fewest
 //                                 of the weights' products}
+//   trace FILE                    the next one of these to FILE, as Chrome's JSON
 #include <ATen/ATen.h>
 
 #include <iostream>
@@ -15,6 +16,8 @@
 
 #include "caprl/core/error.h"
 #include "caprl/generation/generator.h"
+#include "caprl/models/presets.h"
+#include "caprl/train/profile.h"
 
 namespace caprl {
 namespace {
@@ -110,17 +113,33 @@ json answer(const Model& model, const std::string& request) {
   throw InputError("cannot do \"{}\"", request);
 }
 
+std::unique_ptr<Model> make_model(const std::string& name) {
+  const ModelOptions options{.dtype = at::kBFloat16, .device = at::kCUDA};
+  const auto& presets = preset_names();
+  if (std::find(presets.begin(), presets.end(), name) != presets.end())
+    return Model::random(preset_config(name), 1, options);
+  return Model::load(name, options);
+}
+
 int run(int argc, char** argv) {
   if (argc != 2 || std::string_view(argv[1]) == "--help") {
     std::cout << "usage: caprl-bench-rollouts MODEL\n";
     return argc == 2 ? 0 : 2;
   }
-  const auto model = Model::load(argv[1], {.dtype = at::kBFloat16, .device = at::kCUDA});
+  const auto model = make_model(argv[1]);
   std::cout << json{{"ready", true}}.dump() << std::endl;
+  std::string trace_file;
   for (std::string line; std::getline(std::cin, line);) {
     json reply;
     try {
+      if (line.starts_with("trace ")) {
+        trace_file = line.substr(6);
+        continue;
+      }
+      std::optional<Trace> trace;
+      if (!trace_file.empty()) trace.emplace();
       reply = answer(*model, line);
+      if (trace) trace->save(std::exchange(trace_file, {}));
     } catch (const c10::Error& error) {
       reply = {{"error", error.what_without_backtrace()}};
     } catch (const std::exception& error) {

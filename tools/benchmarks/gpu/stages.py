@@ -57,7 +57,9 @@ def tests(context: Context, log):
     for name in context.tests():
         status, output = run([context.program(name)], context.left(90), log)
         counted = re.findall(r"\[  (?:PASSED|FAILED)  \] \d+ tests?", output)
-        states.append("timed out" if status is None else "failed" if status else "skipped" if "SKIPPED: no GPU" in output else "passed")
+        skipped = "SKIPPED: no GPU" in output or "SKIPPED: there is no GPU" in output
+        ran = bool(re.search(r"Running [1-9]\d* test", output))
+        states.append("timed out" if status is None else "skipped" if skipped else "passed" if ran and status == 0 else "failed")
         details.append(f"{name}: {states[-1]}" + (f" ({counted[0].split('] ')[1]})" if counted else ""))
     return worst(states), "; ".join(details), None
 
