@@ -28,10 +28,12 @@ struct Tile {
   Bf16 keys[kTileKeys][D + kPadding], values[kTileKeys][D + kPadding];
 };
 
-/// What the warps of a block leave for one another: softmax without its division.
+/// What the warps of a block leave for one another: softmax without its division. `factor`: to the
+/// row's highest top of all warps.
 template <int D>
 struct Shares {
-  float out[kWarps][kTileRows][D], top[kWarps][kTileRows], sum[kWarps][kTileRows];
+  float out[kWarps][kTileRows][D + 4];  // rows begin in other banks
+  float top[kWarps][kTileRows], sum[kWarps][kTileRows], factor[kWarps][kTileRows];
 };
 
 template <int D>
@@ -39,18 +41,23 @@ constexpr size_t shared_bytes() {
   return 2 * sizeof(Tile<D>) > sizeof(Shares<D>) ? 2 * sizeof(Tile<D>) : sizeof(Shares<D>);
 }
 
-/// Keys beyond the part become zeros: what lies there may be anything.
+/// Keys beyond the part become zeros: what lies there may be anything. `pages`: the part's.
 template <int D>
 __device__ void fetch(Tile<D>& tile, const PagedAttention& a, const AttentionPart& part,
-                      int first) {
+                      const int32_t* pages, int first) {
   constexpr int kPacks = D / Pack<Bf16>::kSize;  // of a row
-  for (int i = static_cast<int>(threadIdx.x); i < kTileKeys * kPacks; i += kWarps * kWarp) {
-    const int row = i / kPacks, column = i % kPacks * Pack<Bf16>::kSize, key = first + row;
+  constexpr int kThreads = kWarps * kWarp, kStep = kThreads / kPacks;
+  static_assert(kThreads % kPacks == 0 && kTileKeys % kStep == 0);
+  const int thread = static_cast<int>(threadIdx.x), column = thread % kPacks * Pack<Bf16>::kSize;
+  const int stride = static_cast<int>(a.num_kv_heads) * D;  // from a key to the next
+  const int64_t head = int64_t{blockIdx.y} * D + column;
+#pragma unroll
+  for (int step = 0; step < kTileKeys; step += kStep) {
+    const int row = thread / kPacks + step, key = first + row;
     Bf16 *to_key = &tile.keys[row][column], *to_value = &tile.values[row][column];
     if (key < part.num_keys) {
-      const int64_t page = a.pages[part.first_page + key / kAttentionPage];
-      const int64_t place = page * kAttentionPage + key % kAttentionPage;
-      const int64_t from = (place * a.num_kv_heads + blockIdx.y) * D + column;
+      const int64_t from = int64_t{pages[key / kAttentionPage]} * (kAttentionPage * stride) +
+                           (key % kAttentionPage * stride + head);
       copy_async(to_key, a.k_pages + from);
       copy_async(to_value, a.v_pages + from);
     } else {
@@ -63,6 +70,9 @@ __device__ void fetch(Tile<D>& tile, const PagedAttention& a, const AttentionPar
 __device__ inline uint32_t word_at(const Bf16* values) {
   return *reinterpret_cast<const uint32_t*>(values);
 }
+
+/// Of a row that has seen nothing: 2^(−∞ − 0) = 0.
+__device__ inline float finite_base(float top) { return top == -INFINITY ? 0.0f : top; }
 
 /// 16 rows and what they have seen. A lane has columns of rows g and g + 8 (device_matrix.h).
 template <int D>
@@ -91,50 +101,64 @@ struct Rows {
     }
   }
 
-  /// One page, whose first key is `first` of the part.
-  __device__ void see(const Bf16 (&keys)[kTileKeys][D + kPadding],
-                      const Bf16 (&values)[kTileKeys][D + kPadding], int row, int first,
-                      float scale) {
-    const int lane = static_cast<int>(threadIdx.x) % kWarp, g = lane / 4, t = lane % 4;
-    float scores[2][4] = {};
-#pragma unroll
-    for (int n = 0; n < 2; ++n) {
-#pragma unroll
-      for (int k = 0; k < D / 16; ++k) {
-        const Bf16* key = &keys[row + 8 * n + g][16 * k + 2 * t];
-        multiply_add_16x8x16(scores[n], q[k], {word_at(key), word_at(key + 8)});
-      }
-    }
-    uint32_t weights[4];
+  /// To new tops.
+  __device__ void raise(const float (&best)[2]) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      float* s[4] = {&scores[0][2 * half], &scores[0][2 * half + 1], &scores[1][2 * half],
-                     &scores[1][2 * half + 1]};
-      float best = top[half];
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int key = first + i / 2 * 8 + 2 * t + i % 2;
-        *s[i] = key < limit[half] ? *s[i] * scale : -INFINITY;
-        best = *s[i] > best ? *s[i] : best;
-      }
-      best = warp_reduce(best, Max{}, kRowLanes);
-      // A row that has seen nothing: 2^(−∞ − 0) = 0.
-      const float base = best == -INFINITY ? 0.0f : best;
-      const float shrink = exp2f(top[half] - base);
-      top[half] = best;
+      const float shrink = exp2f(top[half] - finite_base(best[half]));
+      top[half] = best[half];
       sum[half] *= shrink;
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        *s[i] = exp2f(*s[i] - base);
-        sum[half] += *s[i];
-      }
-      weights[half] = rounded_pair(*s[0], *s[1]);
-      weights[half + 2] = rounded_pair(*s[2], *s[3]);
 #pragma unroll
       for (int n = 0; n < D / 8; ++n) {
         out[n][2 * half] *= shrink;
         out[n][2 * half + 1] *= shrink;
       }
+    }
+  }
+
+  /// One page, whose first key is `first` of the part.
+  __device__ void see(const Bf16 (&keys)[kTileKeys][D + kPadding],
+                      const Bf16 (&values)[kTileKeys][D + kPadding], int row, int first,
+                      float scale) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp, t = lane % 4;
+    float scores[2][4] = {};
+#pragma unroll
+    for (int k = 0; k < D / 16; k += 2) {
+#pragma unroll
+      for (int n = 0; n < 2; ++n) {
+        uint32_t words[4];  // of key g, 32 columns
+        load_rows(words, &keys[row + 8 * n + lane % 8][16 * k + lane / 8 * 8]);
+        multiply_add_16x8x16(scores[n], q[k], {words[0], words[1]});
+        multiply_add_16x8x16(scores[n], q[k + 1], {words[2], words[3]});
+      }
+    }
+    float best[2];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      best[half] = top[half];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int key = first + i / 2 * 8 + 2 * t + i % 2;
+        float& s = scores[i / 2][2 * half + i % 2];
+        s = key < limit[half] ? s * scale : -INFINITY;
+        best[half] = s > best[half] ? s : best[half];
+      }
+      best[half] = warp_reduce(best[half], Max{}, kRowLanes);
+    }
+    // Most pages after the first few bring no higher score.
+    if (__any_sync(kAllLanes, best[0] > top[0] || best[1] > top[1])) raise(best);
+    uint32_t weights[4];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const float base = finite_base(top[half]);
+      float e[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        e[i] = exp2f(scores[i / 2][2 * half + i % 2] - base);
+        sum[half] += e[i];
+      }
+      weights[half] = rounded_pair(e[0], e[1]);
+      weights[half + 2] = rounded_pair(e[2], e[3]);
     }
 #pragma unroll
     for (int n = 0; n < D / 8; n += 2) {
@@ -176,51 +200,70 @@ struct Partial {
         sum(top + a.num_slots * a.num_q_heads) {}
 };
 
-/// Row by row, what the warps that had the row's pages left.
+/// What the warps that had a row's pages left, together. Four columns a thread.
 template <int D>
-__device__ void write_part(const PagedAttention& a, const AttentionPart& part,
-                           const Shares<D>& shares, int tiles) {
+__device__ void write_part(const PagedAttention& a, const AttentionPart& part, Shares<D>& shares,
+                           int tiles) {
   const Partial partial(a);
+  const int thread = static_cast<int>(threadIdx.x);
   const int group = static_cast<int>(a.num_q_heads / a.num_kv_heads);
   const int num_rows = part.num_tokens * group;
-  for (int i = static_cast<int>(threadIdx.x); i < num_rows * D; i += kWarps * kWarp) {
-    const int row = i / D, column = i % D, place = row % kTileRows;
-    float top = -INFINITY, sum = 0, out = 0;
-    for (int warp = row / kTileRows; warp < kWarps; warp += tiles) {
+  const auto line_of = [&](int row) {
+    const int64_t slot = a.slots[part.first_token + row / group] + part.index;
+    return slot * a.num_q_heads + int64_t{blockIdx.y} * group + row % group;
+  };
+  if (thread < num_rows) {
+    const int place = thread % kTileRows;
+    float top = -INFINITY, sum = 0;
+    for (int warp = thread / kTileRows; warp < kWarps; warp += tiles) {
       const float other = shares.top[warp][place];
       top = other > top ? other : top;
     }
-    const float base = top == -INFINITY ? 0.0f : top;
-    for (int warp = row / kTileRows; warp < kWarps; warp += tiles) {
+    const float base = finite_base(top);
+    for (int warp = thread / kTileRows; warp < kWarps; warp += tiles) {
       const float factor = exp2f(shares.top[warp][place] - base);
+      shares.factor[warp][place] = factor;
       sum += factor * shares.sum[warp][place];
-      out += factor * shares.out[warp][place][column];
     }
-    const int64_t slot = a.slots[part.first_token + row / group] + part.index;
-    const int64_t line = slot * a.num_q_heads + int64_t{blockIdx.y} * group + row % group;
-    partial.out[line * D + column] = out;
-    if (column == 0) {
-      partial.top[line] = top;
-      partial.sum[line] = sum;
+    partial.top[line_of(thread)] = top;
+    partial.sum[line_of(thread)] = sum;
+  }
+  __syncthreads();
+  constexpr int kPacks = D / Pack<float>::kSize;
+  for (int i = thread; i < num_rows * kPacks; i += kWarps * kWarp) {
+    const int row = i / kPacks, column = i % kPacks * Pack<float>::kSize, place = row % kTileRows;
+    Pack<float> sum{};
+    for (int warp = row / kTileRows; warp < kWarps; warp += tiles) {
+      const float factor = shares.factor[warp][place];
+      const Pack<float> mine = load_pack(&shares.out[warp][place][column]);
+#pragma unroll
+      for (int k = 0; k < Pack<float>::kSize; ++k) sum.values[k] += factor * mine.values[k];
     }
+    store_pack(partial.out + line_of(row) * D + column, sum);
   }
 }
 
 template <int D>
 __global__ void __launch_bounds__(kWarps* kWarp) part_kernel(PagedAttention a) {
   CAPRL_DYNAMIC_SHARED(Tile<D>, tiles);  // two in turns
+  __shared__ int32_t pages[kAttentionSegment / kAttentionPage];
   const AttentionPart part = a.parts[blockIdx.x];
+  if (part.num_tokens == 0) return;
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread * kAttentionPage < part.num_keys) pages[thread] = a.pages[part.first_page + thread];
+  __syncthreads();
   const int num_rows = part.num_tokens * static_cast<int>(a.num_q_heads / a.num_kv_heads);
   const int row_tiles = num_rows <= kTileRows ? 1 : num_rows <= 2 * kTileRows ? 2 : kWarps;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   Rows<D> rows;
   rows.load(a, part, warp % row_tiles);
 
-  fetch(tiles[0], a, part, 0);
+  fetch(tiles[0], a, part, pages, 0);
   end_async_copies();
   int turn = 0;
   for (int first = 0; first < part.num_keys; first += kTileKeys, turn ^= 1) {
-    if (first + kTileKeys < part.num_keys) fetch(tiles[turn ^ 1], a, part, first + kTileKeys);
+    if (first + kTileKeys < part.num_keys)
+      fetch(tiles[turn ^ 1], a, part, pages, first + kTileKeys);
     end_async_copies();
     wait_async_copies<1>();
     __syncthreads();
@@ -255,7 +298,8 @@ __global__ void merge_kernel(PagedAttention a) {
     sum += factor * partial.sum[line];
     out += factor * partial.out[line * a.head_dim + threadIdx.x];
   }
-  a.out[(token * a.num_q_heads + head) * a.head_dim + threadIdx.x] = to_bf16(out / sum);
+  a.out[(token * a.num_q_heads + head) * a.head_dim + threadIdx.x] =
+      to_bf16(sum > 0 ? out / sum : 0.0f);
 }
 
 template <int D>

@@ -14,7 +14,7 @@ inline constexpr int kAttentionRows = 64;      // tokens · (Hq / Hkv) of a part
 inline constexpr int kAttentionSegment = 256;  // keys of a part, at most
 
 /// Some tokens over some of the keys that all of them may see; a key at or beyond a token's length
-/// is not seen.
+/// is not seen. Without tokens it is passed over.
 struct AttentionPart {
   int32_t first_token, num_tokens;
   int32_t first_page;  // in `pages`: that of key `first_key`
@@ -35,15 +35,16 @@ struct PagedAttention {
 
   const AttentionPart* parts = nullptr;  // [P]
   const int32_t* pages = nullptr;        // the parts' pages, in order
-  const int32_t* lengths = nullptr;      // [N] keys that a token sees, at least 1
+  const int32_t* lengths = nullptr;      // [N] keys that a token sees
   const int32_t* slots = nullptr;  // [N + 1]: token n's parts are slots[n] … slots[n + 1] − 1
-  int64_t num_parts = 0, num_slots = 0;  // P, slots[N]
+  int64_t num_parts = 0, num_slots = 0;  // P; slots[N] or more
 
   float* partial = nullptr;  // paged_attention_workspace floats; what they hold does not matter
 };
 
 /// out = softmax(scale · q kᵀ) v: products of bfloat16 and sums in float; weights of values are
-/// rounded to bfloat16. Every token's keys 0 … length − 1 are in its parts once.
+/// rounded to bfloat16. Every token's keys 0 … length − 1 are in its parts once; without any it
+/// gets zeros.
 void paged_attention(const PagedAttention& work, Stream stream);
 
 int64_t paged_attention_workspace(int64_t num_slots, int64_t num_q_heads, int64_t head_dim);

@@ -31,6 +31,15 @@ __device__ inline void load_transposed(uint32_t (&words)[4], const void* row) {
                : "memory");
 }
 
+/// The same without transposing: words[m] is of row g of matrix m, columns 2t, 2t+1.
+__device__ inline void load_rows(uint32_t (&words)[4], const void* row) {
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+               : "r"(address)
+               : "memory");
+}
+
 /// Begins to copy 16 bytes from global to shared memory, both aligned. Copies up to
 /// end_async_copies() make a group.
 __device__ inline void copy_async(void* shared, const void* global) {

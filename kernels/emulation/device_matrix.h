@@ -34,6 +34,16 @@ inline void load_transposed(uint32_t (&words)[4], const void* row,
   }
 }
 
+inline void load_rows(uint32_t (&words)[4], const void* row,
+                      const emulation::Location& caller = emulation::Location::current()) {
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  const auto address = reinterpret_cast<unsigned long long>(row);
+  for (int m = 0; m < 4; ++m) {
+    const auto from = __shfl_sync(0xffffffffu, address, 8 * m + lane / 4, 32, caller);
+    std::memcpy(&words[m], reinterpret_cast<const uint16_t*>(from) + lane % 4 * 2, sizeof words[m]);
+  }
+}
+
 // At once: a wait that is missing is not found.
 inline void copy_async(void* shared, const void* global) { std::memcpy(shared, global, 16); }
 inline void end_async_copies() {}

@@ -2,25 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include "caprl/ops/upload.h"
+
 namespace caprl {
-
-PagedCache::PagedCache(const ModelTraits& traits, int64_t num_pages, at::TensorOptions options) {
-  for (int64_t i = 0; i < traits.num_layers; ++i)
-    layers_.push_back(ops::make_kv_pages(num_pages, traits.num_kv_heads, traits.head_dim, options));
-}
-
-int64_t PagedCache::page_bytes(const ModelTraits& traits, at::TensorOptions options) {
-  return traits.num_layers * ops::kv_page_bytes(traits.num_kv_heads, traits.head_dim, options);
-}
-
-void PagedCache::copy(const PageCopy& copy) {
-  for (ops::KvPages& layer : layers_) ops::copy_kv_page(layer, copy.from, copy.to);
-}
-
-at::Tensor PagedCache::attend(int64_t layer, const at::Tensor& q, const at::Tensor& k,
-                              const at::Tensor& v, const ops::RotaryTable& table) {
-  return ops::paged_attention(q, k, v, table, layers_[layer], *batch_);
-}
 
 ForwardBatch::ForwardBatch(const Model& model, const std::vector<Stretch>& stretches,
                            const JobOf& job)
@@ -31,7 +15,6 @@ ForwardBatch::ForwardBatch(const Model& model, const std::vector<Stretch>& stret
     Job& mine = job(stretch.line.request);
     stretch.line.is_prompt() ? add_prompt(stretch, mine) : add_sample(stretch, mine);
   }
-  flush_ids();
 }
 
 void ForwardBatch::add_prompt(const Stretch& stretch, Job& job) {
@@ -66,12 +49,12 @@ void ForwardBatch::add_sample(const Stretch& stretch, const Job& job) {
 
 void ForwardBatch::flush_ids() {
   if (ids_.empty()) return;
-  pieces_.push_back(
-      model_.embed_tokens(at::tensor(ids_, at::kLong).to(model_.head_weight().device())));
+  pieces_.push_back(model_.embed_tokens(ops::upload(ids_, model_.head_weight().device())));
   ids_.clear();
 }
 
-Embeddings ForwardBatch::embeddings() const {
+Embeddings ForwardBatch::embeddings() {
+  flush_ids();
   Embeddings result = pieces_.size() == 1 ? pieces_.front() : at::cat(pieces_);
   if (deep_features_.empty()) return result;
   result.image_places = at::cat(image_places_);
@@ -79,19 +62,17 @@ Embeddings ForwardBatch::embeddings() const {
   return result;
 }
 
-at::Tensor ForwardBatch::run(PagedCache& cache, const Scheduler& scheduler) const {
+at::Tensor ForwardBatch::run(PagedCache& cache, const Scheduler& scheduler, DecodeGraphs* graphs) {
   std::vector<ops::PagedChunk> chunks;
   for (const Stretch& stretch : stretches_)
     chunks.push_back({scheduler.pages(stretch.line), stretch.first, stretch.count});
+  if (graphs && ids_.size() == chunks.size()) return graphs->run(chunks, ids_, positions_);
   const ops::PagedBatch batch(chunks);
-  const auto count = static_cast<int64_t>(positions_.size());
-  at::Tensor positions = at::empty({3, count}, at::kLong);
-  int64_t* out = positions.mutable_data_ptr<int64_t>();
-  for (int64_t i = 0; i < count; ++i)
-    for (int64_t axis = 0; axis < 3; ++axis) out[axis * count + i] = positions_[i][axis];
+  const std::span flat(positions_.data()->data(), 3 * positions_.size());
+  const at::Tensor positions =
+      ops::upload(flat, model_.head_weight().device()).view({-1, 3}).t().contiguous();
   cache.set_batch(&batch);
-  at::Tensor hidden =
-      model_.decode(embeddings(), positions.to(model_.head_weight().device()), cache);
+  at::Tensor hidden = model_.decode(embeddings(), positions, cache);
   cache.set_batch(nullptr);
   return hidden;
 }

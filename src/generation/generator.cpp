@@ -10,6 +10,8 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/memory.h"
+#include "caprl/ops/upload.h"
+#include "decode_graphs.h"
 #include "forward_batch.h"
 #include "job.h"
 #include "sampler.h"
@@ -55,6 +57,8 @@ class Generator::Impl {
     c10::InferenceMode guard;
     const at::TensorOptions options = model.head_weight().options().requires_grad(false);
     cache_ = std::make_unique<PagedCache>(model.traits(), num_pages_, options);
+    if (!limits.enforce_eager && DecodeGraphs::possible(model))
+      graphs_ = std::make_unique<DecodeGraphs>(model, *cache_);
     stats_.num_pages = num_pages_;
     stats_.kv_cache_bytes = num_pages_ * PagedCache::page_bytes(model.traits(), options);
   }
@@ -75,11 +79,11 @@ class Generator::Impl {
     const auto start = Clock::now();
     const StepPlan plan = scheduler_.next();
     for (const PageCopy& copy : plan.copies) cache_->copy(copy);
-    const ForwardBatch batch(model_, plan.stretches,
-                             [this](int64_t request) -> Job& { return jobs_.at(request); });
+    ForwardBatch batch(model_, plan.stretches,
+                       [this](int64_t request) -> Job& { return jobs_.at(request); });
     const double before = seconds_since(start);
     const at::Tensor hidden =
-        batch.num_tokens() > 0 ? batch.run(*cache_, scheduler_) : at::Tensor();
+        batch.num_tokens() > 0 ? batch.run(*cache_, scheduler_, graphs_.get()) : at::Tensor();
     const double forward = seconds_since(start) - before;
     std::vector<Finished> finished;
     double sampler = 0;
@@ -150,9 +154,8 @@ class Generator::Impl {
     if (lines.empty()) return 0;
     if (!read.empty()) {
       const bool all = static_cast<int64_t>(read.size()) == hidden.size(0);
-      states.insert(
-          states.begin(),
-          all ? hidden : hidden.index_select(0, at::tensor(read, at::kLong).to(hidden.device())));
+      states.insert(states.begin(),
+                    all ? hidden : hidden.index_select(0, ops::upload(read, hidden.device())));
     }
     const auto start = Clock::now();
     auto tokens = sampler_.sample(states.size() == 1 ? states.front() : at::cat(states), rows);
@@ -193,6 +196,7 @@ class Generator::Impl {
   int64_t num_pages_;
   Scheduler scheduler_;
   std::unique_ptr<PagedCache> cache_;
+  std::unique_ptr<DecodeGraphs> graphs_;  // null: none
   std::map<int64_t, Job> jobs_;
   int64_t num_unfinished_ = 0;
   GenerationStats stats_;

@@ -12,6 +12,8 @@ void GenerationLimits::fields(ConfigVisitor& v) {
       "memory for keys and values in GB (10^9 bytes), freed after generation; 0: what is needed, "
       "up to half of the memory that is free",
       Range{0, 1e6});
+  v.field("enforce_eager", enforce_eager,
+          "launch every operation of decoding by itself; no: as CUDA graphs where there is a GPU");
 }
 
 }  // namespace caprl

@@ -11,6 +11,7 @@
 #include "caprl/core/parallel.h"
 #include "caprl/ops/linear.h"
 #include "caprl/ops/sample.h"
+#include "caprl/ops/upload.h"
 #include "row_math.h"
 
 namespace caprl {
@@ -162,16 +163,14 @@ void Sampler::sample_on_device(const at::Tensor& logits_NV, std::span<const Samp
     keys.push_back(static_cast<int64_t>(row.rng.key()));
     positions.push_back(static_cast<int64_t>(row.position));
   }
-  const auto on_device = [&](const std::vector<int64_t>& values) {
-    return at::tensor(values, at::kLong).to(logits_NV.device());
-  };
-  const auto sampled =
-      ops::sample_rows(logits_NV, banned_bits_, on_device(keys), on_device(positions),
-                       {greedy_ ? 0.0 : static_cast<double>(temperature_), top_k_, top_p_});
+  const at::Device device = logits_NV.device();
+  const auto sampled = ops::sample_rows(
+      logits_NV, banned_bits_, ops::upload(keys, device), ops::upload(positions, device),
+      {greedy_ ? 0.0 : static_cast<double>(temperature_), top_k_, top_p_});
   const at::Tensor ids = sampled.ids.to(at::kCPU), logprobs = sampled.logprobs.to(at::kCPU);
   at::Tensor scored;  // [N, scored ids]
   if (!scored_.empty())
-    scored = logits_NV.index_select(1, on_device(scored_)).to(at::kCPU).contiguous();
+    scored = logits_NV.index_select(1, ops::upload(scored_, device)).to(at::kCPU).contiguous();
   for (size_t i = 0; i < rows.size(); ++i) {
     tokens[i] = {ids.const_data_ptr<int64_t>()[i], logprobs.const_data_ptr<float>()[i], {}, {}};
     if (scored.defined()) {

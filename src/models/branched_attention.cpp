@@ -1,129 +1,37 @@
 #include <ATen/ATen.h>
 
-#include <algorithm>
-#include <limits>
-
 #include "caprl/core/error.h"
 #include "caprl/models/branched.h"
+#include "caprl/ops/sequence_attention.h"
+#include "padded_branches.h"
 
 namespace caprl {
 namespace {
 
-/// A tree with at most one branch that has tokens: plain causal attention is right for it.
-bool is_chain(const BranchedLayout::Tree& tree) {
-  const auto& lengths = tree.branch_lengths;
-  return std::count_if(lengths.begin(), lengths.end(), [](int64_t n) { return n > 0; }) <= 1;
-}
-
-/// Packed indices of `count` tokens from `begin`, padded to `padded` places by repeating the first;
-/// nothing reads what comes of padding.
-void append_padded(int64_t begin, int64_t count, int64_t padded, std::vector<int64_t>& indices) {
-  for (int64_t i = 0; i < padded; ++i) indices.push_back(begin + (i < count ? i : 0));
-}
-
-at::Tensor on_device(const std::vector<int64_t>& values, at::Device device) {
-  return at::tensor(values, at::kLong).to(device);
-}
-
-/// Rows `indices` of packed [N, H, D] as segments [S, H, length, D].
-at::Tensor segments(const at::Tensor& packed, const at::Tensor& indices, int64_t length) {
-  const at::Tensor rows = packed.index_select(0, indices);
-  return rows.view({-1, length, packed.size(1), packed.size(2)}).transpose(1, 2);
-}
-
-at::Tensor rows_of(const at::Tensor& segments) {
-  return segments.transpose(1, 2).reshape({-1, segments.size(1), segments.size(3)});
-}
-
-/// k or v [N, Hkv, D] with each head repeated for its group of query heads.
-at::Tensor repeat_heads(const at::Tensor& x, int64_t num_heads) {
-  const int64_t repeat = num_heads / x.size(1);
-  if (repeat == 1) return x;
-  return x.unsqueeze(2)
-      .expand({x.size(0), x.size(1), repeat, x.size(2)})
-      .reshape({x.size(0), num_heads, x.size(2)});
+std::shared_ptr<const ops::GroupPlan> make_plan(const BranchedLayout& layout, at::Device device) {
+  std::vector<ops::GroupLengths> groups;
+  for (const auto& tree : layout.trees) groups.push_back({tree.prefix, tree.branch_lengths});
+  return std::make_shared<ops::GroupPlan>(groups, device);
 }
 
 }  // namespace
 
-BranchedAttention::BranchedAttention(const BranchedLayout& layout, at::Device device)
-    : num_tokens_(layout.num_tokens) {
-  const bool chains = std::all_of(layout.trees.begin(), layout.trees.end(), is_chain);
-  for (const auto& tree : layout.trees) {
-    longest_trunk_ = std::max(longest_trunk_, chains ? tree.size() : tree.prefix);
-    for (const int64_t length : tree.branch_lengths)
-      longest_branch_ = std::max(longest_branch_, length);
-  }
-  // Packed token → row of all trunks' and then all branches' outputs.
-  std::vector<int64_t> order(num_tokens_), trunks;
-  for (size_t t = 0; t < layout.trees.size(); ++t) {
-    const auto& tree = layout.trees[t];
-    const int64_t length = chains ? tree.size() : tree.prefix;
-    append_padded(tree.begin, length, longest_trunk_, trunks);
-    for (int64_t i = 0; i < length; ++i)
-      order[tree.begin + i] = static_cast<int64_t>(t) * longest_trunk_ + i;
-  }
-  if (!chains) add_branches(layout, static_cast<int64_t>(trunks.size()), order, device);
-  trunks_ = on_device(trunks, device);
-  order_ = on_device(order, device);
-}
-
-void BranchedAttention::add_branches(const BranchedLayout& layout, int64_t first_row,
-                                     std::vector<int64_t>& order, at::Device device) {
-  std::vector<int64_t> queries, keys, prefix_lengths;
-  for (const auto& tree : layout.trees) {
-    int64_t begin = tree.begin + tree.prefix;
-    for (const int64_t length : tree.branch_lengths) {
-      if (length == 0) continue;
-      const int64_t row = first_row + static_cast<int64_t>(queries.size());
-      for (int64_t i = 0; i < length; ++i) order[begin + i] = row + i;
-      append_padded(begin, length, longest_branch_, queries);
-      append_padded(tree.begin, tree.prefix, longest_trunk_, keys);
-      append_padded(begin, length, longest_branch_, keys);
-      prefix_lengths.push_back(tree.prefix);
-      begin += length;
-    }
-  }
-  branch_queries_ = on_device(queries, device);
-  branch_keys_ = on_device(keys, device);
-  // Of its keys a branch's token sees the whole prefix, then causally its own branch.
-  const auto integers = at::TensorOptions(device).dtype(at::kLong);
-  const at::Tensor prefix = at::arange(longest_trunk_, integers).view({1, 1, -1}) <
-                            on_device(prefix_lengths, device).view({-1, 1, 1});
-  const at::Tensor place = at::arange(longest_branch_, integers);
-  const at::Tensor own = place.unsqueeze(0) <= place.unsqueeze(1);
-  const auto count = static_cast<int64_t>(prefix_lengths.size());
-  mask_ = at::cat({prefix.expand({count, longest_branch_, -1}), own.expand({count, -1, -1})}, 2)
-              .unsqueeze(1);
-}
-
-const at::Tensor& BranchedAttention::additive_mask(at::ScalarType dtype) {
-  if (!additive_mask_.defined() || additive_mask_.scalar_type() != dtype)
-    additive_mask_ =
-        at::zeros(mask_.sizes(), mask_.options().dtype(dtype))
-            .masked_fill_(mask_.logical_not(), -std::numeric_limits<double>::infinity());
-  return additive_mask_;
-}
+BranchedAttention::BranchedAttention(BranchedLayout layout, at::Device device)
+    : layout_(std::move(layout)), device_(device) {}
+BranchedAttention::~BranchedAttention() = default;
 
 at::Tensor BranchedAttention::attend(int64_t /*layer*/, const at::Tensor& q_unturned,
                                      const at::Tensor& k_unturned, const at::Tensor& v,
                                      const ops::RotaryTable& table) {
-  if (q_unturned.size(0) != num_tokens_)
-    throw Error("[attention] expected {} tokens, got {}", num_tokens_, q_unturned.size(0));
+  if (q_unturned.size(0) != layout_.num_tokens)
+    throw Error("[attention] expected {} tokens, got {}", layout_.num_tokens, q_unturned.size(0));
   const auto [q, k] = ops::rotate(q_unturned, k_unturned, table);
-  const at::Tensor keys = repeat_heads(k, q.size(1)), values = repeat_heads(v, q.size(1));
-  // Padding comes after every real token, so causality alone hides it.
-  at::Tensor rows = rows_of(at::scaled_dot_product_attention(
-      segments(q, trunks_, longest_trunk_), segments(keys, trunks_, longest_trunk_),
-      segments(values, trunks_, longest_trunk_), {}, 0.0, true));
-  if (mask_.defined()) {
-    const int64_t length = longest_trunk_ + longest_branch_;
-    const at::Tensor branches = at::scaled_dot_product_attention(
-        segments(q, branch_queries_, longest_branch_), segments(keys, branch_keys_, length),
-        segments(values, branch_keys_, length), additive_mask(q.scalar_type()));
-    rows = at::cat({rows, rows_of(branches)});
+  if (ops::has_flash_attention(q)) {
+    if (!plan_) plan_ = make_plan(layout_, device_);
+    return ops::group_attention(q, k, v, plan_);
   }
-  return rows.index_select(0, order_);
+  if (!padded_) padded_ = std::make_unique<PaddedBranches>(layout_, device_);
+  return padded_->attend(q, k, v);
 }
 
 }  // namespace caprl

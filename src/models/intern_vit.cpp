@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "caprl/core/error.h"
+#include "caprl/ops/attention.h"
 #include "vision_grid.h"
 
 namespace caprl {
@@ -58,9 +59,7 @@ at::Tensor InternVitTower::encode(const at::Tensor& patches) const {
     const auto batch = [&](const at::Tensor& x) {
       return x.reshape({tiles, places + 1, heads, hidden_size / heads}).transpose(1, 2);
     };
-    return at::scaled_dot_product_attention(batch(q), batch(k), batch(v))
-        .transpose(1, 2)
-        .reshape({-1, hidden_size});
+    return ops::attention(batch(q), batch(k), batch(v)).transpose(1, 2).reshape({-1, hidden_size});
   };
   for (const VitBlock& block : blocks_) hidden = block.forward(hidden, attend);
   return hidden.view({tiles, places + 1, hidden_size}).narrow(1, 1, places);

@@ -4,6 +4,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/models/model.h"
+#include "caprl/ops/upload.h"
 
 namespace caprl {
 namespace {
@@ -19,7 +20,8 @@ void check_image(const ImagePatches& image, int64_t columns, int64_t merge_size)
                 image.values.size());
 }
 
-at::Tensor pack_pixels(std::span<const BranchedSequence> trees, int64_t merge_size,
+/// `pinned`: for a copy to a GPU that the host does not wait for.
+at::Tensor pack_pixels(std::span<const BranchedSequence> trees, int64_t merge_size, bool pinned,
                        std::vector<std::array<int64_t, 3>>& grids) {
   int64_t rows = 0, columns = 0;
   for (const BranchedSequence& tree : trees) {
@@ -31,7 +33,8 @@ at::Tensor pack_pixels(std::span<const BranchedSequence> trees, int64_t merge_si
     }
   }
   if (grids.empty()) return {};
-  at::Tensor pixels = at::empty({rows, columns}, at::kFloat);
+  at::Tensor pixels =
+      at::empty({rows, columns}, at::TensorOptions(at::kFloat).pinned_memory(pinned));
   float* out = pixels.mutable_data_ptr<float>();
   for (const BranchedSequence& tree : trees)
     for (const auto& image : tree.prefix.images)
@@ -72,13 +75,15 @@ BranchedBatch pack(std::span<const BranchedSequence> trees, const Model& model) 
       throw Error("[pack] token id {} is outside the vocabulary of {}", id,
                   model.traits().vocab_size);
   batch.layout.num_tokens = static_cast<int64_t>(ids.size());
-  batch.ids = at::tensor(ids, at::kLong).to(device);
-  batch.positions = at::empty({static_cast<int64_t>(places.size()), 3}, at::kLong);
-  std::copy_n(places.data()->data(), places.size() * 3,
-              batch.positions.mutable_data_ptr<int64_t>());
-  batch.positions = batch.positions.t().contiguous().to(device);
-  batch.pixel_values = pack_pixels(trees, model.traits().merge_size, batch.grids);
-  if (batch.pixel_values.defined()) batch.pixel_values = batch.pixel_values.to(device);
+  batch.ids = ops::upload(ids, device);
+  const auto count = static_cast<int64_t>(places.size());
+  batch.positions = ops::upload(std::span(places.data()->data(), places.size() * 3), device)
+                        .view({count, 3})
+                        .t()
+                        .contiguous();
+  batch.pixel_values = pack_pixels(trees, model.traits().merge_size, device.is_cuda(), batch.grids);
+  if (batch.pixel_values.defined())
+    batch.pixel_values = batch.pixel_values.to(device, /*non_blocking=*/true);
   return batch;
 }
 

@@ -1,6 +1,7 @@
 #include "rope.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
 #include <cmath>
 #include <numbers>
@@ -106,7 +107,8 @@ Rope::Rope(const RopeConfig& config, int64_t head_dim, at::TensorOptions model)
 }
 
 ops::RotaryTable Rope::table(const at::Tensor& positions) const {
-  if (max_positions_ > 0 && positions.numel() > 0) {
+  // Generation has refused longer sequences already, and must not wait for a GPU here.
+  if (max_positions_ > 0 && positions.numel() > 0 && !c10::InferenceMode::is_enabled()) {
     const auto last = positions.max().item<int64_t>();
     if (last >= max_positions_)
       throw InputError(

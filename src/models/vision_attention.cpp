@@ -5,13 +5,14 @@
 #include <array>
 #include <vector>
 
+#include "caprl/ops/attention.h"
+
 namespace caprl {
 namespace {
 
 /// q, k, v [sequences, length, heads, D] → the same shape.
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  return at::scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
-      .transpose(1, 2);
+  return ops::attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2);
 }
 
 at::Tensor concatenate(const std::vector<at::Tensor>& parts, int64_t dim) {

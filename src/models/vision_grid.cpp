@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "caprl/core/error.h"
+#include "caprl/ops/upload.h"
 
 namespace caprl {
 namespace {
@@ -101,8 +102,8 @@ ImageBatch::ImageBatch(std::span<const std::array<int64_t, 3>> grids, const Grid
   if (std::is_sorted(places.begin(), places.end())) return;
   std::vector<int64_t> back(places.size());
   for (size_t i = 0; i < places.size(); ++i) back[places[i]] = static_cast<int64_t>(i);
-  order = at::tensor(places, at::kLong).to(device);
-  inverse = at::tensor(back, at::kLong).to(device);
+  order = ops::upload(places, device);
+  inverse = ops::upload(back, device);
 }
 
 at::Tensor ImageBatch::arrange(const at::Tensor& patches_PH) const {

@@ -4,6 +4,9 @@
 
 #include <limits>
 
+#include "caprl/ops/attention.h"
+#include "caprl/ops/upload.h"
+
 namespace caprl::ops {
 namespace {
 
@@ -20,30 +23,28 @@ void put_on_pages(const at::Tensor& k, const at::Tensor& v, KvPages& pages,
   places(pages.v).index_copy_(0, slots, v);
 }
 
-at::Tensor attend_chunk(const at::Tensor& q, const KvPages& pages, const PagedChunk& chunk) {
+at::Tensor page_ids(const PagedChunk& chunk, at::Device device) {
+  const int64_t num_pages = (chunk.first + chunk.count + kKvPageSize - 1) / kKvPageSize;
+  return upload(chunk.pages.first(num_pages), device);
+}
+
+at::Tensor attend_chunk(const at::Tensor& q, const KvPages& pages, const PagedChunk& chunk,
+                        const at::Tensor& ids) {
   const int64_t length = chunk.first + chunk.count;
-  const auto integers = at::TensorOptions(at::kLong);
-  const int64_t num_pages = (length + kKvPageSize - 1) / kKvPageSize;
-  const at::Tensor ids =
-      at::tensor(at::ArrayRef<int32_t>(chunk.pages.data(), num_pages), integers).to(q.device());
-  const auto seen = [&](const at::Tensor& x) {  // [1, Hq, length, D]
-    return places(x.index_select(0, ids))
-        .narrow(0, 0, length)
-        .repeat_interleave(q.size(1) / x.size(2), 1)
-        .transpose(0, 1)
-        .unsqueeze(0);
+  const auto seen = [&](const at::Tensor& x) {  // [1, Hkv, length, D]
+    return places(x.index_select(0, ids)).narrow(0, 0, length).transpose(0, 1).unsqueeze(0);
   };
   // A chunk that begins its sequence needs no mask of its own, for which there are faster kernels.
-  std::optional<at::Tensor> mask;
+  at::Tensor mask;
   if (chunk.first > 0) {
-    const auto on_device = integers.device(q.device());
+    const auto on_device = at::TensorOptions(at::kLong).device(q.device());
     const at::Tensor later =
         at::arange(length, on_device) > at::arange(chunk.first, length, on_device).unsqueeze(1);
     mask = at::zeros(later.sizes(), q.options())
                .masked_fill_(later, -std::numeric_limits<double>::infinity());
   }
-  return at::scaled_dot_product_attention(q.transpose(0, 1).unsqueeze(0), seen(pages.k),
-                                          seen(pages.v), mask, 0.0, /*is_causal=*/!mask)
+  return attention(q.transpose(0, 1).unsqueeze(0), seen(pages.k), seen(pages.v), mask,
+                   /*causal=*/!mask.defined())
       .squeeze(0)
       .transpose(0, 1);
 }

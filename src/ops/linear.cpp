@@ -43,4 +43,17 @@ at::Tensor linear_in_float(const at::Tensor& x, const at::Tensor& weight) {
                      : at::linear(x.to(at::kFloat), weight.to(at::kFloat));
 }
 
+int64_t fast_width(int64_t width, const at::Tensor& x) {
+  constexpr int64_t kAligned = 8;
+  const bool matters = x.is_cuda() && x.scalar_type() == at::kBFloat16;
+  return matters ? (width + kAligned - 1) / kAligned * kAligned : width;
+}
+
+at::Tensor pad_with_zeros(const at::Tensor& x, int64_t dim, int64_t width) {
+  if (x.size(dim) == width) return x;
+  std::vector<int64_t> padding(static_cast<size_t>(2 * (x.dim() - dim)), 0);
+  padding.back() = width - x.size(dim);
+  return at::constant_pad_nd(x, padding);
+}
+
 }  // namespace caprl::ops

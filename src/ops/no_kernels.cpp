@@ -1,5 +1,6 @@
 // Builds without CUDA: no tensor is of a device with kernels.
 #include "caprl/core/error.h"
+#include "caprl/ops/recording.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops::fused {
@@ -10,6 +11,7 @@ namespace {
 }  // namespace
 
 bool runs_on(const at::Tensor&) { return false; }
+bool has_attention_kernel(int64_t, int64_t, int64_t, at::ScalarType) { return false; }
 void policy_loss(const LossProblem&, LossOutput&) { unavailable(); }
 void embedding_gradient(const at::Tensor&, const at::Tensor&, int64_t, at::Tensor&) {
   unavailable();
@@ -39,5 +41,17 @@ SampledRows sample_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&,
   unavailable();
 }
 void logprobs(const LogprobProblem&, at::Tensor&, at::Tensor&) { unavailable(); }
+bool renew(const AttentionPlan&, const PagedBatch&) { unavailable(); }
 
 }  // namespace caprl::ops::fused
+
+namespace caprl::ops {
+
+struct Recording::Graph {};
+Recording::Recording() = default;
+Recording::~Recording() = default;
+bool Recording::possible(at::Device) { return false; }
+void Recording::record(const std::function<void()>&) { fused::unavailable(); }
+void Recording::replay() { fused::unavailable(); }
+
+}  // namespace caprl::ops

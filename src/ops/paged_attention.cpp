@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "caprl/core/error.h"
+#include "caprl/ops/upload.h"
 #include "ops/composed_attention.h"
 #include "ops/cpu/inference.h"
 #include "ops/cpu/kernels.h"
@@ -29,11 +30,12 @@ int64_t shared_pages(const PagedChunk& a, const PagedChunk& b) {
 
 at::Tensor composed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, KvPages& pages,
                     const PagedBatch& batch) {
-  put_on_pages(k, v, pages, at::tensor(batch.slots(), at::kLong).to(q.device()));
+  put_on_pages(k, v, pages, upload(batch.slots(), q.device()));
   std::vector<at::Tensor> mixed;
   int64_t begin = 0;
   for (const PagedChunk& chunk : batch.chunks()) {
-    mixed.push_back(attend_chunk(q.narrow(0, begin, chunk.count), pages, chunk));
+    mixed.push_back(
+        attend_chunk(q.narrow(0, begin, chunk.count), pages, chunk, page_ids(chunk, q.device())));
     begin += chunk.count;
   }
   return at::cat(mixed);
@@ -63,7 +65,8 @@ void copy_kv_page(KvPages& pages, int64_t from, int64_t to) {
   pages.v.select(0, to).copy_(pages.v.select(0, from));
 }
 
-PagedBatch::PagedBatch(std::span<const PagedChunk> chunks) : chunks_(chunks.begin(), chunks.end()) {
+PagedBatch::PagedBatch(std::span<const PagedChunk> chunks, int64_t padding, bool to_record)
+    : chunks_(chunks.begin(), chunks.end()), to_record_(to_record) {
   for (const PagedChunk& chunk : chunks_) {
     const int64_t end = chunk.first + chunk.count;
     if (chunk.first < 0 || chunk.count < 1 ||
@@ -77,6 +80,15 @@ PagedBatch::PagedBatch(std::span<const PagedChunk> chunks) : chunks_(chunks.begi
     }
   }
   add_blocks();
+  lengths_.resize(lengths_.size() + padding, 0);
+  tables_.resize(tables_.size() + padding, nullptr);
+  slots_.resize(slots_.size() + padding, -1);
+}
+
+bool PagedBatch::take(const std::shared_ptr<const fused::AttentionPlan>& earlier) {
+  if (!fused::renew(*earlier, *this)) return false;
+  plan = earlier;
+  return true;
 }
 
 /// Blocks end where a neighbour shares no page, and where sharing would shrink to less than half of
@@ -99,6 +111,10 @@ void PagedBatch::add_blocks() {
     }
     last = &chunk;
   }
+}
+
+bool can_record_attention(int64_t heads, int64_t kv_heads, int64_t head_dim, at::ScalarType dtype) {
+  return fused::has_attention_kernel(heads, kv_heads, head_dim, dtype);
 }
 
 at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

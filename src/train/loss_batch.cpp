@@ -1,6 +1,7 @@
 #include "caprl/train/loss_batch.h"
 
 #include "caprl/core/error.h"
+#include "caprl/ops/upload.h"
 
 namespace caprl {
 namespace {
@@ -69,11 +70,11 @@ LossBatch make_loss_batch(std::span<const ScoredSequence> sequences, const Model
   batch.packed = pack(trees, model);
   const auto device = batch.packed.ids.device();
   const auto real = model.head_weight().scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  batch.rows = at::tensor(rows, at::kLong).to(device);
-  batch.targets = at::tensor(targets, at::kLong).to(device);
-  batch.branches = at::tensor(branches, at::kLong).to(device);
-  batch.weights = at::tensor(weights, at::kDouble).to(device, real);
-  batch.advantages = at::tensor(advantages, at::kDouble).to(device, real);
+  batch.rows = ops::upload(rows, device);
+  batch.targets = ops::upload(targets, device);
+  batch.branches = ops::upload(branches, device);
+  batch.weights = ops::upload(weights, device).to(real);
+  batch.advantages = ops::upload(advantages, device).to(real);
   return batch;
 }
 

@@ -62,5 +62,38 @@ TEST_F(AttentionOnKernels, EqualsTheComposedOne) {
   }
 }
 
+TEST_F(AttentionOnKernels, PlansTakeTheirPlace) {
+  const OnKernels on;
+  const auto options = at::TensorOptions(at::kBFloat16).device(current_device());
+  KvPages pages = make_kv_pages(13, kKvHeads, 64, options),
+          same = make_kv_pages(13, kKvHeads, 64, options);
+  std::shared_ptr<const fused::AttentionPlan> plan;
+  for (int64_t step = 0; step < 20; ++step) {
+    const std::vector<PagedChunk> chunks{{pages_[1], step, 1}, {pages_[4], 40 + step, 1}};
+    const auto input = [&](int64_t heads, uint64_t seed) {
+      return values(4, heads, 64, at::kBFloat16, 10 * step + seed);
+    };
+    const at::Tensor q = input(kHeads, 1), k = input(kKvHeads, 2), v = input(kKvHeads, 3);
+    const RotaryTable turned = table(4, 64, at::kBFloat16, 10 * step + 4);
+    PagedBatch padded = PagedBatch::to_record(chunks, 2);
+    if (plan) EXPECT_TRUE(padded.take(plan));
+    const at::Tensor got = paged_attention(q, k, v, turned, pages, padded);
+    plan = padded.plan;
+    const PagedBatch alone(chunks);
+    const at::Tensor expected =
+        paged_attention(q.narrow(0, 0, 2), k.narrow(0, 0, 2), v.narrow(0, 0, 2),
+                        {turned.cos.narrow(0, 0, 2), turned.sin.narrow(0, 0, 2)}, same, alone);
+    EXPECT_TRUE(at::equal(got.narrow(0, 0, 2), expected)) << "step " << step;
+    EXPECT_EQ(got.narrow(0, 2, 2).abs().max().item<double>(), 0);
+    EXPECT_TRUE(at::equal(pages.k, same.k));
+  }
+  // No room: another number of tokens, or many more pages.
+  PagedBatch one = PagedBatch::to_record(std::vector<PagedChunk>{{pages_[1], 3, 1}}, 0);
+  EXPECT_FALSE(one.take(plan));
+  std::vector<int32_t> many(200, 3);
+  PagedBatch large = PagedBatch::to_record(std::vector<PagedChunk>{{many, 3199, 1}}, 3);
+  EXPECT_FALSE(large.take(plan));
+}
+
 }  // namespace
 }  // namespace caprl::ops

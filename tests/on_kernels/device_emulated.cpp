@@ -2,6 +2,7 @@
 // ATen's.
 #include <ATen/ATen.h>
 
+#include "caprl/ops/recording.h"
 #include "on_kernels/switch.h"
 #include "ops/fused/device.h"
 #include "ops/fused/kernels.h"
@@ -33,4 +34,18 @@ void multiply(const at::Tensor& a, const at::Tensor& b, at::Tensor& d, bool accu
 }
 
 }  // namespace ops::fused
+
+namespace ops {
+
+/// Does the work again.
+struct Recording::Graph {
+  std::function<void()> work;
+};
+Recording::Recording() : graph_(std::make_unique<Graph>()) {}
+Recording::~Recording() = default;
+bool Recording::possible(at::Device) { return enabled; }
+void Recording::record(const std::function<void()>& work) { graph_->work = work; }
+void Recording::replay() { graph_->work(); }
+
+}  // namespace ops
 }  // namespace caprl

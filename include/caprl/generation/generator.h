@@ -39,6 +39,7 @@ struct GenerationLimits {
   double kv_cache_gb = 0;  // of keys and values, 10⁹ bytes; 0: half of the memory that is free
   int64_t max_num_seqs = 256;             // samples that are worked on at a time
   int64_t max_num_batched_tokens = 8192;  // of a forward pass
+  bool enforce_eager = false;             // no CUDA graphs
   void fields(ConfigVisitor& v);
 };
 

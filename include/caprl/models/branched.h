@@ -12,10 +12,12 @@
 
 #include "caprl/image/image.h"
 #include "caprl/models/attention.h"
+#include "caprl/ops/group_attention.h"
 
 namespace caprl {
 
 class Model;
+class PaddedBranches;
 
 /// Token ids with every image's pad already expanded to its tokens, and the images in order.
 struct Prompt {
@@ -54,28 +56,21 @@ struct BranchedBatch {
 BranchedBatch pack(std::span<const BranchedSequence> trees, const Model& model);
 
 /// Every prefix token attends causally to its prefix; every branch token to the whole prefix and
-/// causally to its own branch. Reference path of every device: scaled dot product attention of
-/// the prefixes, and of the branches under a mask; blocks that nobody attends to are not computed.
+/// causally to its own branch. By ops::group_attention where there is flash attention, elsewhere by
+/// scaled dot product attention of padded branches; blocks that nobody attends to are not computed.
 /// Differentiable. One object serves all layers of a forward pass; not thread safe.
 class BranchedAttention : public Attention {
  public:
-  BranchedAttention(const BranchedLayout& layout, at::Device device);
+  BranchedAttention(BranchedLayout layout, at::Device device);
+  ~BranchedAttention() override;
   at::Tensor attend(int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                     const ops::RotaryTable& table) override;
 
  private:
-  void add_branches(const BranchedLayout& layout, int64_t first_row, std::vector<int64_t>& order,
-                    at::Device device);
-  const at::Tensor& additive_mask(at::ScalarType dtype);
-
-  int64_t num_tokens_, longest_trunk_ = 0, longest_branch_ = 0;
-  at::Tensor trunks_;          // [trees · longest_trunk] packed indices of the prefixes, padded
-  at::Tensor branch_queries_;  // [branches · longest_branch]
-  at::Tensor branch_keys_;  // [branches · (longest_trunk + longest_branch)]: prefix, then branch
-  at::Tensor order_;        // [N] row of each packed token in the trunks' and branches' outputs
-  at::Tensor mask_;  // [branches, 1, longest_branch, longest_trunk + longest_branch] bool, true =
-                     // may attend; undefined: every tree is one chain, a trunk of its own
-  at::Tensor additive_mask_;  // mask_ as 0 and −∞ in the dtype of the queries seen last
+  BranchedLayout layout_;
+  at::Device device_;
+  std::shared_ptr<const ops::GroupPlan> plan_;  // made by the layer that needs it first, as is
+  std::unique_ptr<PaddedBranches> padded_;
 };
 
 }  // namespace caprl

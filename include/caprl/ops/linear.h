@@ -25,4 +25,10 @@ std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearW
 /// model, which rounding would shift by up to 0.06.
 at::Tensor linear_in_float(const at::Tensor& x, const at::Tensor& weight);
 
+/// The least width of `width` or more at which `x`'s device multiplies at full speed: a GPU reads
+/// rows of bfloat16 in 16 bytes.
+int64_t fast_width(int64_t width, const at::Tensor& x);
+/// x with zeros after it in dimension `dim`, up to `width`. Differentiable.
+at::Tensor pad_with_zeros(const at::Tensor& x, int64_t dim, int64_t width);
+
 }  // namespace caprl::ops

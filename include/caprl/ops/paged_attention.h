@@ -42,7 +42,12 @@ struct PagedChunk {
 /// to itself. Chunks whose sequences begin with the same pages should be neighbours.
 class PagedBatch {
  public:
-  explicit PagedBatch(std::span<const PagedChunk> chunks);
+  explicit PagedBatch(std::span<const PagedChunk> chunks) : PagedBatch(chunks, 0, false) {}
+  /// Single tokens whose passes are recorded, with a table that turns them: `padding` more at the
+  /// end see nothing, leave nothing and come out as zeros.
+  static PagedBatch to_record(std::span<const PagedChunk> chunks, int64_t padding) {
+    return PagedBatch(chunks, padding, true);
+  }
 
   /// Neighbouring tokens whose sequences begin with the same `shared` pages.
   struct Block {
@@ -56,18 +61,28 @@ class PagedBatch {
   const std::vector<PagedChunk>& chunks() const { return chunks_; }
   const std::vector<Block>& blocks() const { return blocks_; }
 
+  bool is_to_record() const { return to_record_; }
+
   /// Made by a GPU's first layer for the others.
   mutable std::shared_ptr<const fused::AttentionPlan> plan;
+  /// Takes the memory of an earlier batch's plan, of as many tokens, which recorded passes read;
+  /// false: there is no room in it.
+  bool take(const std::shared_ptr<const fused::AttentionPlan>& earlier);
 
  private:
+  PagedBatch(std::span<const PagedChunk> chunks, int64_t padding, bool to_record);
   void add_blocks();
 
   std::vector<PagedChunk> chunks_;
   std::vector<int64_t> lengths_;  // keys that a token sees
   std::vector<const int32_t*> tables_;
-  std::vector<int64_t> slots_;  // page · kKvPageSize + offset of its own key
+  std::vector<int64_t> slots_;  // page · kKvPageSize + offset of its own key; −1: padding
   std::vector<Block> blocks_;
+  bool to_record_;
 };
+
+/// Whether passes over such pages can be recorded.
+bool can_record_attention(int64_t heads, int64_t kv_heads, int64_t head_dim, at::ScalarType dtype);
 
 /// Turns queries q [N, Hq, D] and keys k [N, Hkv, D] by `table` (undefined: they are), writes keys
 /// and values v [N, Hkv, D] to their places; then attention with scale 1/√D → [N, Hq, D]. No

@@ -16,7 +16,7 @@ struct PolicyLossOptions {
   KlEstimator kl = KlEstimator::kNone;
   double kl_coef = 0.0;
   double entropy_coeff = 0.0;   // loss −= entropy_coeff · entropy
-  int64_t chunk_tokens = 2048;  // rows of logits that exist at a time
+  int64_t chunk_tokens = 2048;  // rows of float logits that exist at a time; twice as many bfloat16
   /// Of a bfloat16 model: float keeps the products' results, bfloat16 rounds them (half the memory
   /// and traffic; a logit of 20 is then off by up to 0.06). Other models' logits have their dtype.
   at::ScalarType logits_dtype = at::kFloat;

@@ -3,8 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <optional>
 
+#include "caprl/ops/upload.h"
 #include "kernels/paged_attention.h"
+#include "ops/composed_attention.h"
+#include "ops/fused/kernels.h"
 
 namespace caprl::ops::fused {
 namespace {
@@ -17,6 +21,9 @@ class Parts {
   Parts(const PagedBatch& batch, int64_t tokens_of_a_part)
       : batch_(batch), tokens_of_a_part_(tokens_of_a_part) {
     for (const PagedBatch::Block& block : batch.blocks()) add(block);
+    const auto num_tokens = static_cast<size_t>(batch.num_tokens());
+    lengths.resize(num_tokens, 0);  // padding has no keys
+    first_slots.resize(num_tokens + 1, first_slots.back());
   }
 
   std::vector<kernels::AttentionPart> parts;
@@ -67,47 +74,80 @@ class Parts {
   const int64_t tokens_of_a_part_;
 };
 
+constexpr int64_t kWords = sizeof(kernels::AttentionPart) / sizeof(int32_t);
+
+/// Enough for a while of captions that grow.
+int64_t with_room(int64_t count) {
+  constexpr int64_t kStep = 64;
+  return (count + count / 2 + kStep - 1) / kStep * kStep;
+}
+
+/// In the order of AttentionPlan::numbers; what is not needed is zero, parts without tokens.
+std::vector<int32_t> layout(const AttentionPlan& plan, const Parts& work) {
+  std::vector<int32_t> all;
+  all.reserve(plan.num_parts * kWords + plan.num_pages + 2 * work.first_slots.size());
+  const auto put = [&](const int32_t* values, size_t count) {
+    all.insert(all.end(), values, values + count);
+  };
+  put(reinterpret_cast<const int32_t*>(work.parts.data()), work.parts.size() * kWords);
+  all.resize(plan.num_parts * kWords, 0);
+  put(work.pages.data(), work.pages.size());
+  all.resize(plan.num_parts * kWords + plan.num_pages, 0);
+  put(work.lengths.data(), work.lengths.size());
+  put(work.first_slots.data(), work.first_slots.size());
+  return all;
+}
+
+bool fits(const AttentionPlan& plan, const Parts& work) {
+  return static_cast<int64_t>(work.parts.size()) <= plan.num_parts &&
+         static_cast<int64_t>(work.pages.size()) <= plan.num_pages &&
+         work.first_slots.back() <= plan.num_slots;
+}
+
 }  // namespace
 
-AttentionPlan::AttentionPlan(const PagedBatch& batch, int64_t tokens_of_a_part, at::Device device) {
-  slots = at::tensor(batch.slots(), at::kLong).to(device);
+AttentionPlan::AttentionPlan(const PagedBatch& batch, int64_t tokens_of_a_part, at::Device device)
+    : slots(upload(batch.slots(), device)), tokens_of_a_part(tokens_of_a_part) {
   std::vector<PagedChunk> short_chunks;
   std::vector<int64_t> tokens;
   int64_t begin = 0;
   for (const PagedChunk& chunk : batch.chunks()) {
     if (chunk.count > kShortChunk) {
-      long_chunks.push_back({begin, chunk});
+      long_chunks.push_back({begin, chunk, page_ids(chunk, device)});
     } else {
       short_chunks.push_back(chunk);
       for (int64_t i = 0; i < chunk.count; ++i) tokens.push_back(begin + i);
     }
     begin += chunk.count;
   }
-  num_short = static_cast<int64_t>(tokens.size());
-  if (num_short == 0) return;
-  if (!long_chunks.empty()) short_tokens = at::tensor(tokens, at::kLong).to(device);
-
-  const PagedBatch short_batch(short_chunks);
+  if (tokens.empty()) return;
+  std::optional<PagedBatch> rest;
+  if (!long_chunks.empty()) {
+    short_tokens = upload(tokens, device);
+    rest.emplace(short_chunks);
+  }
+  const PagedBatch& short_batch = rest ? *rest : batch;
+  num_short = short_batch.num_tokens();
   const Parts work(short_batch, tokens_of_a_part);
-  std::vector<int32_t> all;
-  const auto put = [&](const int32_t* values, size_t count) {
-    all.insert(all.end(), values, values + count);
-    return static_cast<int64_t>(all.size() - count);
-  };
-  constexpr size_t kWords = sizeof(kernels::AttentionPart) / sizeof(int32_t);
-  const int64_t parts_at =
-      put(reinterpret_cast<const int32_t*>(work.parts.data()), work.parts.size() * kWords);
-  const int64_t pages_at = put(work.pages.data(), work.pages.size());
-  const int64_t lengths_at = put(work.lengths.data(), work.lengths.size());
-  const int64_t slots_at = put(work.first_slots.data(), work.first_slots.size());
-  numbers = at::tensor(all, at::kInt).to(device);
-  const auto* on_device = numbers.const_data_ptr<int32_t>();
-  parts = on_device + parts_at;
-  pages = on_device + pages_at;
-  lengths = on_device + lengths_at;
-  first_slots = on_device + slots_at;
-  num_parts = static_cast<int64_t>(work.parts.size());
-  num_slots = work.first_slots.back();
+  const auto room = [&](int64_t count) { return batch.is_to_record() ? with_room(count) : count; };
+  num_parts = room(static_cast<int64_t>(work.parts.size()));
+  num_pages = room(static_cast<int64_t>(work.pages.size()));
+  num_slots = room(work.first_slots.back());
+  numbers = upload(layout(*this, work), device);
+}
+
+const int32_t* AttentionPlan::parts() const { return numbers.const_data_ptr<int32_t>(); }
+const int32_t* AttentionPlan::pages() const { return parts() + num_parts * kWords; }
+const int32_t* AttentionPlan::lengths() const { return pages() + num_pages; }
+const int32_t* AttentionPlan::first_slots() const { return lengths() + num_short; }
+
+bool renew(const AttentionPlan& plan, const PagedBatch& batch) {
+  const Parts work(batch, plan.tokens_of_a_part);
+  if (batch.num_tokens() != plan.num_short || !fits(plan, work)) return false;
+  at::Tensor slots = plan.slots, numbers = plan.numbers;
+  upload_to(slots, batch.slots());
+  upload_to(numbers, layout(plan, work));
+  return true;
 }
 
 }  // namespace caprl::ops::fused

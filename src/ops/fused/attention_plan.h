@@ -9,7 +9,7 @@
 namespace caprl::ops::fused {
 
 /// Chunks of at most this many tokens go through the paged kernel, others one by one through ATen.
-inline constexpr int64_t kShortChunk = 16;
+inline constexpr int64_t kShortChunk = 128;
 
 struct AttentionPlan {
   AttentionPlan(const PagedBatch& batch, int64_t tokens_of_a_part, at::Device device);
@@ -20,13 +20,19 @@ struct AttentionPlan {
   struct LongChunk {
     int64_t begin = 0;  // its first token in the batch
     PagedChunk chunk;
+    at::Tensor page_ids;
   };
   std::vector<LongChunk> long_chunks;
 
-  // Of the kernel (kernels/paged_attention.h), in one int32 tensor on the device.
+  // Of the kernel (kernels/paged_attention.h), in one int32 tensor on the device: as many as
+  // there is room for, more than needed where passes are recorded.
   at::Tensor numbers;
-  const int32_t *parts = nullptr, *pages = nullptr, *lengths = nullptr, *first_slots = nullptr;
-  int64_t num_parts = 0, num_slots = 0;
+  int64_t tokens_of_a_part;
+  int64_t num_parts = 0, num_pages = 0, num_slots = 0;
+  const int32_t* parts() const;
+  const int32_t* pages() const;
+  const int32_t* lengths() const;      // [M]
+  const int32_t* first_slots() const;  // [M + 1]
 };
 
 }  // namespace caprl::ops::fused

@@ -29,10 +29,13 @@ std::vector<at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k, const R
 at::Tensor rotate_to_pages(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                            const RotaryTable& table, KvPages& pages, const at::Tensor& slots);
 
+bool has_attention_kernel(int64_t heads, int64_t kv_heads, int64_t head_dim, at::ScalarType dtype);
 /// Into `out`; false: there is no kernel for this dtype or these heads.
 bool paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const RotaryTable& table, KvPages& pages, const PagedBatch& batch,
                      at::Tensor& out);
+/// Puts another batch of as many tokens in the plan's memory; false: there is no room for it.
+bool renew(const AttentionPlan& plan, const PagedBatch& batch);
 
 struct AddedNorm {
   at::Tensor sum, normed;  // like x

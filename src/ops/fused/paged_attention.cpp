@@ -13,12 +13,6 @@
 namespace caprl::ops::fused {
 namespace {
 
-bool has_kernel(const at::Tensor& q, const at::Tensor& k) {
-  const int64_t D = q.size(2);
-  return q.scalar_type() == at::kBFloat16 && (D == 64 || D == 128) &&
-         q.size(1) / k.size(1) <= kernels::kAttentionRows;
-}
-
 /// q [M, Hq, D] of the plan's short chunks.
 at::Tensor attend_short(const at::Tensor& q, const KvPages& pages, const AttentionPlan& plan) {
   const at::Tensor queries = q.contiguous();
@@ -36,10 +30,10 @@ at::Tensor attend_short(const at::Tensor& q, const KvPages& pages, const Attenti
   work.num_kv_heads = pages.k.size(2);
   work.head_dim = q.size(2);
   work.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(q.size(2))));
-  work.parts = reinterpret_cast<const kernels::AttentionPart*>(plan.parts);
-  work.pages = plan.pages;
-  work.lengths = plan.lengths;
-  work.slots = plan.first_slots;
+  work.parts = reinterpret_cast<const kernels::AttentionPart*>(plan.parts());
+  work.pages = plan.pages();
+  work.lengths = plan.lengths();
+  work.slots = plan.first_slots();
   work.num_parts = plan.num_parts;
   work.num_slots = plan.num_slots;
   work.partial = data<float>(partial);
@@ -49,10 +43,16 @@ at::Tensor attend_short(const at::Tensor& q, const KvPages& pages, const Attenti
 
 }  // namespace
 
+bool has_attention_kernel(int64_t heads, int64_t kv_heads, int64_t head_dim, at::ScalarType dtype) {
+  return dtype == at::kBFloat16 && (head_dim == 64 || head_dim == 128) &&
+         heads / kv_heads <= kernels::kAttentionRows;
+}
+
 bool paged_attention(const at::Tensor& q_given, const at::Tensor& k, const at::Tensor& v,
                      const RotaryTable& table, KvPages& pages, const PagedBatch& batch,
                      at::Tensor& out) {
-  if (!has_kernel(q_given, k)) return false;
+  if (!has_attention_kernel(q_given.size(1), k.size(1), q_given.size(2), q_given.scalar_type()))
+    return false;
   if (!batch.plan)
     batch.plan = std::make_shared<AttentionPlan>(
         batch, kernels::kAttentionRows / (q_given.size(1) / k.size(1)), q_given.device());
@@ -69,7 +69,8 @@ bool paged_attention(const at::Tensor& q_given, const at::Tensor& k, const at::T
   out = at::empty(q.sizes(), q.options());
   for (const AttentionPlan::LongChunk& part : plan.long_chunks)
     out.narrow(0, part.begin, part.chunk.count)
-        .copy_(attend_chunk(q.narrow(0, part.begin, part.chunk.count), pages, part.chunk));
+        .copy_(attend_chunk(q.narrow(0, part.begin, part.chunk.count), pages, part.chunk,
+                            part.page_ids));
   if (plan.num_short > 0)
     out.index_copy_(0, plan.short_tokens,
                     attend_short(q.index_select(0, plan.short_tokens), pages, plan));

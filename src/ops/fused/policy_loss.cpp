@@ -50,7 +50,11 @@ class FusedLoss {
         output_(output),
         logits_dtype_(problem.hidden.scalar_type() == at::kFloat ? at::kFloat
                                                                  : options_.logits_dtype),
-        logits_(problem.hidden, problem.head_weight, logits_dtype_, options_.chunk_tokens) {}
+        chunk_(options_.chunk_tokens * 4 / static_cast<int64_t>(at::elementSize(logits_dtype_))),
+        logits_(problem.hidden, problem.head_weight, logits_dtype_, chunk_) {}
+
+  /// Rows whose logits exist at a time.
+  int64_t chunk() const { return chunk_; }
 
   /// Rows from `begin` to `end`, with or without gradients.
   void run(int64_t begin, int64_t end, bool with_gradient) {
@@ -114,6 +118,7 @@ class FusedLoss {
   const PolicyLossOptions& options_;
   LossOutput& output_;
   at::ScalarType logits_dtype_;
+  int64_t chunk_;
   LogitRows logits_;
 };
 
@@ -136,7 +141,7 @@ Order order_of(const LossProblem& problem, const LossOutput& output) {
 
 void run_rows(const LossProblem& problem, LossOutput& output, int64_t num_active) {
   FusedLoss loss(problem, output);
-  const int64_t count = problem.hidden.size(0), chunk = problem.options.chunk_tokens;
+  const int64_t count = problem.hidden.size(0), chunk = loss.chunk();
   for (int64_t begin = 0; begin < num_active; begin += chunk)
     loss.run(begin, std::min(begin + chunk, num_active), true);
   for (int64_t begin = num_active; begin < count; begin += chunk)

@@ -1,0 +1,28 @@
+// Keys and values of all layers, in pages.
+#pragma once
+#include <vector>
+
+#include "caprl/models/attention.h"
+#include "caprl/models/model.h"
+#include "caprl/ops/paged_attention.h"
+#include "scheduler.h"
+
+namespace caprl {
+
+class PagedCache : public Attention {
+ public:
+  PagedCache(const ModelTraits& traits, int64_t num_pages, at::TensorOptions options);
+  static int64_t page_bytes(const ModelTraits& traits, at::TensorOptions options);
+
+  void copy(const PageCopy& copy);
+  /// What the next forward pass reads; must live as long.
+  void set_batch(const ops::PagedBatch* batch) { batch_ = batch; }
+  at::Tensor attend(int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                    const ops::RotaryTable& table) override;
+
+ private:
+  std::vector<ops::KvPages> layers_;
+  const ops::PagedBatch* batch_ = nullptr;
+};
+
+}  // namespace caprl

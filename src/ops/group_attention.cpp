@@ -1,0 +1,137 @@
+#include "caprl/ops/group_attention.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "caprl/ops/sequence_attention.h"
+#include "caprl/ops/upload.h"
+
+namespace caprl::ops {
+
+struct GroupPlan::Parts {
+  Sequences own;  // prefixes and branches, each by itself: all tokens
+  // Branches over prefixes: a sequence for a group with both.
+  Sequences branches, prefixes;
+  at::Tensor branch_rows, prefix_rows;  // int64: of these among all tokens
+  bool has_branches = false;
+};
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+void append_rows(int64_t begin, int64_t count, std::vector<int64_t>& rows) {
+  for (int64_t i = 0; i < count; ++i) rows.push_back(begin + i);
+}
+
+/// x[rows] += d, whose rows differ.
+void add_rows(at::Tensor& x, const at::Tensor& rows, const at::Tensor& d) {
+  x.index_copy_(0, rows, x.index_select(0, rows).add_(d));
+}
+
+Attended forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                 const GroupPlan::Parts& parts) {
+  Attended all = attend_sequences(q, k, v, parts.own, parts.own, /*causal=*/true);
+  if (!parts.has_branches) return all;
+  const at::Tensor &of_branches = parts.branch_rows, &of_prefixes = parts.prefix_rows;
+  const Attended prefix = attend_sequences(
+      q.index_select(0, of_branches), k.index_select(0, of_prefixes),
+      v.index_select(0, of_prefixes), parts.branches, parts.prefixes, /*causal=*/false);
+  const Attended both =
+      join({all.out.index_select(0, of_branches), all.lse.index_select(1, of_branches)}, prefix);
+  all.out.index_copy_(0, of_branches, both.out);
+  all.lse.index_copy_(1, of_branches, both.lse);
+  return all;
+}
+
+AttentionGradients backward(const at::Tensor& g, const at::Tensor& q, const at::Tensor& k,
+                            const at::Tensor& v, const Attended& all,
+                            const GroupPlan::Parts& parts) {
+  AttentionGradients d =
+      attend_sequences_backward(g, q, k, v, all, parts.own, parts.own, /*causal=*/true);
+  if (!parts.has_branches) return d;
+  const at::Tensor &of_branches = parts.branch_rows, &of_prefixes = parts.prefix_rows;
+  const Attended both{all.out.index_select(0, of_branches),
+                      all.lse.index_select(1, of_branches).contiguous()};
+  const AttentionGradients more =
+      attend_sequences_backward(g.index_select(0, of_branches), q.index_select(0, of_branches),
+                                k.index_select(0, of_prefixes), v.index_select(0, of_prefixes),
+                                both, parts.branches, parts.prefixes, /*causal=*/false);
+  add_rows(d.q, of_branches, more.q);
+  add_rows(d.k, of_prefixes, more.k);
+  add_rows(d.v, of_prefixes, more.v);
+  return d;
+}
+
+struct PlanHolder : torch::CustomClassHolder {
+  std::shared_ptr<const GroupPlan> plan;
+};
+
+struct AttendGroups : torch::autograd::Function<AttendGroups> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
+                            const at::Tensor& v, const std::shared_ptr<const GroupPlan>& plan) {
+    const Attended all = ops::forward(q, k, v, plan->parts());
+    context->save_for_backward({q, k, v, all.out, all.lse});
+    const auto holder = c10::make_intrusive<PlanHolder>();
+    holder->plan = plan;
+    context->saved_data["plan"] = at::IValue::make_capsule(holder);
+    return all.out;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const auto holder = context->saved_data["plan"].toCapsule();
+    const auto& plan = static_cast<const PlanHolder&>(*holder).plan;
+    const AttentionGradients d = ops::backward(gradients[0].contiguous(), saved[0], saved[1],
+                                               saved[2], {saved[3], saved[4]}, plan->parts());
+    return {d.q, d.k, d.v, at::Tensor()};
+  }
+};
+
+}  // namespace
+
+GroupPlan::GroupPlan(std::span<const GroupLengths> groups, at::Device device) {
+  auto parts = std::make_unique<Parts>();
+  std::vector<int64_t> own, branches, prefixes, branch_rows, prefix_rows;
+  int64_t begin = 0;
+  for (const GroupLengths& group : groups) {
+    own.push_back(group.prefix);
+    int64_t count = 0;
+    for (const int64_t length : group.branches) {
+      if (length == 0) continue;
+      own.push_back(length);
+      count += length;
+    }
+    if (count > 0) {
+      branches.push_back(count);
+      prefixes.push_back(group.prefix);
+      append_rows(begin, group.prefix, prefix_rows);
+      append_rows(begin + group.prefix, count, branch_rows);
+    }
+    begin += group.prefix + count;
+  }
+  parts->own = Sequences(own, device);
+  parts->has_branches = !branches.empty();
+  if (parts->has_branches) {
+    parts->branches = Sequences(branches, device);
+    parts->prefixes = Sequences(prefixes, device);
+    parts->branch_rows = upload(branch_rows, device);
+    parts->prefix_rows = upload(prefix_rows, device);
+  }
+  parts_ = std::move(parts);
+}
+GroupPlan::~GroupPlan() = default;
+
+at::Tensor group_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           const std::shared_ptr<const GroupPlan>& plan) {
+  TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == k.size(0) &&
+                  q.size(0) == plan->parts().own.bounds.back() && q.size(1) % k.size(1) == 0,
+              "[group_attention] expected q [", plan->parts().own.bounds.back(),
+              ", H, D] and as many k and v [.., Hkv, D], got ", q.sizes(), ", ", k.sizes(), " and ",
+              v.sizes());
+  if (!at::GradMode::is_enabled()) return forward(q, k, v, plan->parts()).out;
+  return AttendGroups::apply(q, k, v, plan);
+}
+
+}  // namespace caprl::ops
