@@ -78,7 +78,7 @@ class Generator::Impl {
     c10::InferenceMode guard;
     const auto start = Clock::now();
     const StepPlan plan = scheduler_.next();
-    for (const PageCopy& copy : plan.copies) cache_->copy(copy);
+    cache_->copy(plan.copies);
     ForwardBatch batch(model_, plan.stretches,
                        [this](int64_t request) -> Job& { return jobs_.at(request); });
     const double before = seconds_since(start);

@@ -1,5 +1,9 @@
 #include "paged_cache.h"
 
+#include <set>
+
+#include "caprl/ops/upload.h"
+
 namespace caprl {
 
 PagedCache::PagedCache(const ModelTraits& traits, int64_t num_pages, at::TensorOptions options) {
@@ -11,8 +15,24 @@ int64_t PagedCache::page_bytes(const ModelTraits& traits, at::TensorOptions opti
   return traits.num_layers * ops::kv_page_bytes(traits.num_kv_heads, traits.head_dim, options);
 }
 
-void PagedCache::copy(const PageCopy& copy) {
-  for (ops::KvPages& layer : layers_) ops::copy_kv_page(layer, copy.from, copy.to);
+void PagedCache::copy(std::span<const PageCopy> copies) {
+  std::vector<int64_t> from, to;
+  std::set<int32_t> written;
+  const auto flush = [&] {
+    if (from.empty()) return;
+    const at::Device device = layers_.front().k.device();
+    const at::Tensor sources = ops::upload(from, device), targets = ops::upload(to, device);
+    for (ops::KvPages& layer : layers_) ops::copy_kv_pages(layer, sources, targets);
+    from.clear(), to.clear(), written.clear();
+  };
+  for (const PageCopy& copy : copies) {
+    // A page of a sample that has been preempted since may be there again.
+    if (written.contains(copy.from) || written.contains(copy.to)) flush();
+    from.push_back(copy.from);
+    to.push_back(copy.to);
+    written.insert(copy.to);
+  }
+  flush();
 }
 
 at::Tensor PagedCache::attend(int64_t layer, const at::Tensor& q, const at::Tensor& k,

@@ -14,7 +14,8 @@ class PagedCache : public Attention {
   PagedCache(const ModelTraits& traits, int64_t num_pages, at::TensorOptions options);
   static int64_t page_bytes(const ModelTraits& traits, at::TensorOptions options);
 
-  void copy(const PageCopy& copy);
+  /// One after another, in as few operations as that takes.
+  void copy(std::span<const PageCopy> copies);
   /// What the next forward pass reads; must live as long.
   void set_batch(const ops::PagedBatch* batch) { batch_ = batch; }
   at::Tensor attend(int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

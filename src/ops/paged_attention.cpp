@@ -60,9 +60,9 @@ int64_t kv_page_bytes(int64_t kv_heads, int64_t head_dim, at::TensorOptions opti
          static_cast<int64_t>(options.dtype().itemsize());
 }
 
-void copy_kv_page(KvPages& pages, int64_t from, int64_t to) {
-  pages.k.select(0, to).copy_(pages.k.select(0, from));
-  pages.v.select(0, to).copy_(pages.v.select(0, from));
+void copy_kv_pages(KvPages& pages, const at::Tensor& from, const at::Tensor& to) {
+  pages.k.index_copy_(0, to, pages.k.index_select(0, from));
+  pages.v.index_copy_(0, to, pages.v.index_select(0, from));
 }
 
 PagedBatch::PagedBatch(std::span<const PagedChunk> chunks, int64_t padding, bool to_record)

@@ -142,8 +142,11 @@ TEST(PagedAttention, MatchesDoublePrecisionInChunksAndAtOnce) {
     EXPECT_TRUE(second.narrow(0, 22, 4).equal(whole.narrow(0, 56, 4)));
     EXPECT_TRUE(
         at::cat({first.narrow(0, 17, 16), second.narrow(0, 26, 1)}).equal(whole.narrow(0, 60, 17)));
-    copy_kv_page(other, 2, 1);
-    EXPECT_TRUE(other.k.select(0, 1).equal(other.k.select(0, 2)));
+    const KvPages before{other.k.clone(), other.v.clone()};
+    copy_kv_pages(other, at::tensor({2, 0}, at::kLong), at::tensor({0, 1}, at::kLong));
+    EXPECT_TRUE(other.k.select(0, 0).equal(before.k.select(0, 2)));
+    EXPECT_TRUE(other.k.select(0, 1).equal(before.k.select(0, 0)));
+    EXPECT_TRUE(other.v.select(0, 1).equal(before.v.select(0, 0)));
   }
 }
 

@@ -1,10 +1,11 @@
 """Takes turns between caprl and its peer, round by round, and prints rows of {what, caprl, peer, ratio, target, holds}.
 
-    python compare.py [--json] --what TEXT --unit TEXT --amount NUMBER --target NUMBER [--rounds N] -- CAPRL COMMAND -- PEER COMMAND
+    python compare.py [--json] --what TEXT --unit TEXT --amount NUMBER --target NUMBER [--rounds N] [--memory SHARE] -- CAPRL COMMAND -- PEER COMMAND
 
 Both commands answer every line on stdin with the seconds of one round of the same work, `amount` units of it. The ratio is the
 median over rounds of (peer's seconds / caprl's seconds): above 1, caprl is faster. With --same TOLERANCE both first print a line of
-numbers, which must agree that closely.
+numbers, which must agree that closely. With --memory both answer the line "memory" with their highest resident bytes: a second row
+says what share of the peer's caprl's are, which should be SHARE at most.
 """
 import argparse
 import json
@@ -23,8 +24,8 @@ class Program:
             sys.exit(f"compare: {self.process.args[0]} ended with {self.process.wait()}")
         return answer
 
-    def round(self) -> float:
-        self.process.stdin.write("\n")
+    def ask(self, line: str = "") -> float:
+        self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         return float(self.line())
 
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--target", type=float, required=True)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--same", type=float)
+    parser.add_argument("--memory", type=float)
     own = sys.argv[1:]
     first = own.index("--")
     second = own.index("--", first + 1)
@@ -51,13 +53,22 @@ def main() -> None:
     caprl, peer = Program(own[first + 1:second]), Program(own[second + 1:])
     if options.same is not None:
         check_same(caprl, peer, options.same)
-    caprl.round(), peer.round()  # warm
-    times = [(caprl.round(), peer.round()) for _ in range(options.rounds)]
+    caprl.ask(), peer.ask()  # warm
+    times = [(caprl.ask(), peer.ask()) for _ in range(options.rounds)]
     ratio = statistics.median(p / c for c, p in times)
     rate = lambda side: options.amount / statistics.median(t[side] for t in times)
     row = {"what": options.what, "unit": options.unit, "caprl": round(rate(0), 2), "peer": round(rate(1), 2),
            "ratio": round(ratio, 2), "target": options.target, "holds": ratio >= options.target}
-    if options.json:
+    show(row, options.json)
+    if options.memory is not None:
+        ours, theirs = caprl.ask("memory"), peer.ask("memory")
+        share = ours / theirs
+        show({"what": f"{options.what}: peak memory", "unit": "GB", "caprl": round(ours / 1e9, 2), "peer": round(theirs / 1e9, 2),
+              "ratio": round(share, 2), "target": options.memory, "holds": share <= options.memory}, options.json)
+
+
+def show(row: dict, as_json: bool) -> None:
+    if as_json:
         print(json.dumps(row))
     else:
         print(f"{row['what']}: caprl {row['caprl']} {row['unit']}, peer {row['peer']} {row['unit']}, "
