@@ -29,9 +29,12 @@ Trace::~Trace() {
 void Trace::save(const std::filesystem::path& path) {
   recording_ = false;
   const auto result = profiler::disableProfiler();
-  std::filesystem::create_directories(path.parent_path());
-  result->save(path.string());
-  if (!std::filesystem::exists(path)) throw Error("{} cannot be written", path.string());
+  std::error_code failure;
+  std::filesystem::create_directories(path.parent_path(), failure);
+  if (!failure) result->save(path.string());
+  if (failure || !std::filesystem::exists(path, failure))
+    throw Error("the trace {} cannot be written{}{}", path.string(), failure ? ": " : "",
+                failure ? failure.message() : "");
 }
 
 struct TracedPhase::Span {

@@ -67,7 +67,9 @@ TEST_F(Profile, SaysThatAFileCannotBeWritten) {
   write_file_atomic(path("file"), "");
   Trace trace;
   at::ones({3}).add_(1);
-  EXPECT_THROW(trace.save(path("file") + "/trace.json"), Error);
+  EXPECT_THAT(
+      [&] { trace.save(path("file") + "/trace.json"); },
+      ThrowsMessage<Error>(HasSubstr("file/trace.json cannot be written: Not a directory")));
 }
 
 }  // namespace
