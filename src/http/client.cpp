@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "caprl/core/error.h"
+#include "caprl/core/excerpt.h"
 #include "caprl/http/message.h"
 
 namespace caprl {
@@ -197,10 +198,8 @@ HttpResult HttpClient::Impl::run(const std::string& url, const std::string_view*
 }
 
 std::string HttpResult::describe() const {
-  constexpr size_t kShown = 300;
   if (failure) return message;
-  return fmt::format("status {}: {}{}", status, std::string_view(body).substr(0, kShown),
-                     body.size() > kShown ? "…" : "");
+  return fmt::format("status {}: {}", status, excerpt(body, 300));
 }
 
 HttpClient::HttpClient(const HttpClientConfig& config) : impl_(std::make_unique<Impl>(config)) {}

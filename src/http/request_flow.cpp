@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "caprl/core/error.h"
+#include "caprl/core/excerpt.h"
 #include "caprl/core/log.h"
 
 namespace caprl {
@@ -35,7 +36,7 @@ int num_headers(MHD_Connection* connection, const char* name) {
 }
 
 /// Of the last part of a request, the path or a header's value, no more than an error should show.
-std::string_view shortened(std::string_view text) { return text.substr(0, 100); }
+std::string shortened(std::string_view text) { return excerpt(text, 100); }
 
 uint64_t announced_length(MHD_Connection* connection) {
   const std::string_view text = header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "caprl/core/error.h"
+#include "caprl/core/excerpt.h"
 
 namespace caprl {
 namespace {
@@ -175,14 +176,6 @@ size_t first_choice(const std::vector<std::string_view>& lines) {
   return lines.size();
 }
 
-/// The beginning of a text, for messages.
-std::string shorten(std::string_view text) {
-  size_t size = 80;
-  if (text.size() <= size) return std::string(text);
-  while (size > 0 && (text[size] & 0xC0) == 0x80) --size;  // no character is cut in two
-  return std::string(text.substr(0, size)) + "…";
-}
-
 }  // namespace
 
 Question parse_question(const Json& item, std::string_view where) {
@@ -205,7 +198,7 @@ Question parse_inline_question(std::string_view text, std::string_view answer,
   const size_t first = first_choice(lines);
   if (first == lines.size())
     throw InputError("{}: expected a question followed by lines 'A) …', 'B) …', got none in '{}'",
-                     where, shorten(text));
+                     where, excerpt(text, 80));
   Question question;
   question.text = join_lines({lines.begin(), lines.begin() + static_cast<ptrdiff_t>(first)});
   if (question.text.empty()) throw InputError("{}: a question has choices but no text", where);

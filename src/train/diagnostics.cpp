@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "caprl/core/excerpt.h"
 #include "caprl/core/log.h"
 #include "train/step_metrics.h"
 
@@ -30,11 +31,10 @@ int64_t most_frequent(const std::vector<const AnswerRecord*>& answers) {
 }
 
 /// The beginning of a caption on one line.
-std::string excerpt(const Caption& caption) {
-  constexpr size_t kMost = 200;
-  std::string text = caption.text.substr(0, kMost);
+std::string beginning(const Caption& caption) {
+  std::string text = excerpt(caption.text, 200);
   std::replace(text.begin(), text.end(), '\n', ' ');
-  return caption.text.size() > kMost ? text + " …" : text;
+  return text;
 }
 
 }  // namespace
@@ -90,12 +90,12 @@ void log_notable_captions(const std::vector<CaptionGroup>& groups) {
         longest_group = &group;
       }
       if (caption.reward.value && *caption.reward.value == 0 && num_zero++ < kMost)
-        log_info("no reward for the caption of {}: {}", group.row->id, excerpt(caption));
+        log_info("no reward for the caption of {}: {}", group.row->id, beginning(caption));
     }
   if (num_zero > kMost) log_info("no reward for {} captions more", num_zero - kMost);
   if (longest)
     log_info("the longest caption, {} tokens, of {}: {}", longest->sampled.ids.size(),
-             longest_group->row->id, excerpt(*longest));
+             longest_group->row->id, beginning(*longest));
 }
 
 }  // namespace caprl

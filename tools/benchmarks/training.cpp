@@ -5,8 +5,8 @@
 //   caprl-bench-training MODEL group|unrolled PREFIX SAMPLES TOKENS THREADS
 //     the tokens of some samples after one prefix: as a group, or each with a prefix of its own.
 //     Prints the same numbers for both.
-// Then every line on stdin asks for one step; the answer is its seconds, and on a line that says
-// "memory" the highest resident bytes so far.
+// Then every line on stdin asks for one step; the answer is its seconds. A line "memory" asks for
+// the highest resident bytes so far, "trace FILE" for a step's trace as Chrome's JSON.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <sys/resource.h>
@@ -14,6 +14,7 @@
 #include "caprl/ops/policy_loss.h"
 #include "caprl/train/learner.h"
 #include "caprl/train/loss_batch.h"
+#include "caprl/train/profile.h"
 #include "round_program.h"
 
 namespace caprl {
@@ -98,9 +99,12 @@ int bench(int argc, char** argv) {
       std::cout << peak_bytes() << std::endl;
       continue;
     }
+    std::optional<Trace> trace;
+    if (line.starts_with("trace ")) trace.emplace();
     const auto start = Clock::now();
     train_step(learner, work, ++steps);
     std::cout << seconds_since(start) << std::endl;
+    if (trace) trace->save(line.substr(6));
   }
   return 0;
 }
