@@ -6,6 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "caprl/core/error.h"
 
 namespace caprl {
 namespace {
@@ -59,69 +63,101 @@ class KeyLister : public ConfigVisitor {
   std::vector<ConfigKey> keys;
 
   void field(std::string_view key, bool& value, std::string_view doc) override {
-    add(key, "true or false", to_yaml(value), "", doc);
+    add(key, "true or false", to_yaml(value), {}, doc);
   }
   void field(std::string_view key, int64_t& value, std::string_view doc, Range range) override {
-    add(key, "integer", to_yaml(value), describe_range(range), doc);
+    add(key, "integer", to_yaml(value), range, doc);
   }
   void field(std::string_view key, double& value, std::string_view doc, Range range) override {
-    add(key, "number", to_yaml(value), describe_range(range), doc);
+    add(key, "number", to_yaml(value), range, doc);
   }
   void field(std::string_view key, std::string& value, std::string_view doc) override {
-    add(key, "text", to_yaml(value), "", doc);
+    add(key, "text", to_yaml(value), {}, doc);
   }
   void field(std::string_view key, std::vector<std::string>& value, std::string_view doc) override {
-    add(key, "list of texts", to_yaml(value), "", doc);
+    add(key, "list of texts", to_yaml(value), {}, doc);
   }
   void field(std::string_view key, std::vector<double>& value, std::string_view doc,
              Range range) override {
-    add(key, "list of numbers", to_yaml(value), describe_range(range), doc);
+    add(key, "list of numbers", to_yaml(value), range, doc);
   }
   void field(std::string_view key, std::optional<int64_t>& value, std::string_view doc,
              Range range) override {
-    add(key, "integer or null", to_yaml(value), describe_range(range), doc);
+    add(key, "integer or null", to_yaml(value), range, doc);
   }
   void field(std::string_view key, std::optional<double>& value, std::string_view doc,
              Range range) override {
-    add(key, "number or null", to_yaml(value), describe_range(range), doc);
+    add(key, "number or null", to_yaml(value), range, doc);
   }
 
  protected:
   void choice_field(std::string_view key, std::string& value, const std::vector<std::string>& names,
                     std::string_view doc) override {
-    add(key, "choice", to_yaml(value), fmt::format("{}", fmt::join(names, ", ")), doc);
+    add(key, "choice", to_yaml(value), {}, doc);
+    keys.back().allowed = fmt::format("{}", fmt::join(names, ", "));
+    keys.back().names = names;
   }
   bool begin_section(std::string_view key, std::string_view doc) override {
     section_ = join_key(section_, key);
-    keys.push_back({.path = section_,
-                    .is_section = true,
-                    .type = "",
-                    .value = "",
-                    .allowed = "",
-                    .doc = std::string(doc)});
+    ConfigKey& added = keys.emplace_back();
+    added.path = section_;
+    added.is_section = true;
+    added.doc = std::string(doc);
     return true;
   }
   void end_section() override { section_ = std::string(split_key(section_).first); }
 
  private:
-  void add(std::string_view key, std::string type, std::string value, std::string allowed,
+  void add(std::string_view key, std::string type, std::string value, Range range,
            std::string_view doc) {
-    keys.push_back({.path = join_key(section_, key),
-                    .is_section = false,
-                    .type = std::move(type),
-                    .value = std::move(value),
-                    .allowed = std::move(allowed),
-                    .doc = std::string(doc)});
+    ConfigKey& added = keys.emplace_back();
+    added.path = join_key(section_, key);
+    added.type = std::move(type);
+    added.value = std::move(value);
+    added.allowed = describe_range(range);
+    added.doc = std::string(doc);
+    added.range = range;
   }
   std::string section_;
 };
 
+/// Levenshtein's edit distance.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+    }
+  }
+  return row.back();
+}
+
 }  // namespace
 
-std::vector<ConfigKey> list_config_keys(ConfigRoot& root) {
+ConfigKeys::ConfigKeys(ConfigRoot& root) {
   KeyLister lister;
   root.fields(lister);
-  return std::move(lister.keys);
+  keys_ = std::move(lister.keys);
+}
+
+const ConfigKey& ConfigKeys::find(std::string_view path, std::string_view where) const {
+  for (const ConfigKey& key : keys_)
+    if (key.path == path) return key;
+  // A right name in the wrong section counts as near, too.
+  constexpr size_t kOtherSection = 2;
+  const auto distance = [&](const ConfigKey& key) {
+    return std::min(
+        edit_distance(path, key.path),
+        kOtherSection + edit_distance(split_key(path).second, split_key(key.path).second));
+  };
+  const auto nearest =
+      std::min_element(keys_.begin(), keys_.end(),
+                       [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
+  throw InputError("{}: unknown key '{}'; did you mean '{}'?", where, path, nearest->path);
 }
 
 std::string describe_range(Range range) {

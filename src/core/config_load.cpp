@@ -13,47 +13,6 @@ namespace {
 
 using Sources = std::map<std::string, ConfigSource, std::less<>>;
 
-/// Levenshtein's edit distance.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row.back();
-}
-
-class KeyTable {
- public:
-  explicit KeyTable(ConfigRoot& root) : keys_(list_config_keys(root)) {}
-
-  const ConfigKey& find(std::string_view path, std::string_view where) const {
-    for (const ConfigKey& key : keys_)
-      if (key.path == path) return key;
-    throw InputError("{}: unknown key '{}'; did you mean '{}'?", where, path, nearest(path));
-  }
-
- private:
-  /// A right name in the wrong section counts as near, too.
-  const std::string& nearest(std::string_view path) const {
-    constexpr size_t kOtherSection = 2;
-    const auto distance = [&](const ConfigKey& key) {
-      return std::min(
-          edit_distance(path, key.path),
-          kOtherSection + edit_distance(split_key(path).second, split_key(key.path).second));
-    };
-    return std::min_element(keys_.begin(), keys_.end(),
-                            [&](const auto& a, const auto& b) { return distance(a) < distance(b); })
-        ->path;
-  }
-  std::vector<ConfigKey> keys_;
-};
-
 /// YAML allows none but tab and line ends; yaml-cpp takes some for the end of the file.
 void check_characters(std::string_view text, std::string_view where) {
   const auto bad = std::find_if(text.begin(), text.end(), [](unsigned char c) {
@@ -81,7 +40,7 @@ YAML::Node parse_document(const std::string& text, const std::string& where, boo
 
 class FileKeys {
  public:
-  FileKeys(std::string file, const KeyTable& table) : file_(std::move(file)), table_(table) {}
+  FileKeys(std::string file, const ConfigKeys& table) : file_(std::move(file)), table_(table) {}
 
   Sources collect() {
     const YAML::Node document = parse_document(read_file(file_), file_, true);
@@ -119,12 +78,12 @@ class FileKeys {
   }
 
   std::string file_;
-  const KeyTable& table_;
+  const ConfigKeys& table_;
   std::map<std::string, std::string> places_;  // of every key so far, however it is written
   Sources sources_;
 };
 
-ConfigSource parse_override(const std::string& text, const KeyTable& table) {
+ConfigSource parse_override(const std::string& text, const ConfigKeys& table) {
   const std::string where = "--set " + text;
   const size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0)
@@ -192,7 +151,7 @@ class ValueReader : public ConfigVisitor {
 
 void load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides,
                  ConfigRoot& root) {
-  const KeyTable table(root);
+  const ConfigKeys table(root);
   const auto apply = [&root](const Sources& sources) {
     ValueReader reader(sources);
     root.fields(reader);

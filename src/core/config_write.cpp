@@ -33,7 +33,7 @@ std::string table(const std::vector<ConfigKey>& keys, std::string_view section) 
 
 std::string config_to_yaml(ConfigRoot& root) {
   std::string text;
-  for (const ConfigKey& key : list_config_keys(root)) {
+  for (const ConfigKey& key : ConfigKeys(root).all()) {
     const auto depth = std::count(key.path.begin(), key.path.end(), '.');
     text.append(static_cast<size_t>(2 * depth), ' ');
     text += split_key(key.path).second;
@@ -43,7 +43,8 @@ std::string config_to_yaml(ConfigRoot& root) {
 }
 
 std::string config_to_markdown(ConfigRoot& root) {
-  const std::vector<ConfigKey> keys = list_config_keys(root);
+  const ConfigKeys list(root);
+  const std::vector<ConfigKey>& keys = list.all();
   std::string text = table(keys, "");
   for (const ConfigKey& key : keys)
     if (key.is_section)
