@@ -101,7 +101,7 @@ void measure_exchanges(const Group& group, at::Device device) {
 }
 
 void check_network(const Launch& launch, const Options& options) {
-  const at::Device device = parse_device(options.device, launch.local_rank);
+  const at::Device device = choose_device(options.device, launch.local_rank);
   const auto timeout = std::chrono::milliseconds(static_cast<int64_t>(options.timeout_s * 1000));
   World world(launch, device, timeout, timeout);
   world.run([&] {

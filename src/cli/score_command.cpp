@@ -78,7 +78,7 @@ void run_score(const ScoreOptions& options) {
   const std::filesystem::path input = options.input;
   JsonlReader lines(input);
   const auto model = Model::load(options.model, {.dtype = parse_dtype(options.dtype, "--dtype"),
-                                                 .device = parse_device(options.device)});
+                                                 .device = choose_device(options.device)});
   ScoreRowReader reader(options.model, options.chat_template, model->traits());
   std::vector<ScoreRow> rows;
   int64_t tokens = 0;

@@ -19,7 +19,7 @@ void add_serve_reward_command(CLI::App& app) {
     load_config(options->config, options->overrides, config);
     catch_termination();
     if (config.run.threads > 0) at::set_num_threads(static_cast<int>(config.run.threads));
-    const at::Device device = parse_device(config.run.device);
+    const at::Device device = choose_device(config.run.device);
     RewardServer server(std::move(config), device);
     log_info("serving rewards on {}", server.url());
     while (termination_signal() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(50));

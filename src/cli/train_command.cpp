@@ -38,7 +38,7 @@ void run_training(const TrainingOptions& options, More... more) {
   const Launch launch = read_launch();
   set_log_rank(launch.rank);
   load_config(options.config->config, options.config->overrides, config);
-  World world(launch, parse_device(config.run.device, launch.local_rank), config.parallel.timeout(),
+  World world(launch, choose_device(config.run.device, launch.local_rank), config.parallel.timeout(),
               config.parallel.collective_timeout());
   world.run([&] { Trainer(std::move(config), options.resume, world, more...).run(); });
 }

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
@@ -55,6 +56,7 @@ class Generator::Impl {
     if (params.max_new_tokens < 1)
       throw Error("[generate] expected max_new_tokens ≥ 1, got {}", params.max_new_tokens);
     c10::InferenceMode guard;
+    const c10::DeviceGuard device(model.head_weight().device());
     const at::TensorOptions options = model.head_weight().options().requires_grad(false);
     cache_ = std::make_unique<PagedCache>(model.traits(), num_pages_, options);
     if (!limits.enforce_eager && DecodeGraphs::possible(model))
@@ -76,6 +78,8 @@ class Generator::Impl {
 
   std::vector<Finished> step() {
     c10::InferenceMode guard;
+    // Kernels are launched on the thread's current GPU; any thread may generate.
+    const c10::DeviceGuard device(model_.head_weight().device());
     const auto start = Clock::now();
     const StepPlan plan = scheduler_.next();
     cache_->copy(plan.copies);

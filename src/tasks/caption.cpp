@@ -75,7 +75,7 @@ class CaptionRun {
       : config_(config),
         model_(Model::load(config.captioner.model,
                            {parse_dtype(config.captioner.dtype, "config: 'captioner.dtype'"),
-                            parse_device(config.run.device), TrainedParts::kNone})),
+                            choose_device(config.run.device), TrainedParts::kNone})),
         prompts_(config.captioner.model, config.captioner.chat_template, model_->traits(),
                  config.data.max_prompt_length) {
     if (!model_->traits().image_token_id)

@@ -1,5 +1,8 @@
 #include "caprl/train/config.h"
 
+#include <ATen/Context.h>
+#include <ATen/DeviceAccelerator.h>
+
 #include "caprl/core/error.h"
 
 namespace caprl {
@@ -202,18 +205,33 @@ void SftConfig::validate() const {
   parse_dtype(policy.dtype, "config: 'policy.dtype'");
 }
 
-at::Device parse_device(const std::string& name, int local_rank) {
+namespace {
+
+at::Device make_current(at::Device device) {
+  const auto count = static_cast<int>(at::accelerator::deviceCount());
+  if (device.index() >= count)
+    throw InputError("config: 'run.device': GPU {} is asked for, but this machine has {}",
+                     static_cast<int>(device.index()), count);
+  at::accelerator::setDeviceIndex(device.index());
+  return device;
+}
+
+}  // namespace
+
+at::Device choose_device(const std::string& name, int local_rank) {
   const at::Device own(at::kCUDA, static_cast<c10::DeviceIndex>(local_rank));
-  if (name == "auto") return at::hasCUDA() ? own : at::Device(at::kCPU);
+  if (name == "auto") return at::hasCUDA() ? make_current(own) : at::Device(at::kCPU);
   if (name == "cpu") return at::kCPU;
   if (name == "cuda" || name.starts_with("cuda:")) {
     if (!at::hasCUDA())
       throw InputError("config: 'run.device': '{}' is asked for, but no GPU is usable here", name);
+    std::optional<at::Device> device;
     try {
-      return name == "cuda" ? own : at::Device(name);
+      device = name == "cuda" ? own : at::Device(name);
     } catch (const c10::Error&) {
       // falls through to the message below
     }
+    if (device) return make_current(*device);
   }
   throw InputError("config: 'run.device': expected cpu, cuda, cuda:N or auto, got '{}'", name);
 }

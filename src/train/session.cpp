@@ -129,7 +129,7 @@ Session::Session(const RunConfig& run, const CheckpointConfig& checkpoint, const
       yaml_(yaml),
       checkpoint_(checkpoint),
       total_steps_(total_steps),
-      device_(parse_device(run.device, group().launch().local_rank)),
+      device_(choose_device(run.device, group().launch().local_rank)),
       start_(find_start(folder_, resume, group())) {
   set_threads(run.threads, group().launch());
   if (world_.is_first()) progress_.emplace(total_steps, start_.step);

@@ -127,6 +127,8 @@ struct SftConfig {
 };
 
 /// "cpu", "cuda:1", or "cuda" and "auto" (if there is one): this machine's GPU number `local_rank`.
-at::Device parse_device(const std::string& name, int local_rank = 0);
+/// A GPU becomes this thread's current one, where kernels are launched. InputError if there is no
+/// such device.
+at::Device choose_device(const std::string& name, int local_rank = 0);
 
 }  // namespace caprl
