@@ -83,9 +83,8 @@ void explain_path(Config config, const std::string& path, const Kind& kind) {
 }
 
 template <class Config>
-std::vector<ConfigKey> resolved(Config config, const std::string& file,
-                                const std::vector<std::string>& overrides) {
-  if (!file.empty()) load_config(file, overrides, config);
+std::vector<ConfigKey> resolved(Config config, const std::string& file) {
+  load_config(file, {}, config);
   ConfigOf<Config> root(config);
   return ConfigKeys(root).all();
 }
@@ -93,7 +92,7 @@ std::vector<ConfigKey> resolved(Config config, const std::string& file,
 /// A line "key: A → B" for every key that differs; false: none does.
 template <class Config>
 bool print_differences(Config config, const std::string& a, const std::string& b) {
-  const auto left = resolved(config, a, {}), right = resolved(config, b, {});
+  const auto left = resolved(config, a), right = resolved(config, b);
   bool any = false;
   for (size_t i = 0; i < left.size(); ++i) {
     if (left[i].value == right[i].value) continue;

@@ -26,13 +26,12 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
                      const at::Tensor& mask, bool causal) {
   [[maybe_unused]] static const bool once = without_cudnn();
   const int64_t repeat = q.size(1) / k.size(1);
-  if (mask.defined())  // kernels with masks want as many heads of keys
-    return at::scaled_dot_product_attention(q, repeat_heads(k, repeat), repeat_heads(v, repeat),
-                                            mask, 0.0, causal);
-  if (repeat == 1 || q.is_cuda())
-    return at::scaled_dot_product_attention(q, k, v, {}, 0.0, causal, {}, repeat > 1);
-  return at::scaled_dot_product_attention(q, repeat_heads(k, repeat), repeat_heads(v, repeat), {},
-                                          0.0, causal);
+  // A GPU's kernels without a mask know heads that share keys.
+  const bool shares = q.is_cuda() && !mask.defined() && repeat > 1;
+  const int64_t copies = shares ? 1 : repeat;
+  return at::scaled_dot_product_attention(q, repeat_heads(k, copies), repeat_heads(v, copies),
+                                          mask.defined() ? std::optional(mask) : std::nullopt, 0.0,
+                                          causal, {}, shares);
 }
 
 }  // namespace caprl::ops

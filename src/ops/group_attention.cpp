@@ -12,8 +12,7 @@ struct GroupPlan::Parts {
   Sequences own;  // prefixes and branches, each by itself: all tokens
   // Branches over prefixes: a sequence for a group with both.
   Sequences branches, prefixes;
-  at::Tensor branch_rows, prefix_rows;  // int64: of these among all tokens
-  bool has_branches = false;
+  at::Tensor branch_rows, prefix_rows;  // int64: of these among all tokens; undefined: none
 };
 
 namespace {
@@ -30,18 +29,30 @@ void add_rows(at::Tensor& x, const at::Tensor& rows, const at::Tensor& d) {
   x.index_copy_(0, rows, x.index_select(0, rows).add_(d));
 }
 
+/// Branches' queries, prefixes' keys and values.
+struct OverPrefixes {
+  OverPrefixes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+               const GroupPlan::Parts& parts)
+      : q(q.index_select(0, parts.branch_rows)),
+        k(k.index_select(0, parts.prefix_rows)),
+        v(v.index_select(0, parts.prefix_rows)) {}
+  at::Tensor q, k, v;
+};
+
+Attended of_branches(const Attended& all, const GroupPlan::Parts& parts) {
+  return {all.out.index_select(0, parts.branch_rows), all.lse.index_select(1, parts.branch_rows)};
+}
+
 Attended forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                  const GroupPlan::Parts& parts) {
   Attended all = attend_sequences(q, k, v, parts.own, parts.own, /*causal=*/true);
-  if (!parts.has_branches) return all;
-  const at::Tensor &of_branches = parts.branch_rows, &of_prefixes = parts.prefix_rows;
-  const Attended prefix = attend_sequences(
-      q.index_select(0, of_branches), k.index_select(0, of_prefixes),
-      v.index_select(0, of_prefixes), parts.branches, parts.prefixes, /*causal=*/false);
-  const Attended both =
-      join({all.out.index_select(0, of_branches), all.lse.index_select(1, of_branches)}, prefix);
-  all.out.index_copy_(0, of_branches, both.out);
-  all.lse.index_copy_(1, of_branches, both.lse);
+  if (!parts.branch_rows.defined()) return all;
+  const OverPrefixes part(q, k, v, parts);
+  const Attended both = join(
+      of_branches(all, parts),
+      attend_sequences(part.q, part.k, part.v, parts.branches, parts.prefixes, /*causal=*/false));
+  all.out.index_copy_(0, parts.branch_rows, both.out);
+  all.lse.index_copy_(1, parts.branch_rows, both.lse);
   return all;
 }
 
@@ -50,17 +61,14 @@ AttentionGradients backward(const at::Tensor& g, const at::Tensor& q, const at::
                             const GroupPlan::Parts& parts) {
   AttentionGradients d =
       attend_sequences_backward(g, q, k, v, all, parts.own, parts.own, /*causal=*/true);
-  if (!parts.has_branches) return d;
-  const at::Tensor &of_branches = parts.branch_rows, &of_prefixes = parts.prefix_rows;
-  const Attended both{all.out.index_select(0, of_branches),
-                      all.lse.index_select(1, of_branches).contiguous()};
-  const AttentionGradients more =
-      attend_sequences_backward(g.index_select(0, of_branches), q.index_select(0, of_branches),
-                                k.index_select(0, of_prefixes), v.index_select(0, of_prefixes),
-                                both, parts.branches, parts.prefixes, /*causal=*/false);
-  add_rows(d.q, of_branches, more.q);
-  add_rows(d.k, of_prefixes, more.k);
-  add_rows(d.v, of_prefixes, more.v);
+  if (!parts.branch_rows.defined()) return d;
+  const OverPrefixes part(q, k, v, parts);
+  const AttentionGradients more = attend_sequences_backward(
+      g.index_select(0, parts.branch_rows), part.q, part.k, part.v, of_branches(all, parts),
+      parts.branches, parts.prefixes, /*causal=*/false);
+  add_rows(d.q, parts.branch_rows, more.q);
+  add_rows(d.k, parts.prefix_rows, more.k);
+  add_rows(d.v, parts.prefix_rows, more.v);
   return d;
 }
 
@@ -112,8 +120,7 @@ GroupPlan::GroupPlan(std::span<const GroupLengths> groups, at::Device device) {
     begin += group.prefix + count;
   }
   parts->own = Sequences(own, device);
-  parts->has_branches = !branches.empty();
-  if (parts->has_branches) {
+  if (!branches.empty()) {
     parts->branches = Sequences(branches, device);
     parts->prefixes = Sequences(prefixes, device);
     parts->branch_rows = upload(branch_rows, device);

@@ -41,9 +41,9 @@ struct TracedPhase::Span {
   at::RecordFunction record{at::RecordScope::USER_SCOPE};
 };
 
-TracedPhase::TracedPhase(const char* name) : span_(new Span) {
+TracedPhase::TracedPhase(const char* name) : span_(std::make_unique<Span>()) {
   if (span_->record.isActive()) span_->record.before(name);
 }
-TracedPhase::~TracedPhase() { delete span_; }
+TracedPhase::~TracedPhase() = default;
 
 }  // namespace caprl

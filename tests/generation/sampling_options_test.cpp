@@ -43,6 +43,16 @@ TEST(SamplingOptions, ARepetitionPenaltyIsForWhatWasSaid) {
   EXPECT_NE(generate(*model, requests, params)[1][0].ids, results[1][0].ids);
 }
 
+/// check(sequence, logits of its tokens by a full pass) for all results.
+template <class Check>
+void for_each_sequence(const Model& model, const std::vector<GenerationRequest>& requests,
+                       const Results& results, Check check) {
+  for (size_t r = 0; r < requests.size(); ++r)
+    for (size_t s = 0; s < results[r].size(); ++s)
+      check(results[r][s],
+            full_logits(model, requests[r].prompt, requests[r].suffixes[s], results[r][s].ids));
+}
+
 TEST(SamplingOptions, TheLikeliestTokensAreReported) {
   const auto model = tiny_model(tiny_text_config());
   const auto requests = some_requests();
@@ -50,20 +60,17 @@ TEST(SamplingOptions, TheLikeliestTokensAreReported) {
   params.temperature = 0.5;
   params.num_top_logprobs = 3;
   const Results results = generate(*model, requests, params);
-  for (size_t r = 0; r < requests.size(); ++r)
-    for (size_t s = 0; s < results[r].size(); ++s) {
-      const GeneratedSequence& sequence = results[r][s];
-      ASSERT_EQ(sequence.top_logprobs.size(), sequence.ids.size());
-      const at::Tensor logp =
-          (full_logits(*model, requests[r].prompt, requests[r].suffixes[s], sequence.ids) / 0.5)
-              .log_softmax(1);
-      const auto [values, ids] = logp.topk(3, 1);
-      for (int64_t t = 0; t < static_cast<int64_t>(sequence.ids.size()); ++t)
-        for (int64_t i = 0; i < 3; ++i) {
-          EXPECT_EQ(sequence.top_logprobs[t][i].id, ids[t][i].item<int64_t>());
-          EXPECT_NEAR(sequence.top_logprobs[t][i].logprob, values[t][i].item<float>(), 4e-5);
-        }
-    }
+  for_each_sequence(*model, requests, results, [](const auto& sequence, const at::Tensor& logits) {
+    ASSERT_EQ(sequence.top_logprobs.size(), sequence.ids.size());
+    const at::Tensor logp = (logits / 0.5).log_softmax(1);
+    const auto topk = logp.topk(3, 1);
+    const at::Tensor &values = std::get<0>(topk), &ids = std::get<1>(topk);
+    for (int64_t t = 0; t < static_cast<int64_t>(sequence.ids.size()); ++t)
+      for (int64_t i = 0; i < 3; ++i) {
+        EXPECT_EQ(sequence.top_logprobs[t][i].id, ids[t][i].template item<int64_t>());
+        EXPECT_NEAR(sequence.top_logprobs[t][i].logprob, values[t][i].template item<float>(), 4e-5);
+      }
+  });
 }
 
 // Whatever else changes what is sampled.
@@ -76,17 +83,13 @@ TEST(SamplingOptions, LogitsOfAskedForTokensAreReported) {
   params.banned_ids = {7};
   params.scored_ids = {9, 7, 0};
   const Results results = generate(*model, requests, params);
-  for (size_t r = 0; r < requests.size(); ++r)
-    for (size_t s = 0; s < results[r].size(); ++s) {
-      const GeneratedSequence& sequence = results[r][s];
-      ASSERT_EQ(sequence.scored_logits.size(), sequence.ids.size());
-      const at::Tensor logits =
-          full_logits(*model, requests[r].prompt, requests[r].suffixes[s], sequence.ids);
-      for (int64_t t = 0; t < static_cast<int64_t>(sequence.ids.size()); ++t)
-        for (size_t i = 0; i < 3; ++i)
-          EXPECT_NEAR(sequence.scored_logits[t][i], logits[t][params.scored_ids[i]].item<float>(),
-                      2e-5);
-    }
+  for_each_sequence(*model, requests, results, [&](const auto& sequence, const at::Tensor& logits) {
+    ASSERT_EQ(sequence.scored_logits.size(), sequence.ids.size());
+    for (int64_t t = 0; t < static_cast<int64_t>(sequence.ids.size()); ++t)
+      for (size_t i = 0; i < 3; ++i)
+        EXPECT_NEAR(sequence.scored_logits[t][i], logits[t][params.scored_ids[i]].item<float>(),
+                    2e-5);
+  });
   params.scored_ids = {-1};
   EXPECT_THROW(generate(*model, requests, params), Error);
 }

@@ -112,17 +112,28 @@ void write_image_rows(const std::filesystem::path& dir, const ImageSet& set, uin
   rows.close();
 }
 
-void write_captioner_rows(const std::filesystem::path& dir, const ImageSet& set, int64_t per_image,
-                          uint64_t seed) {
-  OutputFile rows(dir / "captioner_sft.jsonl");
+/// work(image, variant, its scene, draws of `split`) for so many variants of every image.
+template <class Work>
+void for_each_variant(const ImageSet& set, int64_t per_image, Split split, uint64_t seed,
+                      Work work) {
   for (int64_t i = 0; i < set.size; ++i) {
     Draws scene_draws(seed, set.scenes, i);
     const Scene scene = draw_scene(scene_draws);
     for (int64_t variant = 0; variant < per_image; ++variant) {
-      Draws draws(seed, Split::kVagueCaptions, i * kMaxCaptionsPerImage + variant);
-      rows.line(caption_row(set, i, variant, vague_caption(scene, Vagueness{}, draws).text()));
+      Draws draws(seed, split, i * kMaxCaptionsPerImage + variant);
+      work(i, variant, scene, draws);
     }
   }
+}
+
+void write_captioner_rows(const std::filesystem::path& dir, const ImageSet& set, int64_t per_image,
+                          uint64_t seed) {
+  OutputFile rows(dir / "captioner_sft.jsonl");
+  for_each_variant(
+      set, per_image, Split::kVagueCaptions, seed,
+      [&](int64_t i, int64_t variant, const Scene& scene, Draws& draws) {
+        rows.line(caption_row(set, i, variant, vague_caption(scene, Vagueness{}, draws).text()));
+      });
   rows.close();
 }
 
@@ -135,21 +146,17 @@ void write_judge_rows(const std::filesystem::path& dir, const ImageSet& set, int
                       uint64_t seed) {
   constexpr std::string_view kPlace = "{caption}";
   OutputFile rows(dir / "judge_sft.jsonl");
-  for (int64_t i = 0; i < set.size; ++i) {
-    Draws scene_draws(seed, set.scenes, i);
-    const Scene scene = draw_scene(scene_draws);
-    for (int64_t variant = 0; variant < per_image; ++variant) {
-      Draws draws(seed, Split::kJudgedCaptions, i * kMaxCaptionsPerImage + variant);
-      Vagueness vagueness;
-      vagueness.wrong = draws.uniform();
-      const Caption caption = vague_caption(scene, vagueness, draws);
-      std::string text(kJudgePrompt);
-      text.replace(text.find(kPlace), kPlace.size(), caption.text());
-      json row = caption_row(set, i, variant, judgement(caption, scene));
-      row["messages"][0]["content"][1]["text"] = text;
-      rows.line(row);
-    }
-  }
+  for_each_variant(set, per_image, Split::kJudgedCaptions, seed,
+                   [&](int64_t i, int64_t variant, const Scene& scene, Draws& draws) {
+                     Vagueness vagueness;
+                     vagueness.wrong = draws.uniform();
+                     const Caption caption = vague_caption(scene, vagueness, draws);
+                     std::string text(kJudgePrompt);
+                     text.replace(text.find(kPlace), kPlace.size(), caption.text());
+                     json row = caption_row(set, i, variant, judgement(caption, scene));
+                     row["messages"][0]["content"][1]["text"] = text;
+                     rows.line(row);
+                   });
   rows.close();
 }
 

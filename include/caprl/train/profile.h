@@ -1,6 +1,7 @@
 // Traces of what CPU threads and GPUs do, which Perfetto and chrome://tracing open.
 #pragma once
 #include <filesystem>
+#include <memory>
 
 namespace caprl {
 
@@ -31,7 +32,7 @@ class TracedPhase {
 
  private:
   struct Span;
-  Span* span_;
+  std::unique_ptr<Span> span_;
 };
 
 }  // namespace caprl
