@@ -68,9 +68,7 @@ at::Tensor ForwardBatch::run(PagedCache& cache, const Scheduler& scheduler, Deco
     chunks.push_back({scheduler.pages(stretch.line), stretch.first, stretch.count});
   if (graphs && ids_.size() == chunks.size()) return graphs->run(chunks, ids_, positions_);
   const ops::PagedBatch batch(chunks);
-  const std::span flat(positions_.data()->data(), 3 * positions_.size());
-  const at::Tensor positions =
-      ops::upload(flat, model_.head_weight().device()).view({-1, 3}).t().contiguous();
+  const at::Tensor positions = ops::upload_columns(positions_, model_.head_weight().device());
   cache.set_batch(&batch);
   at::Tensor hidden = model_.decode(embeddings(), positions, cache);
   cache.set_batch(nullptr);

@@ -76,11 +76,7 @@ BranchedBatch pack(std::span<const BranchedSequence> trees, const Model& model) 
                   model.traits().vocab_size);
   batch.layout.num_tokens = static_cast<int64_t>(ids.size());
   batch.ids = ops::upload(ids, device);
-  const auto count = static_cast<int64_t>(places.size());
-  batch.positions = ops::upload(std::span(places.data()->data(), places.size() * 3), device)
-                        .view({count, 3})
-                        .t()
-                        .contiguous();
+  batch.positions = ops::upload_columns(places, device);
   batch.pixel_values = pack_pixels(trees, model.traits().merge_size, device.is_cuda(), batch.grids);
   if (batch.pixel_values.defined())
     batch.pixel_values = batch.pixel_values.to(device, /*non_blocking=*/true);

@@ -38,6 +38,11 @@ at::Tensor upload(std::span<const int32_t> values, at::Device device) {
 at::Tensor upload(std::span<const double> values, at::Device device) {
   return upload_values(values, device);
 }
+at::Tensor upload_columns(std::span<const std::array<int64_t, 3>> rows, at::Device device) {
+  const auto count = static_cast<int64_t>(rows.size());
+  const std::span flat(reinterpret_cast<const int64_t*>(rows.data()), 3 * rows.size());
+  return upload(flat, device).view({count, 3}).t().contiguous();
+}
 void upload_to(at::Tensor& to, std::span<const int64_t> values) { upload_values_to(to, values); }
 void upload_to(at::Tensor& to, std::span<const int32_t> values) { upload_values_to(to, values); }
 

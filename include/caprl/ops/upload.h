@@ -2,6 +2,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -13,7 +14,10 @@ at::Tensor upload(std::span<const int64_t> values, at::Device device);
 at::Tensor upload(std::span<const int32_t> values, at::Device device);
 at::Tensor upload(std::span<const double> values, at::Device device);
 
-/// The same into `to` [N], which has their dtype.
+/// Rows of three as columns: [3, N].
+at::Tensor upload_columns(std::span<const std::array<int64_t, 3>> rows, at::Device device);
+
+/// The same as upload() into `to` [N], which has their dtype.
 void upload_to(at::Tensor& to, std::span<const int64_t> values);
 void upload_to(at::Tensor& to, std::span<const int32_t> values);
 
