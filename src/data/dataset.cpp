@@ -51,6 +51,8 @@ void DataConfig::fields(ConfigVisitor& v) {
   v.field("shuffle", shuffle, "a new order every epoch; false: file order");
   v.choice("bad_rows", bad_rows, {{"stop", BadRows::kStop}, {"skip", BadRows::kSkip}},
            "whether a bad row stops the run or is skipped and counted");
+  v.field("prefetch", prefetch,
+          "loads the next step's images during this one; takes the memory of another batch");
 }
 
 Dataset<CaptionRow> load_caption_rows(const std::vector<std::string>& files, BadRows bad_rows,

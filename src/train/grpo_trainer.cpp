@@ -1,5 +1,7 @@
 #include "caprl/train/grpo_trainer.h"
 
+#include <future>
+
 #include "caprl/core/error.h"
 #include "caprl/core/log.h"
 #include "caprl/core/timer.h"
@@ -44,6 +46,11 @@ struct GrpoTrainer::Impl {
   int64_t data_batches = 0;  // of rows, used so far
   Metrics leakage;           // the same at every evaluation: questions and answerer are
   int64_t traced_steps;
+  struct Loaded {
+    std::vector<CaptionGroup> groups;
+    int64_t unusable = 0;
+  };
+  std::future<Loaded> ahead;  // the next batch, if it is being loaded; destroyed first
 
   Impl(GrpoConfig given, const std::string& resume, World& world, int64_t traced_steps)
       : config(std::move(given)),
@@ -140,7 +147,7 @@ struct GrpoTrainer::Impl {
     std::vector<CaptionGroup> groups;
     Metrics counts;
     samples.clear();
-    timed(step, "data", [&] { groups = load_groups(batch, counts); });
+    timed(step, "data", [&] { groups = next_groups(step, batch, counts); });
     samples = ", " + name_samples(ids(groups));
     timed(step, "gen", [&] {
       learner.wait_for_weights();
@@ -164,17 +171,36 @@ struct GrpoTrainer::Impl {
     with_memory_advice(place, work);
   }
 
-  std::vector<CaptionGroup> load_groups(int64_t batch, Metrics& metrics) {
-    std::vector<CaptionGroup> groups;
-    int64_t unusable = 0;
+  /// Those of the next batch are loaded meanwhile.
+  std::vector<CaptionGroup> next_groups(int64_t step, int64_t batch, Metrics& metrics) {
+    Loaded loaded = ahead.valid() ? ahead.get() : load_groups(my_items(batch));
+    const bool goes_on = step < config.train.total_steps || config.algorithm.filter_groups.enable;
+    if (config.data.prefetch && goes_on)
+      ahead = std::async(std::launch::async,
+                         [this, mine = my_items(batch + 1)] { return load_groups(mine); });
+    metrics["data/bad_rows"] = static_cast<double>(loaded.unusable);
+    return std::move(loaded.groups);
+  }
+
+  /// What this rank samples for in a batch. All ranks take part.
+  std::vector<DataOrder::Item> my_items(int64_t batch) const {
     const auto items = order.step(batch);
     const auto row = [&](int64_t i) -> const CaptionRow& {
       return train_rows.rows[items[i].index];
     };
+    std::vector<DataOrder::Item> mine;
     for (const int64_t i : my_rows(static_cast<int64_t>(items.size()), row))
-      unusable += !append_group(row(i), static_cast<uint64_t>(items[i].place), groups);
-    metrics["data/bad_rows"] = static_cast<double>(unusable);
-    return groups;
+      mine.push_back(items[i]);
+    return mine;
+  }
+
+  /// On any thread.
+  Loaded load_groups(const std::vector<DataOrder::Item>& items) const {
+    Loaded loaded;
+    for (const DataOrder::Item& item : items)
+      loaded.unusable += !append_group(train_rows.rows[item.index],
+                                       static_cast<uint64_t>(item.place), loaded.groups);
+    return loaded;
   }
 
   /// Which of `count` rows this rank samples for.
@@ -203,7 +229,8 @@ struct GrpoTrainer::Impl {
   }
 
   /// False: the row's image or prompt is bad and bad rows are skipped.
-  bool append_group(const CaptionRow& row, uint64_t prompt_id, std::vector<CaptionGroup>& groups) {
+  bool append_group(const CaptionRow& row, uint64_t prompt_id,
+                    std::vector<CaptionGroup>& groups) const {
     return use_row(config.data.bad_rows, [&] {
       Prompt prompt = prompts.build(row.prompt, std::span(&row.image, 1), row.where);
       groups.push_back({&row, prompt_id, std::move(prompt), {}});

@@ -1,6 +1,7 @@
 #include "caprl/train/sft_trainer.h"
 
 #include <algorithm>
+#include <future>
 
 #include "caprl/core/error.h"
 #include "caprl/core/log.h"
@@ -78,6 +79,11 @@ struct SftTrainer::Impl {
   Dataset<SftRow> rows;
   DataOrder order;  // of groups of consecutive rows
   PhaseTimers timers;
+  struct Loaded {
+    std::vector<ScoredSequence> sequences;
+    int64_t unusable = 0;
+  };
+  std::future<Loaded> ahead;  // the next step's, if it is being loaded; destroyed first
 
   Impl(SftConfig given, const std::string& resume, World& world)
       : config(std::move(given)),
@@ -101,12 +107,12 @@ struct SftTrainer::Impl {
   Metrics step(int64_t step) {
     Metrics metrics;
     session.world().at(fmt::format("step {}, data", step));
-    const std::vector<ScoredSequence> sequences = load_sequences(step, metrics);
+    const std::vector<ScoredSequence> sequences = next_sequences(step, metrics);
     session.world().at(fmt::format("step {}, update", step));
     learner.wait_for_weights();
     const auto micros = split_by_tokens(sequences, config.train.micro_tokens);
     learner.begin(static_cast<int64_t>(micros.size()));
-    double loss = 0;
+    std::vector<at::Tensor> losses;  // on the device, which is waited for once
     for (const auto micro : micros) {
       learner.begin_pass();
       const LossBatch batch = make_loss_batch(micro, learner.model());
@@ -115,8 +121,10 @@ struct SftTrainer::Impl {
           batch.weights, config.train.loss_chunk_tokens, nullptr, learner.model().head_gradient());
       micro_loss.backward();
       learner.end_pass();
-      loss += micro_loss.item<double>();
+      losses.push_back(micro_loss.detach());
     }
+    double loss = 0;
+    for (const at::Tensor& micro_loss : losses) loss += micro_loss.item<double>();
     const UpdateResult update = learner.finish(step, config.train.total_steps,
                                                config.train.max_skipped_steps, samples(step));
     metrics["train/loss"] = sums(session.group(), {loss})[0];
@@ -136,29 +144,38 @@ struct SftTrainer::Impl {
     return ids;
   }
 
-  std::vector<ScoredSequence> load_sequences(int64_t step, Metrics& metrics) {
-    std::vector<ScoredSequence> sequences;
-    int64_t unusable = 0;
-    for (const auto& [index, place] : order.step(step)) {
-      if (!session.group().is_mine(place)) continue;
-      std::vector<Example> examples = load_examples(index, unusable);
-      if (examples.empty()) continue;
-      // Images are part of the prefix, so only rows without any share one.
-      const bool any_image = std::any_of(examples.begin(), examples.end(),
-                                         [](const Example& e) { return !e.prompt.images.empty(); });
-      if (examples.size() == 1 || !any_image) {
-        sequences.push_back(share_prefix(examples));
-      } else {
-        for (Example& example : examples) sequences.push_back(share_prefix({std::move(example)}));
-      }
-    }
+  /// Those of the next step are loaded meanwhile.
+  std::vector<ScoredSequence> next_sequences(int64_t step, Metrics& metrics) {
+    auto [sequences, unusable] = ahead.valid() ? ahead.get() : load_sequences(step);
+    if (config.data.prefetch && step < config.train.total_steps)
+      ahead = std::async(std::launch::async, [this, step] { return load_sequences(step + 1); });
     const auto all = sums(
         session.group(), {static_cast<double>(num_scored(sequences)), static_cast<double>(unusable),
                           static_cast<double>(sequences.size())});
     if (all[2] == 0) throw InputError("step {}: none of its {} rows is usable", step, all[1]);
     set_weights(sequences, static_cast<int64_t>(all[0]));
     metrics["data/bad_rows"] = all[1];
-    return sequences;
+    return std::move(sequences);
+  }
+
+  /// This rank's, on any thread.
+  Loaded load_sequences(int64_t step) const {
+    Loaded loaded;
+    for (const auto& [index, place] : order.step(step)) {
+      if (!session.group().is_mine(place)) continue;
+      std::vector<Example> examples = load_examples(index, loaded.unusable);
+      if (examples.empty()) continue;
+      // Images are part of the prefix, so only rows without any share one.
+      const bool any_image = std::any_of(examples.begin(), examples.end(),
+                                         [](const Example& e) { return !e.prompt.images.empty(); });
+      if (examples.size() == 1 || !any_image) {
+        loaded.sequences.push_back(share_prefix(examples));
+      } else {
+        for (Example& example : examples)
+          loaded.sequences.push_back(share_prefix({std::move(example)}));
+      }
+    }
+    return loaded;
   }
 
   std::vector<Example> load_examples(int64_t group, int64_t& unusable) const {

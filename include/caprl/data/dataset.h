@@ -27,6 +27,7 @@ struct DataConfig {
   int64_t max_prompt_length = 4096;
   bool shuffle = true;
   BadRows bad_rows = BadRows::kStop;
+  bool prefetch = true;
   void fields(ConfigVisitor& v);
 };
 
