@@ -5,7 +5,8 @@
 // head of keys. Keys and values go through shared memory 64 at a time while the next 64 are on
 // their way; 70 KB a block leave room for three blocks on a multiprocessor, 100 KB in flight. Rows
 // are products of 16 on the tensor cores: a warp has 16 rows and, where there are fewer than 64,
-// every second or fourth page. Which keys make a part depends on lengths and shared pages alone.
+// every second or fourth page. Which keys make a part depends on lengths, shared pages and on how
+// many tokens there are.
 #include "kernels/paged_attention.h"
 
 #include <device_matrix.h>

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "kernels/device.h"
+#include "kernels/partial_sums.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rms_norm_rows.h"
 
@@ -21,8 +22,6 @@ constexpr int kHeld = kValues / Pack<T>::kSize;  // packs of a row that it holds
 // the same on every device.
 constexpr int kThreadsOfGrid = 132 * 1024;
 constexpr int kMinRows = 4;  // of a thread, for a block's partial sum to be worth its traffic
-constexpr int kSlices = 16;  // warps of a block that add up partial sums
-constexpr int kSumThreads = kSlices * kWarp;
 
 /// d loss / d x of one value, but for the part along the row and what is added.
 struct Term {
@@ -137,24 +136,6 @@ __global__ void __launch_bounds__(kThreads) values_kernel(RmsNormBackward<T> a) 
   }
 }
 
-/// dweight += the sum of `count` rows of partial sums: a warp's lanes are columns, its block's
-/// warps take rows in turn.
-__global__ void __launch_bounds__(kSumThreads)
-    add_partials_kernel(const float* partials, int64_t count, int64_t width, float* dweight) {
-  __shared__ float slices[kSlices][kWarp];
-  const int slice = static_cast<int>(threadIdx.x) / kWarp,
-            lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int64_t column = int64_t{blockIdx.x} * kWarp + lane;
-  float sum = 0;
-  if (column < width)
-    for (int64_t i = slice; i < count; i += kSlices) sum += partials[i * width + column];
-  slices[slice][lane] = sum;
-  __syncthreads();
-  if (slice > 0 || column >= width) return;
-  for (int i = 1; i < kSlices; ++i) sum += slices[i][lane];
-  dweight[column] += sum;
-}
-
 /// Blocks of a backward pass, and so rows of partial sums.
 int64_t num_blocks(int64_t num_rows, const Layout& layout) {
   return std::min<int64_t>(ceil_div(num_rows, int64_t{layout.groups} * kMinRows),
@@ -188,9 +169,7 @@ void rms_norm_backward(const RmsNormBackward<T>& a, Stream stream) {
   } else {
     launch(values_kernel<T>, grid, layout.threads(), 0, stream, a);
   }
-  if (a.dweight != nullptr)
-    launch(add_partials_kernel, dim3(static_cast<unsigned>(ceil_div(a.width, kWarp))), kSumThreads,
-           0, stream, a.workspace, blocks, a.width, a.dweight);
+  if (a.dweight != nullptr) add_partials(a.workspace, blocks, a.width, a.dweight, stream);
 }
 
 template <class T>

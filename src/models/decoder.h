@@ -8,6 +8,7 @@
 #include "caprl/models/attention.h"
 #include "caprl/models/model.h"
 #include "caprl/models/parameters.h"
+#include "caprl/ops/feed_forward.h"
 #include "decoder_config.h"
 
 namespace caprl {
@@ -29,11 +30,10 @@ class Decoder {
  private:
   struct Layer {
     at::Tensor input_norm, post_attention_norm;
-    at::Tensor q_weight, q_bias, k_weight, k_bias, v_weight, v_bias;  // biases may be undefined
-    at::Tensor qkv_weight;                                            // instead, if packed
-    at::Tensor q_norm, k_norm;                                        // with qk_norm
-    at::Tensor o_weight, o_bias;
-    at::Tensor gate_weight, up_weight, down_weight;
+    std::vector<ops::LinearWeights> qkv;  // three, or one if packed
+    at::Tensor q_norm, k_norm;            // with qk_norm
+    ops::LinearWeights o;
+    ops::FeedForwardWeights feed_forward;
   };
   /// Heads of one token: [N, heads, D] each.
   struct Heads {
@@ -42,8 +42,6 @@ class Decoder {
   Heads project(const Layer& layer, const at::Tensor& hidden_NH) const;
   at::Tensor attention_block(int64_t index, const at::Tensor& hidden_NH,
                              const ops::RotaryTable& table, Attention& attention) const;
-  at::Tensor feed_forward(const Layer& layer, const at::Tensor& hidden_NH) const;
-
   DecoderConfig config_;
   const Parameters& parameters_;
   at::Tensor embedding_VH_, final_norm_H_;

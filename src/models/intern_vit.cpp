@@ -9,6 +9,7 @@
 namespace caprl {
 namespace {
 
+constexpr auto kBits = ops::RowBits::kAny;
 constexpr double kProjectorNormEps = 1e-5;  // fixed in the architecture
 
 class InternVitTower : public VisionTower {
@@ -24,7 +25,8 @@ class InternVitTower : public VisionTower {
   InternVitConfig config_;
   at::Tensor patch_weight_, patch_bias_, class_token_, positions_;
   std::vector<VitBlock> blocks_;
-  at::Tensor norm_weight_, norm_bias_, fc1_weight_, fc1_bias_, fc2_weight_, fc2_bias_;
+  at::Tensor norm_weight_, norm_bias_;
+  ops::LinearWeights fc1_, fc2_;
 };
 
 InternVitTower::InternVitTower(const InternVitConfig& config, const Parameters& parameters)
@@ -40,8 +42,8 @@ InternVitTower::InternVitTower(const InternVitConfig& config, const Parameters& 
     bias = parameters.get("visual.merger." + name + ".bias");
   };
   both(config.projector.norm, norm_weight_, norm_bias_);
-  both(config.projector.fc1, fc1_weight_, fc1_bias_);
-  both(config.projector.fc2, fc2_weight_, fc2_bias_);
+  fc1_ = parameters.linear("visual.merger." + config.projector.fc1);
+  fc2_ = parameters.linear("visual.merger." + config.projector.fc2);
 }
 
 /// Patches [T · P, C] of all tiles → [T, P, H], the class token dropped.
@@ -74,7 +76,7 @@ at::Tensor InternVitTower::project(const at::Tensor& features_TPH) const {
                                  .reshape({-1, columns});
   const at::Tensor normed =
       at::layer_norm(squares, {columns}, norm_weight_, norm_bias_, kProjectorNormEps);
-  return at::linear(at::gelu(at::linear(normed, fc1_weight_, fc1_bias_)), fc2_weight_, fc2_bias_);
+  return ops::linear(at::gelu(ops::linear(normed, fc1_, kBits)), fc2_, kBits);
 }
 
 ImageFeatures InternVitTower::forward(const at::Tensor& pixel_values,

@@ -3,11 +3,14 @@
 #include <algorithm>
 
 #include "caprl/core/error.h"
+#include "caprl/core/parallel.h"
 #include "caprl/models/model.h"
 #include "caprl/ops/upload.h"
 
 namespace caprl {
 namespace {
+
+constexpr int64_t kValuesWorthAThread = 1 << 18;
 
 void check_image(const ImagePatches& image, int64_t columns, int64_t merge_size) {
   if (image.grid_t < 1 || image.grid_h < merge_size || image.grid_w < merge_size ||
@@ -18,6 +21,14 @@ void check_image(const ImagePatches& image, int64_t columns, int64_t merge_size)
       image.values.size() != static_cast<size_t>(image.rows() * image.columns))
     throw Error("[pack] expected {} × {} patch values, got {}", image.rows(), columns,
                 image.values.size());
+}
+
+/// Found on the host, which would wait for a GPU that looks for them.
+std::vector<int64_t> places_of(std::optional<int64_t> id, const std::vector<int64_t>& ids) {
+  std::vector<int64_t> places;
+  for (size_t i = 0; i < ids.size(); ++i)
+    if (id == ids[i]) places.push_back(static_cast<int64_t>(i));
+  return places;
 }
 
 /// `pinned`: for a copy to a GPU that the host does not wait for.
@@ -37,8 +48,15 @@ at::Tensor pack_pixels(std::span<const BranchedSequence> trees, int64_t merge_si
       at::empty({rows, columns}, at::TensorOptions(at::kFloat).pinned_memory(pinned));
   float* out = pixels.mutable_data_ptr<float>();
   for (const BranchedSequence& tree : trees)
-    for (const auto& image : tree.prefix.images)
-      out = std::copy(image->values.begin(), image->values.end(), out);
+    for (const auto& image : tree.prefix.images) {
+      const float* from = image->values.data();
+      const auto count = static_cast<int64_t>(image->values.size());
+      // A GPU may be waiting for them.
+      parallel_for(0, count, kValuesWorthAThread, [&](int64_t begin, int64_t end) {
+        std::copy(from + begin, from + end, out + begin);
+      });
+      out += count;
+    }
   return pixels;
 }
 
@@ -77,6 +95,9 @@ BranchedBatch pack(std::span<const BranchedSequence> trees, const Model& model) 
   batch.layout.num_tokens = static_cast<int64_t>(ids.size());
   batch.ids = ops::upload(ids, device);
   batch.positions = ops::upload_columns(places, device);
+  if (const auto image_places = places_of(model.traits().image_token_id, ids);
+      !image_places.empty())
+    batch.image_places = ops::upload(image_places, device);
   batch.pixel_values = pack_pixels(trees, model.traits().merge_size, device.is_cuda(), batch.grids);
   if (batch.pixel_values.defined())
     batch.pixel_values = batch.pixel_values.to(device, /*non_blocking=*/true);

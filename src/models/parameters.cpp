@@ -38,6 +38,7 @@ Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType dtype, a
     view.set_requires_grad(trained);
     if (!views_.emplace(spec.name, view).second)
       throw Error("the parameter {} is declared twice", spec.name);
+    gradients_.emplace(spec.name, std::make_shared<ops::GradientSum>());
     if (trained) trainable_slices_.push_back({spec.name, offsets[trained], size});
     offsets[trained] += size;
   }
@@ -49,20 +50,26 @@ const at::Tensor& Parameters::get(const std::string& name) const {
   return it->second;
 }
 
-void Parameters::attach_gradient(const std::string& name, const at::Tensor& values) {
-  if (!values.defined()) {
-    gradients_.erase(name);
-    return;
-  }
-  if (values.sizes() != get(name).sizes())
+ops::Weight Parameters::weight(const std::string& name) const {
+  const at::Tensor& values = get(name);
+  return {values, gradients_.at(name)};
+}
+
+ops::LinearWeights Parameters::linear(const std::string& prefix, bool bias) const {
+  return {weight(prefix + ".weight"), bias ? weight(prefix + ".bias") : ops::Weight()};
+}
+
+void Parameters::attach_gradient(const std::string& name, const at::Tensor& values,
+                                 std::function<void()> added) {
+  if (values.defined() && values.sizes() != get(name).sizes())
     throw Error("[attach_gradient] {}: expected {}, got {}", name, c10::str(get(name).sizes()),
                 c10::str(values.sizes()));
-  gradients_[name] = values;
+  *gradients_.at(name) = {values, std::move(added)};
 }
 
 at::Tensor Parameters::gradient(const std::string& name) const {
   const auto it = gradients_.find(name);
-  return it == gradients_.end() ? at::Tensor() : it->second;
+  return it == gradients_.end() ? at::Tensor() : it->second->values;
 }
 
 bool Parameters::is_trainable(const std::string& name) const { return get(name).requires_grad(); }

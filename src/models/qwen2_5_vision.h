@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "caprl/models/parameters.h"
+#include "caprl/ops/feed_forward.h"
 #include "caprl/ops/rotary.h"
 #include "config_reader.h"
 #include "vision_grid.h"
@@ -42,19 +43,19 @@ class Qwen25VisionTower : public VisionTower {
  private:
   struct Block {
     at::Tensor norm1, norm2;
-    at::Tensor qkv_weight, qkv_bias, proj_weight, proj_bias;
-    at::Tensor gate_weight, gate_bias, up_weight, up_bias, down_weight, down_bias;
+    ops::LinearWeights qkv, proj;
+    ops::FeedForwardWeights feed_forward;
     bool full_attention;
   };
   at::Tensor attention(const Block& block, const at::Tensor& hidden_PH, const ImageBatch& images,
                        const ops::RotaryTable& table) const;
-  at::Tensor feed_forward(const Block& block, const at::Tensor& hidden_PH) const;
   at::Tensor merge(const at::Tensor& normed_PH) const;
 
   Qwen25VisionConfig config_;
   at::Tensor patch_weight_HC_;
   std::vector<Block> blocks_;
-  at::Tensor merger_norm_, merger_weight0_, merger_bias0_, merger_weight2_, merger_bias2_;
+  at::Tensor merger_norm_;
+  ops::LinearWeights merger0_, merger2_;
   GridCache grids_;
 };
 

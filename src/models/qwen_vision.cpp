@@ -11,6 +11,7 @@
 namespace caprl {
 namespace {
 
+constexpr auto kBits = ops::RowBits::kAny;
 constexpr double kNormEps = 1e-6;        // fixed in the architecture
 constexpr double kRopeTheta = 10'000.0;  // so is this
 constexpr int64_t kMaxSide = 4096;       // of patches and merged blocks
@@ -26,10 +27,8 @@ class Merger {
     const auto get = [&](const std::string& name) { return parameters.get(names.prefix + name); };
     norm_weight_ = get(names.norm + ".weight");
     norm_bias_ = get(names.norm + ".bias");
-    fc1_weight_ = get(names.fc1 + ".weight");
-    fc1_bias_ = get(names.fc1 + ".bias");
-    fc2_weight_ = get(names.fc2 + ".weight");
-    fc2_bias_ = get(names.fc2 + ".bias");
+    fc1_ = parameters.linear(names.prefix + names.fc1);
+    fc2_ = parameters.linear(names.prefix + names.fc2);
   }
 
   /// [P, H] → [M, out].
@@ -37,13 +36,14 @@ class Merger {
     const at::Tensor x = after_ ? hidden_PH.view({-1, columns_}) : hidden_PH;
     const at::Tensor blocks =
         at::layer_norm(x, {x.size(1)}, norm_weight_, norm_bias_, kNormEps).view({-1, columns_});
-    return at::linear(at::gelu(at::linear(blocks, fc1_weight_, fc1_bias_)), fc2_weight_, fc2_bias_);
+    return ops::linear(at::gelu(ops::linear(blocks, fc1_, kBits)), fc2_, kBits);
   }
 
  private:
   int64_t columns_;
   bool after_;
-  at::Tensor norm_weight_, norm_bias_, fc1_weight_, fc1_bias_, fc2_weight_, fc2_bias_;
+  at::Tensor norm_weight_, norm_bias_;
+  ops::LinearWeights fc1_, fc2_;
 };
 
 void add_merger_specs(const MergerConfig& names, const QwenVisionConfig& config,

@@ -3,6 +3,11 @@
 #include <ATen/ATen.h>
 
 namespace caprl {
+namespace {
+
+constexpr auto kBits = ops::RowBits::kAny;
+
+}  // namespace
 
 Activation read_activation(const ConfigReader& config, std::string_view key, Activation fallback) {
   if (!config.has(key)) return fallback;
@@ -54,13 +59,11 @@ VitBlock::VitBlock(const VitBlockConfig& config, const std::string& prefix,
   };
   both(config.norm1, norm1_weight_, norm1_bias_);
   both(config.norm2, norm2_weight_, norm2_bias_);
-  for (const std::string& name : config.qkv) {
-    qkv_weights_.push_back(get(name + ".weight"));
-    qkv_biases_.push_back(config.qkv_bias ? get(name + ".bias") : at::Tensor());
-  }
-  both(config.proj, proj_weight_, proj_bias_);
-  both(config.fc1, fc1_weight_, fc1_bias_);
-  both(config.fc2, fc2_weight_, fc2_bias_);
+  for (const std::string& name : config.qkv)
+    qkv_.push_back(parameters.linear(prefix + name, config.qkv_bias));
+  proj_ = parameters.linear(prefix + config.proj);
+  fc1_ = parameters.linear(prefix + config.fc1);
+  fc2_ = parameters.linear(prefix + config.fc2);
   if (!config.scale1.empty()) scale1_ = get(config.scale1);
   if (!config.scale2.empty()) scale2_ = get(config.scale2);
 }
@@ -70,17 +73,16 @@ at::Tensor VitBlock::forward(const at::Tensor& hidden_PH, const Attend& attend) 
   const at::Tensor normed =
       at::layer_norm(hidden_PH, {hidden_size}, norm1_weight_, norm1_bias_, config_.norm_eps);
   std::vector<at::Tensor> qkv;
-  for (size_t i = 0; i < qkv_weights_.size(); ++i)
-    qkv.push_back(at::linear(normed, qkv_weights_[i], qkv_biases_[i]));
+  for (const ops::LinearWeights& weights : qkv_) qkv.push_back(ops::linear(normed, weights, kBits));
   if (qkv.size() == 1) qkv = qkv[0].view({-1, 3, hidden_size}).unbind(1);
   for (at::Tensor& x : qkv) x = x.view({-1, heads, hidden_size / heads});
-  at::Tensor mixed = at::linear(attend(qkv[0], qkv[1], qkv[2]), proj_weight_, proj_bias_);
+  at::Tensor mixed = ops::linear(attend(qkv[0], qkv[1], qkv[2]), proj_, kBits);
   if (scale1_.defined()) mixed = mixed * scale1_;
   const at::Tensor middle = hidden_PH + mixed;
-  const at::Tensor inner = at::linear(
-      at::layer_norm(middle, {hidden_size}, norm2_weight_, norm2_bias_, config_.norm_eps),
-      fc1_weight_, fc1_bias_);
-  at::Tensor fed = at::linear(activate(config_.activation, inner), fc2_weight_, fc2_bias_);
+  const at::Tensor inner = ops::linear(
+      at::layer_norm(middle, {hidden_size}, norm2_weight_, norm2_bias_, config_.norm_eps), fc1_,
+      kBits);
+  at::Tensor fed = ops::linear(activate(config_.activation, inner), fc2_, kBits);
   if (scale2_.defined()) fed = fed * scale2_;
   return middle + fed;
 }

@@ -44,8 +44,8 @@ class VitBlock {
  private:
   VitBlockConfig config_;
   at::Tensor norm1_weight_, norm1_bias_, norm2_weight_, norm2_bias_;
-  std::vector<at::Tensor> qkv_weights_, qkv_biases_;
-  at::Tensor proj_weight_, proj_bias_, fc1_weight_, fc1_bias_, fc2_weight_, fc2_bias_;
+  std::vector<ops::LinearWeights> qkv_;
+  ops::LinearWeights proj_, fc1_, fc2_;
   at::Tensor scale1_, scale2_;
 };
 

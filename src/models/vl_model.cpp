@@ -89,18 +89,18 @@ VlModel::VlModel(ModelTraits traits, const DecoderConfig& text, const VisionPart
 
 Embeddings VlModel::embed(const BranchedBatch& batch) const {
   const at::Tensor embeddings = decoder_.embed(batch.ids, *traits_.image_token_id);
-  const at::Tensor places = (batch.ids == *traits_.image_token_id).nonzero().squeeze(1);
+  const int64_t tokens = batch.image_places.defined() ? batch.image_places.numel() : 0;
   if (batch.grids.empty()) {
-    if (places.numel() > 0) throw Error("[embed] {} image tokens, but no image", places.numel());
+    if (tokens > 0) throw Error("[embed] {} image tokens, but no image", tokens);
     return embeddings;
   }
   ImageFeatures images = tower_->forward(batch.pixel_values, batch.grids);
-  if (places.numel() != images.features.size(0))
-    throw Error("[embed] {} image tokens do not match {} image features", places.numel(),
+  if (tokens != images.features.size(0))
+    throw Error("[embed] {} image tokens do not match {} image features", tokens,
                 images.features.size(0));
-  Embeddings result = embeddings.index_copy(0, places, images.features);
+  Embeddings result = embeddings.index_copy(0, batch.image_places, images.features);
   if (!images.deep.empty()) {
-    result.image_places = places;
+    result.image_places = batch.image_places;
     result.deep_features = std::move(images.deep);
   }
   return result;

@@ -8,11 +8,43 @@
 
 namespace caprl::ops {
 
+namespace {
+
+/// Some of all tokens: a run of them, which needs no copy, or any.
+class Rows {
+ public:
+  Rows() = default;
+  Rows(const std::vector<int64_t>& rows, at::Device device)
+      : begin_(rows.front()), count_(std::ssize(rows)) {
+    if (rows.back() - begin_ + 1 != count_) index_ = upload(rows, device);
+  }
+
+  bool empty() const { return count_ == 0; }
+  /// Of a run a view, otherwise a copy.
+  at::Tensor of(const at::Tensor& x, int64_t dim = 0) const {
+    return index_.defined() ? x.index_select(dim, index_) : x.narrow(dim, begin_, count_);
+  }
+  /// What of() gave, changed in place.
+  void put_back(at::Tensor& x, const at::Tensor& values, int64_t dim = 0) const {
+    if (index_.defined()) x.index_copy_(dim, index_, values);
+  }
+  void add(at::Tensor& x, const at::Tensor& values) const {
+    at::Tensor sum = of(x);
+    put_back(x, sum.add_(values));
+  }
+
+ private:
+  int64_t begin_ = 0, count_ = 0;
+  at::Tensor index_;  // int64; undefined: a run
+};
+
+}  // namespace
+
 struct GroupPlan::Parts {
   Sequences own;  // prefixes and branches, each by itself: all tokens
   // Branches over prefixes: a sequence for a group with both.
   Sequences branches, prefixes;
-  at::Tensor branch_rows, prefix_rows;  // int64: of these among all tokens; undefined: none
+  Rows branch_rows, prefix_rows;  // of these among all tokens
 };
 
 namespace {
@@ -24,35 +56,24 @@ void append_rows(int64_t begin, int64_t count, std::vector<int64_t>& rows) {
   for (int64_t i = 0; i < count; ++i) rows.push_back(begin + i);
 }
 
-/// x[rows] += d, whose rows differ.
-void add_rows(at::Tensor& x, const at::Tensor& rows, const at::Tensor& d) {
-  x.index_copy_(0, rows, x.index_select(0, rows).add_(d));
-}
-
 /// Branches' queries, prefixes' keys and values.
 struct OverPrefixes {
   OverPrefixes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                const GroupPlan::Parts& parts)
-      : q(q.index_select(0, parts.branch_rows)),
-        k(k.index_select(0, parts.prefix_rows)),
-        v(v.index_select(0, parts.prefix_rows)) {}
+      : q(parts.branch_rows.of(q)), k(parts.prefix_rows.of(k)), v(parts.prefix_rows.of(v)) {}
   at::Tensor q, k, v;
 };
-
-Attended of_branches(const Attended& all, const GroupPlan::Parts& parts) {
-  return {all.out.index_select(0, parts.branch_rows), all.lse.index_select(1, parts.branch_rows)};
-}
 
 Attended forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                  const GroupPlan::Parts& parts) {
   Attended all = attend_sequences(q, k, v, parts.own, parts.own, /*causal=*/true);
-  if (!parts.branch_rows.defined()) return all;
+  if (parts.branch_rows.empty()) return all;
   const OverPrefixes part(q, k, v, parts);
-  const Attended both = join(
-      of_branches(all, parts),
-      attend_sequences(part.q, part.k, part.v, parts.branches, parts.prefixes, /*causal=*/false));
-  all.out.index_copy_(0, parts.branch_rows, both.out);
-  all.lse.index_copy_(1, parts.branch_rows, both.lse);
+  Attended both{parts.branch_rows.of(all.out), parts.branch_rows.of(all.lse, 1)};
+  join(both, attend_sequences(part.q, part.k, part.v, parts.branches, parts.prefixes,
+                              /*causal=*/false));
+  parts.branch_rows.put_back(all.out, both.out);
+  parts.branch_rows.put_back(all.lse, both.lse, 1);
   return all;
 }
 
@@ -61,14 +82,16 @@ AttentionGradients backward(const at::Tensor& g, const at::Tensor& q, const at::
                             const GroupPlan::Parts& parts) {
   AttentionGradients d =
       attend_sequences_backward(g, q, k, v, all, parts.own, parts.own, /*causal=*/true);
-  if (!parts.branch_rows.defined()) return d;
+  if (parts.branch_rows.empty()) return d;
   const OverPrefixes part(q, k, v, parts);
-  const AttentionGradients more = attend_sequences_backward(
-      g.index_select(0, parts.branch_rows), part.q, part.k, part.v, of_branches(all, parts),
-      parts.branches, parts.prefixes, /*causal=*/false);
-  add_rows(d.q, parts.branch_rows, more.q);
-  add_rows(d.k, parts.prefix_rows, more.k);
-  add_rows(d.v, parts.prefix_rows, more.v);
+  const Attended of_branches{parts.branch_rows.of(all.out),
+                             parts.branch_rows.of(all.lse, 1).contiguous()};
+  const AttentionGradients more =
+      attend_sequences_backward(parts.branch_rows.of(g), part.q, part.k, part.v, of_branches,
+                                parts.branches, parts.prefixes, /*causal=*/false);
+  parts.branch_rows.add(d.q, more.q);
+  parts.prefix_rows.add(d.k, more.k);
+  parts.prefix_rows.add(d.v, more.v);
   return d;
 }
 
@@ -123,8 +146,8 @@ GroupPlan::GroupPlan(std::span<const GroupLengths> groups, at::Device device) {
   if (!branches.empty()) {
     parts->branches = Sequences(branches, device);
     parts->prefixes = Sequences(prefixes, device);
-    parts->branch_rows = upload(branch_rows, device);
-    parts->prefix_rows = upload(prefix_rows, device);
+    parts->branch_rows = Rows(branch_rows, device);
+    parts->prefix_rows = Rows(prefix_rows, device);
   }
   parts_ = std::move(parts);
 }

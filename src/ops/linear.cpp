@@ -3,11 +3,13 @@
 #include <ATen/ATen.h>
 
 #include "ops/cpu/inference.h"
+#include "ops/fused/kernels.h"
 
 namespace caprl::ops {
 namespace {
 
-void check(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+void check(const at::Tensor& x, const LinearWeights& weights) {
+  const at::Tensor &weight = weights.weight.values, &bias = weights.bias.values;
   TORCH_CHECK(x.dim() >= 1 && weight.dim() == 2 && x.size(-1) == weight.size(1) &&
                   (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0))),
               "[linear] expected x [..., K], weight [N, K] and bias [N], got ", x.sizes(), ", ",
@@ -16,44 +18,35 @@ void check(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias
               x.scalar_type(), " and ", weight.scalar_type());
 }
 
+at::Tensor multiply(const at::Tensor& x, const LinearWeights& weights) {
+  return at::linear(x, weights.weight.values, weights.bias.values);
+}
+
 }  // namespace
 
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  const LinearWeights weights{weight, bias};
-  return linear_each(x, {&weights, 1}).front();
+at::Tensor linear(const at::Tensor& x, const LinearWeights& weights, RowBits bits) {
+  if (bits == RowBits::kFixed || fused::runs_on(x)) return linear_each(x, {&weights, 1}).front();
+  check(x, weights);
+  return multiply(x, weights);
 }
 
 std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearWeights> weights) {
-  for (const LinearWeights& one : weights) check(x, one.weight, one.bias);
+  for (const LinearWeights& one : weights) check(x, one);
+  if (fused::runs_on(x)) return fused::linear_each(x, weights);
   if (cpu::runs_on(x)) return cpu::linear_each(x, weights, x.scalar_type());
   std::vector<at::Tensor> results;
-  for (const LinearWeights& one : weights) results.push_back(at::linear(x, one.weight, one.bias));
+  for (const LinearWeights& one : weights) results.push_back(multiply(x, one));
   return results;
 }
 
 at::Tensor linear_in_float(const at::Tensor& x, const at::Tensor& weight) {
-  check(x, weight, {});
-  if (cpu::runs_on(x)) {
-    const LinearWeights weights{weight, {}};
-    return cpu::linear_each(x, {&weights, 1}, at::kFloat).front();
-  }
+  const LinearWeights weights{weight, {}};
+  check(x, weights);
+  if (cpu::runs_on(x)) return cpu::linear_each(x, {&weights, 1}, at::kFloat).front();
   if (x.scalar_type() != at::kBFloat16) return at::linear(x, weight);
   // A GPU's products can keep float results; a CPU's round them.
   return x.is_cuda() ? at::mm(x, weight.t(), at::kFloat)
                      : at::linear(x.to(at::kFloat), weight.to(at::kFloat));
-}
-
-int64_t fast_width(int64_t width, const at::Tensor& x) {
-  constexpr int64_t kAligned = 8;
-  const bool matters = x.is_cuda() && x.scalar_type() == at::kBFloat16;
-  return matters ? (width + kAligned - 1) / kAligned * kAligned : width;
-}
-
-at::Tensor pad_with_zeros(const at::Tensor& x, int64_t dim, int64_t width) {
-  if (x.size(dim) == width) return x;
-  std::vector<int64_t> padding(static_cast<size_t>(2 * (x.dim() - dim)), 0);
-  padding.back() = width - x.size(dim);
-  return at::constant_pad_nd(x, padding);
 }
 
 }  // namespace caprl::ops

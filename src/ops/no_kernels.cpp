@@ -23,6 +23,8 @@ bool paged_attention(const at::Tensor&, const at::Tensor&, const at::Tensor&, co
                      KvPages&, const PagedBatch&, at::Tensor&) {
   unavailable();
 }
+bool join(Attended&, const Attended&) { unavailable(); }
+void add_column_sums(const at::Tensor&, at::Tensor&) { unavailable(); }
 AddedNorm add_rms_norm(const at::Tensor&, const at::Tensor&, const at::Tensor&, double) {
   unavailable();
 }
@@ -31,9 +33,13 @@ at::Tensor rms_norm_backward(const at::Tensor&, const at::Tensor&, const at::Ten
   unavailable();
 }
 at::Tensor swiglu(const at::Tensor&, const at::Tensor&) { unavailable(); }
-std::vector<at::Tensor> swiglu_backward(const at::Tensor&, const at::Tensor&, const at::Tensor&) {
+at::Tensor swiglu_backward(const at::Tensor&, const at::Tensor&, const at::Tensor&) {
   unavailable();
 }
+std::vector<at::Tensor> linear_each(const at::Tensor&, std::span<const LinearWeights>) {
+  unavailable();
+}
+at::Tensor feed_forward(const at::Tensor&, const FeedForwardWeights&) { unavailable(); }
 void adamw(const AdamWTensors&, const AdamWTerms&) { unavailable(); }
 at::Tensor squared_norm(const at::Tensor&) { unavailable(); }
 SampledRows sample_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,

@@ -3,7 +3,10 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <cmath>
+
 #include "caprl/core/error.h"
+#include "caprl/ops/upload.h"
 #include "ops/fused/kernels.h"
 #include "ops/loss_rows.h"
 #include "ops/policy_loss_checks.h"
@@ -33,21 +36,32 @@ struct Precomputed : torch::autograd::Function<Precomputed> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list upstream) {
-    const double factor = upstream[0].item<double>();
-    if (factor != 1.0 && context->saved_data["weight_is_added"].toBool())
-      throw Error("[policy_loss] expected an upstream gradient of 1 with a head_gradient, got {}",
-                  factor);
+    const bool weight_is_added = context->saved_data["weight_is_added"].toBool();
+    const at::Tensor factor = factor_of(upstream[0], weight_is_added);
     const auto hand_on = [&](const char* name) {
       const auto found = context->saved_data.find(name);
       if (found == context->saved_data.end())
         throw Error("[policy_loss] backward has run already; it can run once");
       at::Tensor gradient = std::move(found->second).toTensor();
       context->saved_data.erase(found);
-      if (gradient.defined() && factor != 1.0) gradient.mul_(factor);
+      if (gradient.defined() && factor.defined()) gradient.mul_(factor);
       return gradient;
     };
     at::Tensor hidden = hand_on("hidden"), weight = hand_on("weight");
     return {std::move(hidden), std::move(weight), {}, {}};
+  }
+
+ private:
+  /// What gradients are multiplied by; undefined: 1. A GPU is not waited for, so a factor that the
+  /// added gradient lacks shows there as NaN.
+  static at::Tensor factor_of(const at::Tensor& upstream, bool weight_is_added) {
+    if (upstream.is_cuda())
+      return weight_is_added ? at::where(upstream == 1, upstream, std::nan("")) : upstream;
+    const double factor = upstream.item<double>();
+    if (factor != 1.0 && weight_is_added)
+      throw Error("[policy_loss] expected an upstream gradient of 1 with a head_gradient, got {}",
+                  factor);
+    return factor == 1.0 ? at::Tensor() : upstream;
   }
 };
 
@@ -116,7 +130,8 @@ at::Tensor cross_entropy_loss(const at::Tensor& hidden, const at::Tensor& head_w
       policy_loss(hidden, head_weight, {targets, at::ones_like(weights), weights, {}, {}}, options,
                   head_gradient);
   if (logprobs) *logprobs = result.logprobs;
-  const at::Tensor value = at::where(weights != 0, weights * result.logprobs, 0.0).sum().neg();
+  const at::Tensor here = upload(weights, hidden.device());
+  const at::Tensor value = at::where(here != 0, here * result.logprobs, 0.0).sum().neg();
   return result.loss + (value - result.loss).detach();
 }
 

@@ -24,6 +24,11 @@ void check_rows(const at::Tensor& hidden, const at::Tensor& head_weight, const a
   if (chunk_tokens < 1)
     throw Error("[policy_loss] expected chunks of at least 1 token, got {}", chunk_tokens);
   if (targets.numel() == 0) return;
+  if (targets.is_cuda()) {  // without waiting for it
+    at::_assert_async(targets.ge(0).logical_and(targets.lt(head_weight.size(0))).all(),
+                      "[policy_loss] a target is outside the vocabulary");
+    return;
+  }
   const auto [low, high] = at::aminmax(targets);
   if (low.item<int64_t>() < 0 || high.item<int64_t>() >= head_weight.size(0))
     throw Error("[policy_loss] expected targets from 0 to {}, got {} to {}",

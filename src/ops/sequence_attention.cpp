@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "caprl/ops/upload.h"
+#include "ops/fused/kernels.h"
 
 namespace caprl::ops {
 namespace {
@@ -31,7 +32,8 @@ at::Tensor scores(const at::Tensor& q, const at::Tensor& k, bool causal) {
   const at::Tensor all =
       at::matmul(q, k.transpose(1, 2)) / std::sqrt(static_cast<double>(q.size(2)));
   if (!causal) return all;
-  const at::Tensor seen = at::ones({q.size(1), k.size(1)}, q.options().dtype(at::kBool)).tril();
+  const at::Tensor seen =
+      at::ones({q.size(1), k.size(1)}, q.options().dtype(at::kBool)).tril(k.size(1) - q.size(1));
   return all.masked_fill(seen.logical_not(), -std::numeric_limits<double>::infinity());
 }
 
@@ -125,12 +127,15 @@ AttentionGradients attend_sequences_backward(const at::Tensor& g, const at::Tens
   return {d_q, d_k, d_v};
 }
 
-Attended join(const Attended& a, const Attended& b) {
+void join(Attended& a, const Attended& b) {
+  const at::NoGradGuard no_grad;
+  if (fused::runs_on(a.out) && fused::join(a, b)) return;
   const at::Tensor lse = at::logaddexp(a.lse, b.lse);
   const auto share = [&](const Attended& part) {  // [N, H, D], of a query's whole weight
     return part.out.to(lse.scalar_type()) * (part.lse - lse).exp().t().unsqueeze(2);
   };
-  return {(share(a) + share(b)).to(a.out.scalar_type()), lse};
+  a.out.copy_(share(a) + share(b));
+  a.lse.copy_(lse);
 }
 
 }  // namespace caprl::ops

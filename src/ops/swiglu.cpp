@@ -26,7 +26,7 @@ struct SwiGlu : torch::autograd::Function<SwiGlu> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &gate = saved[0], &up = saved[1], &g = gradients[0];
-    if (fused::runs_on(gate)) return fused::swiglu_backward(gate, up, g);
+    if (fused::runs_on(gate)) return fused::swiglu_backward(gate, up, g).chunk(2, -1);
     return {at::silu_backward(g * up, gate), g * at::silu(gate)};
   }
 };

@@ -38,6 +38,11 @@ at::Tensor upload(std::span<const int32_t> values, at::Device device) {
 at::Tensor upload(std::span<const double> values, at::Device device) {
   return upload_values(values, device);
 }
+at::Tensor upload(const at::Tensor& values, at::Device device) {
+  if (values.device() == device) return values;
+  const bool queued = device.is_cuda() && values.is_cpu();
+  return queued ? values.pin_memory().to(device, /*non_blocking=*/true) : values.to(device);
+}
 at::Tensor upload_columns(std::span<const std::array<int64_t, 3>> rows, at::Device device) {
   const auto count = static_cast<int64_t>(rows.size());
   const std::span flat(reinterpret_cast<const int64_t*>(rows.data()), 3 * rows.size());

@@ -98,7 +98,8 @@ void Gradients::keep(size_t first, size_t last) {
     if (slot.first < first || slot.last > last) continue;
     const at::Tensor view =
         memory.narrow(0, slot.range.begin - begin, slot.range.size).view(slot.parameter.sizes());
-    parameters_.attach_gradient(parameters_.trainable_slices()[i].name, view);
+    parameters_.attach_gradient(parameters_.trainable_slices()[i].name, view,
+                                [this, &slot] { arrived(slot); });
     slot.in_place = slot.parameter.scalar_type() == view.scalar_type();
     if (slot.in_place) slot.parameter.mutable_grad() = view;
   }

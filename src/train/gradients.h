@@ -15,7 +15,7 @@ namespace caprl {
 
 /// fp32 whatever the weights are (fp64 for fp64 weights). Autograd adds fp32 gradients in place;
 /// those of bf16 weights are moved as soon as a backward pass has them; an operation may add its
-/// own (Parameters::gradient).
+/// own (Parameters::weight).
 ///
 /// Several ranks: the buffer is cut into buckets, which are summed over the ranks last to first, as
 /// backward passes complete them, in the same order on every rank. ZeRO stage 0 keeps all sums on

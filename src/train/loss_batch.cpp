@@ -1,5 +1,7 @@
 #include "caprl/train/loss_batch.h"
 
+#include <ATen/ATen.h>
+
 #include "caprl/core/error.h"
 #include "caprl/ops/upload.h"
 
@@ -73,8 +75,8 @@ LossBatch make_loss_batch(std::span<const ScoredSequence> sequences, const Model
   batch.rows = ops::upload(rows, device);
   batch.targets = ops::upload(targets, device);
   batch.branches = ops::upload(branches, device);
-  batch.weights = ops::upload(weights, device).to(real);
-  batch.advantages = ops::upload(advantages, device).to(real);
+  batch.weights = at::tensor(weights, real);
+  batch.advantages = at::tensor(advantages, real);
   return batch;
 }
 

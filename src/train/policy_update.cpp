@@ -6,8 +6,8 @@
 #include "caprl/core/error.h"
 #include "caprl/ops/policy_loss.h"
 #include "caprl/train/loss_batch.h"
+#include "train/policy_totals.h"
 #include "train/share.h"
-#include "train/step_metrics.h"
 
 namespace caprl {
 namespace {
@@ -98,57 +98,9 @@ ops::PolicyLossOptions loss_options(const GrpoConfig& config) {
   return options;
 }
 
-/// Token-weighted sums over the updates of a step: this rank's, then all ranks'.
-struct Totals {
-  double loss = 0, entropy = 0, kl = 0, ppo_kl = 0, clipped = 0, tokens = 0;
-  Summary probs_diff;
-  std::vector<std::string> not_finite;  // ids of the images whose loss is not
-
-  void add(const ops::PolicyLossResult& result, const LossBatch& batch, const at::Tensor& old) {
-    const at::Tensor used = batch.weights > 0;
-    const auto sum = [&](const at::Tensor& values) {
-      return at::where(used, values.to(at::kDouble), 0.0).sum().item<double>();
-    };
-    loss += result.loss.item<double>();
-    tokens += used.sum().item<double>();
-    entropy += sum(result.entropy);
-    kl += sum(result.kl);
-    clipped += sum(result.clipped);
-    if (old.defined()) ppo_kl += sum(old - result.logprobs);
-  }
-
-  void compare_with_rollout(const at::Tensor& trained, const at::Tensor& sampled) {
-    const at::Tensor difference =
-        (trained.to(at::kDouble).exp() - sampled.to(trained.device(), at::kDouble).exp()).abs();
-    if (difference.numel() == 0) return;
-    probs_diff.add(difference.max().item<double>(), difference.mean().item<double>(),
-                   difference.numel());
-  }
-
-  void add_other_ranks(const Group& ranks) {
-    if (ranks.size() == 1) return;
-    const std::vector<double> mine = {loss,
-                                      entropy,
-                                      kl,
-                                      ppo_kl,
-                                      clipped,
-                                      tokens,
-                                      probs_diff.max(),
-                                      probs_diff.mean(),
-                                      static_cast<double>(probs_diff.count())};
-    loss = entropy = kl = ppo_kl = clipped = tokens = 0;
-    probs_diff = {};
-    for (const auto& theirs : gather_numbers(ranks, mine)) {
-      size_t i = 0;
-      for (double* sum : {&loss, &entropy, &kl, &ppo_kl, &clipped, &tokens}) *sum += theirs[i++];
-      if (theirs[8] > 0) probs_diff.add(theirs[6], theirs[7], static_cast<int64_t>(theirs[8]));
-    }
-  }
-};
-
-std::vector<std::string> ids(const MiniBatch& batch) {
+std::vector<std::string> ids(std::span<const CaptionGroup* const> groups) {
   std::vector<std::string> ids;
-  for (const CaptionGroup* group : batch.groups) ids.push_back(group->row->id);
+  for (const CaptionGroup* group : groups) ids.push_back(group->row->id);
   return ids;
 }
 
@@ -175,12 +127,13 @@ ops::PolicyLossResult policy_loss(const at::Tensor& hidden, const Model& model,
 /// Gradients of one mini-batch, microbatch by microbatch. `first`: the weights are still those of
 /// the rollout.
 void accumulate(Learner& learner, const MiniBatch& mini, const GrpoConfig& config, bool first,
-                Totals& totals) {
+                PolicyTotals& totals) {
   const at::Tensor sampled = first ? rollout_logprobs(mini) : at::Tensor();
   const auto micros = split_by_tokens(mini.sequences, config.train.micro_tokens);
   learner.begin(static_cast<int64_t>(micros.size()));
   int64_t row = 0;
-  size_t index = 0, first_group = 0;
+  size_t index = 0;
+  std::span groups = mini.groups;
   for (const auto micro : micros) {
     learner.begin_pass();
     const LossBatch batch = make_loss_batch(micro, learner.model());
@@ -191,32 +144,14 @@ void accumulate(Learner& learner, const MiniBatch& mini, const GrpoConfig& confi
         policy_loss(hidden_rows(learner.model(), batch), learner.model(), batch, input, config);
     result.loss.backward();
     learner.end_pass();
-    totals.add(result, batch, input.old_logprobs);
-    if (!std::isfinite(result.loss.item<double>()))
-      for (size_t i = 0; i < micro.size(); ++i)
-        totals.not_finite.push_back(mini.groups[first_group + i]->row->id);
-    first_group += micro.size();
-    if (first) {
-      const int64_t rows = batch.rows.numel();
-      totals.compare_with_rollout(result.logprobs, sampled.narrow(0, row, rows));
-      row += rows;
-    }
+    const int64_t rows = batch.rows.numel();
+    totals.add(result, batch, input.old_logprobs,
+               first ? sampled.narrow(0, row, rows) : at::Tensor(),
+               ids(groups.first(micro.size())));
+    groups = groups.subspan(micro.size());
+    row += rows;
     ++index;
   }
-}
-
-void report(const Totals& totals, const UpdateResult& update, double updates, Metrics& metrics) {
-  const double tokens = std::max(totals.tokens, 1.0);
-  metrics["actor/pg_loss"] = totals.loss / updates;
-  metrics["actor/entropy"] = totals.entropy / tokens;
-  metrics["actor/kl_loss"] = totals.kl / tokens;
-  metrics["actor/ppo_kl"] = totals.ppo_kl / tokens;
-  metrics["actor/pg_clipfrac"] = totals.clipped / tokens;
-  metrics["actor/grad_norm"] = update.grad_norm;
-  metrics["actor/lr"] = update.lr;
-  metrics["actor/skipped_updates"] = update.skipped;
-  metrics["training/rollout_probs_diff_max"] = totals.probs_diff.max();
-  metrics["training/rollout_probs_diff_mean"] = totals.probs_diff.mean();
 }
 
 }  // namespace
@@ -231,29 +166,32 @@ void update_policy(Learner& learner, const Model* reference, const GrpoConfig& c
     if (reference) batch.reference = score_tokens(*reference, batch.sequences, config);
     if (!on_policy) batch.old = score_tokens(learner.model(), batch.sequences, config);
   }
-  Totals totals;
+  PolicyTotals totals;
   UpdateResult update;
   double updates = 0, wait_seconds = 0;
   for (int64_t epoch = 0; epoch < config.train.ppo_epochs; ++epoch) {
     for (const MiniBatch& batch : batches) {
       learner.wait_for_weights();
       accumulate(learner, batch, config, updates == 0, totals);
+      const auto not_finite = totals.settle();
       update = learner.finish(step, config.train.total_steps, config.train.max_skipped_steps,
-                              totals.not_finite.empty() ? ids(batch) : totals.not_finite);
-      totals.not_finite.clear();
+                              not_finite.empty() ? ids(batch.groups) : not_finite);
       wait_seconds += update.wait_seconds;
       ++updates;
     }
   }
   metrics["timing_s/wait_update"] = wait_seconds;
   totals.add_other_ranks(ranks);
-  report(totals, update, std::max(updates, 1.0), metrics);
+  totals.report(std::max(updates, 1.0), metrics);
+  metrics["actor/grad_norm"] = update.grad_norm;
+  metrics["actor/lr"] = update.lr;
+  metrics["actor/skipped_updates"] = update.skipped;
   const double bound = config.train.max_rollout_probs_diff;
-  if (bound > 0 && totals.probs_diff.max() > bound)
+  if (bound > 0 && totals.max_probs_diff() > bound)
     throw Error(
         "step {}: a sampled token's probability differs by {:.4g} between rollout and "
         "training; train.max_rollout_probs_diff allows {:.4g}",
-        step, totals.probs_diff.max(), bound);
+        step, totals.max_probs_diff(), bound);
 }
 
 }  // namespace caprl

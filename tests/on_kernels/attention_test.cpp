@@ -2,6 +2,8 @@
 // captions that share them, and both in one pass.
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "caprl/ops/paged_attention.h"
 #include "on_kernels/switch.h"
 
@@ -15,6 +17,12 @@ class AttentionOnKernels : public testing::Test {
 
   const std::vector<std::vector<int32_t>> pages_ = {
       {4, 2, 7}, {4, 2, 9, 1, 12}, {4, 2, 3}, {4, 2, 11, 10}, {8, 0, 5, 6}};
+
+  static std::vector<int32_t> iota(int32_t first, int32_t count) {
+    std::vector<int32_t> pages(static_cast<size_t>(count));
+    std::iota(pages.begin(), pages.end(), first);
+    return pages;
+  }
 
   static at::Tensor values(int64_t count, int64_t heads, int64_t dim, at::ScalarType dtype,
                            uint64_t seed) {
@@ -60,6 +68,34 @@ TEST_F(AttentionOnKernels, EqualsTheComposedOne) {
     const at::Tensor got = run(dim, at::kBFloat16);
     EXPECT_LE((got - exact).abs().max().item<double>(), 0x1p-6) << "heads of " << dim;
   }
+}
+
+/// Chunks too long for the kernel, at the beginning of a sequence and further on, alone and among
+/// short ones.
+TEST_F(AttentionOnKernels, LongChunksEqualTheComposedOnes) {
+  const std::vector<int32_t> one = iota(0, 24), other = iota(24, 10);
+  const auto run = [&](at::ScalarType dtype) {
+    const auto options = at::TensorOptions(dtype).device(current_device());
+    KvPages pages = make_kv_pages(34, kKvHeads, 64, options);
+    std::vector<at::Tensor> out;
+    for (const std::vector<PagedChunk>& chunks : {std::vector<PagedChunk>{{one, 0, 150}},
+                                                  {{other, 0, 11}, {one, 150, 130}},
+                                                  {{one, 280, 90}, {other, 11, 129}},
+                                                  {{one, 370, 1}, {other, 140, 1}}}) {
+      const PagedBatch batch(chunks);
+      const int64_t n = batch.num_tokens();
+      const uint64_t seed = 10 * out.size();
+      out.push_back(paged_attention(values(n, kHeads, 64, dtype, seed),
+                                    values(n, kKvHeads, 64, dtype, seed + 1),
+                                    values(n, kKvHeads, 64, dtype, seed + 2),
+                                    table(n, 64, dtype, seed + 3), pages, batch)
+                        .to(at::kCPU, at::kDouble));
+    }
+    return at::cat(out);
+  };
+  const at::Tensor exact = run(at::kDouble);
+  const OnKernels on;
+  EXPECT_LE((run(at::kBFloat16) - exact).abs().max().item<double>(), 0x1p-6);
 }
 
 TEST_F(AttentionOnKernels, PlansTakeTheirPlace) {

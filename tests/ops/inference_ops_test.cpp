@@ -55,10 +55,10 @@ TEST_P(InferenceOps, AreTheCompositionsButForRounding) {
                      scale = normal({37}, dtype, 5);
     compare(dtype, [&]() -> std::vector<at::Tensor> {
       const auto [sum, normed] = add_rms_norm(x, delta, scale, 1e-6);
-      return {ops::linear(x, weight, bias),
-              ops::linear(x, weight),
+      return {ops::linear(x, {weight, bias}),
+              ops::linear(x, {weight, {}}),
               linear_in_float(x, weight),
-              ops::linear(x.view({rows, 1, 37}), weight),
+              ops::linear(x.view({rows, 1, 37}), {weight, {}}),
               rms_norm(x, scale, 1e-6),
               sum,
               normed,
@@ -80,17 +80,17 @@ INSTANTIATE_TEST_SUITE_P(Types, InferenceOps, testing::Values(at::kFloat, at::kB
 TEST(InferenceOps, DoubleModelsAreComposed) {
   const at::Tensor x = normal({3, 8}, at::kDouble, 1), weight = normal({5, 8}, at::kDouble, 2);
   const c10::InferenceMode guard;
-  EXPECT_TRUE(ops::linear(x, weight).equal(at::linear(x, weight)));
+  EXPECT_TRUE(ops::linear(x, {weight, {}}).equal(at::linear(x, weight)));
   EXPECT_EQ(linear_in_float(x, weight).scalar_type(), at::kDouble);
 }
 
 TEST(InferenceOps, ContractsAreChecked) {
   const at::Tensor x = at::zeros({3, 8});
-  EXPECT_ANY_THROW(ops::linear(x, at::zeros({5, 7})));
-  EXPECT_ANY_THROW(ops::linear(x, at::zeros({5, 8}, at::kDouble)));
-  EXPECT_ANY_THROW(ops::linear(x, at::zeros({5, 8}), at::zeros({4})));
+  EXPECT_ANY_THROW(ops::linear(x, {at::zeros({5, 7}), {}}));
+  EXPECT_ANY_THROW(ops::linear(x, {at::zeros({5, 8}, at::kDouble), {}}));
+  EXPECT_ANY_THROW(ops::linear(x, {at::zeros({5, 8}), at::zeros({4})}));
   const c10::InferenceMode guard;
-  EXPECT_ANY_THROW(ops::linear(x, at::zeros({8, 5}).t()));
+  EXPECT_ANY_THROW(ops::linear(x, {at::zeros({8, 5}).t(), {}}));
 }
 
 /// Two sequences that share their first page, in chunks, and a third one: of one pass or of

@@ -4,13 +4,17 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "caprl/ops/linear.h"
+
 namespace caprl {
 
-/// Operations add these two parameters' gradients to where they are summed (attach_gradient).
+/// Embedding and head add their gradients to where they are summed (attach_gradient) whatever the
+/// device, and do not tell: both may add to the same weight.
 inline constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
 inline constexpr const char* kHeadName = "lm_head.weight";
 
@@ -36,9 +40,14 @@ class Parameters {
   at::Tensor trainable_buffer() const { return trainable_; }  // [num_trainable]
   at::Tensor frozen_buffer() const { return frozen_; }        // [num_frozen]
   int64_t num_trainable() const { return trainable_.numel(); }
-  /// From now on an operation may add the parameter's gradient straight to `values`, float (double
-  /// for double weights), of its shape; undefined: no longer.
-  void attach_gradient(const std::string& name, const at::Tensor& values);
+  /// The parameter for operations that may add to its gradient's sum themselves.
+  ops::Weight weight(const std::string& name) const;
+  /// PREFIX.weight and, if it has one, PREFIX.bias.
+  ops::LinearWeights linear(const std::string& prefix, bool bias = true) const;
+  /// From now on operations add the parameter's gradient straight to `values`, float (double for
+  /// double weights), of its shape, and most tell `added`; undefined: no longer.
+  void attach_gradient(const std::string& name, const at::Tensor& values,
+                       std::function<void()> added = {});
   /// Those values; undefined without any.
   at::Tensor gradient(const std::string& name) const;
   /// Names, offsets and sizes of the trainable views within trainable_buffer(), in order.
@@ -52,7 +61,8 @@ class Parameters {
   std::vector<ParameterSpec> specs_;
   std::vector<Slice> trainable_slices_;
   at::Tensor trainable_, frozen_;
-  std::unordered_map<std::string, at::Tensor> views_, gradients_;
+  std::unordered_map<std::string, at::Tensor> views_;
+  std::unordered_map<std::string, std::shared_ptr<ops::GradientSum>> gradients_;
 };
 
 }  // namespace caprl

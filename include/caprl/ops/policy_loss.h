@@ -22,7 +22,8 @@ struct PolicyLossOptions {
   at::ScalarType logits_dtype = at::kFloat;
 };
 
-/// One row per scored token. Undefined optional tensors mean "not used".
+/// One row per scored token, on the device of the hidden states; advantages and weights may be on
+/// the host: it need not wait for a GPU then. Undefined optional tensors mean "not used".
 struct PolicyLossInput {
   at::Tensor targets;       // [N] int64
   at::Tensor advantages;    // [N] float

@@ -27,8 +27,9 @@ struct Attended {
 };
 
 /// Sequence s of queries q [N, H, D] over sequence s of keys k and values v [M, Hkv, D] (Hkv
-/// divides H), scale 1/√D; `causal`: the i-th query sees the keys up to the i-th. No gradients are
-/// recorded. By flash attention where has_flash_attention(), else in float or double.
+/// divides H), scale 1/√D; `causal`: the last query sees all keys, the one before it all but the
+/// last, and so on. No gradients are recorded. By flash attention where has_flash_attention(), else
+/// in float or double.
 Attended attend_sequences(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                           const Sequences& queries, const Sequences& keys, bool causal);
 
@@ -42,8 +43,8 @@ AttentionGradients attend_sequences_backward(const at::Tensor& g, const at::Tens
                                              const Attended& attended, const Sequences& queries,
                                              const Sequences& keys, bool causal);
 
-/// What both parts' keys give together.
-Attended join(const Attended& a, const Attended& b);
+/// `a` becomes what both parts' keys give together; its tensors may be views.
+void join(Attended& a, const Attended& b);
 
 /// CUDA, bfloat16, heads of a multiple of 8 up to 256.
 bool has_flash_attention(const at::Tensor& q);

@@ -13,6 +13,8 @@ namespace caprl::ops {
 at::Tensor upload(std::span<const int64_t> values, at::Device device);
 at::Tensor upload(std::span<const int32_t> values, at::Device device);
 at::Tensor upload(std::span<const double> values, at::Device device);
+/// The same of a tensor on the host; one that is on `device` already stays as it is.
+at::Tensor upload(const at::Tensor& values, at::Device device);
 
 /// Rows of three as columns: [3, N].
 at::Tensor upload_columns(std::span<const std::array<int64_t, 3>> rows, at::Device device);

@@ -35,8 +35,8 @@ struct LossBatch {
   at::Tensor rows;        // [M] int64: packed index of the token before it
   at::Tensor targets;     // [M] int64: its id
   at::Tensor branches;    // [M] int64: number of its branch within the batch
-  at::Tensor weights;     // [M] float (double for a double model)
-  at::Tensor advantages;  // [M] float (double for a double model)
+  at::Tensor weights;     // [M] float (double for a double model), on the host
+  at::Tensor advantages;  // [M] likewise
 };
 
 /// Consecutive sequences packed up to `micro_tokens` tokens; a longer sequence is a batch of its
@@ -44,7 +44,8 @@ struct LossBatch {
 std::vector<std::span<const ScoredSequence>> split_by_tokens(
     std::span<const ScoredSequence> sequences, int64_t micro_tokens);
 
-/// On the model's device. Error if branches and what is scored of them do not fit together.
+/// On the model's device but for weights and advantages. Error if branches and what is scored of
+/// them do not fit together.
 LossBatch make_loss_batch(std::span<const ScoredSequence> sequences, const Model& model);
 
 /// Final hidden states of the rows, [M, H]. Differentiable under grad mode.

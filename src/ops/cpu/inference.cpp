@@ -26,20 +26,21 @@ void over(int64_t count, int64_t cost_of_one, Run run) {
 }
 
 /// All products of the same rows, their outputs one after another, divided among the threads.
-template <class Weight, class Out, class Kernel>
+template <class Value, class Out, class Kernel>
 void multiply(const at::Tensor& x, std::span<const LinearWeights> weights,
               std::span<at::Tensor> results, Kernel kernel) {
-  std::vector<Product<Weight, Out>> products;
+  std::vector<Product<Value, Out>> products;
   std::vector<int64_t> begins{0};
   for (size_t i = 0; i < weights.size(); ++i) {
-    if (!weights[i].weight.is_contiguous()) throw Error("[linear] the weight is not contiguous");
-    Product<Weight, Out>& product = products.emplace_back();
+    if (!weights[i].weight.values.is_contiguous())
+      throw Error("[linear] the weight is not contiguous");
+    Product<Value, Out>& product = products.emplace_back();
     product.rows = x.size(0);
     product.inner = x.size(1);
-    product.outputs = weights[i].weight.size(0);
+    product.outputs = weights[i].weight.values.size(0);
     product.x = x.const_data_ptr<float>();
-    product.weight = data<Weight>(weights[i].weight);
-    product.bias = data<Weight>(weights[i].bias);
+    product.weight = data<Value>(weights[i].weight.values);
+    product.bias = data<Value>(weights[i].bias.values);
     product.y = data<Out>(results[i]);
     product.y_stride = product.outputs;
     begins.push_back(begins.back() + product.outputs);
@@ -90,7 +91,7 @@ std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearW
   std::vector<at::Tensor> results;
   std::vector<int64_t> shape = x.sizes().vec();
   for (const LinearWeights& one : weights) {
-    shape.back() = one.weight.size(0);
+    shape.back() = one.weight.values.size(0);
     results.push_back(at::empty(shape, x.options().dtype(out)));
   }
   if (x.numel() == 0 && results.front().numel() == 0) return results;

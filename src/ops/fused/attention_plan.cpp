@@ -7,7 +7,6 @@
 
 #include "caprl/ops/upload.h"
 #include "kernels/paged_attention.h"
-#include "ops/composed_attention.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops::fused {
@@ -15,11 +14,17 @@ namespace {
 
 static_assert(kKvPageSize == kernels::kAttentionPage);
 
+/// So few leave room on a GPU for more and shorter parts.
+constexpr int64_t kFewTokens = 128;
+
 /// Parts of a batch of short chunks.
 class Parts {
  public:
   Parts(const PagedBatch& batch, int64_t tokens_of_a_part)
-      : batch_(batch), tokens_of_a_part_(tokens_of_a_part) {
+      : batch_(batch),
+        tokens_of_a_part_(tokens_of_a_part),
+        shared_segment_(batch.num_tokens() <= kFewTokens ? kernels::kAttentionSegment / 2
+                                                         : kernels::kAttentionSegment) {
     for (const PagedBatch::Block& block : batch.blocks()) add(block);
     const auto num_tokens = static_cast<size_t>(batch.num_tokens());
     lengths.resize(num_tokens, 0);  // padding has no keys
@@ -39,13 +44,12 @@ class Parts {
   }
 
   /// Keys `first` … `end` of the tokens, whose pages begin at `page` → the index after the last.
-  int64_t cut(int64_t token, int64_t count, int64_t first, int64_t end, int64_t page,
-              int64_t index) {
-    for (int64_t key = first; key < end; key += kernels::kAttentionSegment) {
+  int64_t cut(int64_t token, int64_t count, int64_t first, int64_t end, int64_t page, int64_t index,
+              int64_t segment = kernels::kAttentionSegment) {
+    for (int64_t key = first; key < end; key += segment) {
       const auto small = [](int64_t x) { return static_cast<int32_t>(x); };
       parts.push_back({small(token), small(count), small(page + (key - first) / kKvPageSize),
-                       small(key), small(std::min<int64_t>(kernels::kAttentionSegment, end - key)),
-                       small(index++)});
+                       small(key), small(std::min<int64_t>(segment, end - key)), small(index++)});
     }
     return index;
   }
@@ -58,8 +62,8 @@ class Parts {
     const int64_t page = put_pages(block.first, 0, shared);
     int64_t common = 0;
     for (int64_t i = 0; i < block.count; i += tokens_of_a_part_)
-      common =
-          cut(block.first + i, std::min(tokens_of_a_part_, block.count - i), 0, shared, page, 0);
+      common = cut(block.first + i, std::min(tokens_of_a_part_, block.count - i), 0, shared, page,
+                   0, shared_segment_);
     for (int64_t token = block.first; token < block.first + block.count; ++token) {
       const int64_t end = batch_.lengths()[token];
       int64_t mine = common;
@@ -72,6 +76,7 @@ class Parts {
 
   const PagedBatch& batch_;
   const int64_t tokens_of_a_part_;
+  const int64_t shared_segment_;  // its parts have the most rows and take longest
 };
 
 constexpr int64_t kWords = sizeof(kernels::AttentionPart) / sizeof(int32_t);
@@ -108,22 +113,22 @@ bool fits(const AttentionPlan& plan, const Parts& work) {
 
 AttentionPlan::AttentionPlan(const PagedBatch& batch, int64_t tokens_of_a_part, at::Device device)
     : slots(upload(batch.slots(), device)), tokens_of_a_part(tokens_of_a_part) {
-  std::vector<PagedChunk> short_chunks;
-  std::vector<int64_t> tokens;
-  int64_t begin = 0;
+  std::vector<PagedChunk> short_chunks, long_chunks;
+  std::vector<int64_t> in_short, in_long;  // tokens
+  int64_t token = 0;
   for (const PagedChunk& chunk : batch.chunks()) {
-    if (chunk.count > kShortChunk) {
-      long_chunks.push_back({begin, chunk, page_ids(chunk, device)});
-    } else {
-      short_chunks.push_back(chunk);
-      for (int64_t i = 0; i < chunk.count; ++i) tokens.push_back(begin + i);
-    }
-    begin += chunk.count;
+    const bool is_long = chunk.count > kShortChunk;
+    (is_long ? long_chunks : short_chunks).push_back(chunk);
+    for (int64_t i = 0; i < chunk.count; ++i) (is_long ? in_long : in_short).push_back(token++);
   }
-  if (tokens.empty()) return;
+  if (!long_chunks.empty()) {
+    plan_long(long_chunks, device);
+    if (!in_short.empty()) long_tokens = upload(in_long, device);
+  }
+  if (in_short.empty()) return;
   std::optional<PagedBatch> rest;
   if (!long_chunks.empty()) {
-    short_tokens = upload(tokens, device);
+    short_tokens = upload(in_short, device);
     rest.emplace(short_chunks);
   }
   const PagedBatch& short_batch = rest ? *rest : batch;
@@ -134,6 +139,19 @@ AttentionPlan::AttentionPlan(const PagedBatch& batch, int64_t tokens_of_a_part, 
   num_pages = room(static_cast<int64_t>(work.pages.size()));
   num_slots = room(work.first_slots.back());
   numbers = upload(layout(*this, work), device);
+}
+
+void AttentionPlan::plan_long(std::span<const PagedChunk> chunks, at::Device device) {
+  std::vector<int64_t> queries, keys, places;
+  for (const PagedChunk& chunk : chunks) {
+    queries.push_back(chunk.count);
+    keys.push_back(chunk.first + chunk.count);
+    for (int64_t key = 0; key < keys.back(); ++key)
+      places.push_back(chunk.pages[key / kKvPageSize] * kKvPageSize + key % kKvPageSize);
+  }
+  long_queries = Sequences(queries, device);
+  long_keys = Sequences(keys, device);
+  long_places = upload(places, device);
 }
 
 const int32_t* AttentionPlan::parts() const { return numbers.const_data_ptr<int32_t>(); }

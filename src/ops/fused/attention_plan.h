@@ -2,13 +2,16 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <span>
 #include <vector>
 
 #include "caprl/ops/paged_attention.h"
+#include "caprl/ops/sequence_attention.h"
 
 namespace caprl::ops::fused {
 
-/// Chunks of at most this many tokens go through the paged kernel, others one by one through ATen.
+/// Chunks of at most this many tokens go through the paged kernel, others over keys and values that
+/// are gathered from their pages.
 inline constexpr int64_t kShortChunk = 128;
 
 struct AttentionPlan {
@@ -17,12 +20,12 @@ struct AttentionPlan {
   at::Tensor slots;         // [N] int64: places of all tokens' keys
   at::Tensor short_tokens;  // [M] int64, those of short chunks; undefined: all
   int64_t num_short = 0;    // M
-  struct LongChunk {
-    int64_t begin = 0;  // its first token in the batch
-    PagedChunk chunk;
-    at::Tensor page_ids;
-  };
-  std::vector<LongChunk> long_chunks;
+
+  // Of long chunks.
+  at::Tensor long_tokens;  // int64; undefined: all
+  at::Tensor
+      long_places;  // int64: page · kKvPageSize + offset of every key that they see, in order
+  Sequences long_queries, long_keys;
 
   // Of the kernel (kernels/paged_attention.h), in one int32 tensor on the device: as many as
   // there is room for, more than needed where passes are recorded.
@@ -33,6 +36,9 @@ struct AttentionPlan {
   const int32_t* pages() const;
   const int32_t* lengths() const;      // [M]
   const int32_t* first_slots() const;  // [M + 1]
+
+ private:
+  void plan_long(std::span<const PagedChunk> chunks, at::Device device);
 };
 
 }  // namespace caprl::ops::fused

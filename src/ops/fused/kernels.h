@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "caprl/ops/adamw.h"
+#include "caprl/ops/feed_forward.h"
 #include "caprl/ops/paged_attention.h"
 #include "caprl/ops/rotary.h"
 #include "caprl/ops/sample.h"
+#include "caprl/ops/sequence_attention.h"
 #include "ops/loss_rows.h"
 
 namespace caprl::ops::fused {
@@ -37,6 +39,12 @@ bool paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
 /// Puts another batch of as many tokens in the plan's memory; false: there is no room for it.
 bool renew(const AttentionPlan& plan, const PagedBatch& batch);
 
+/// ops::join(); false: there is no kernel for this dtype or these heads.
+bool join(Attended& a, const Attended& b);
+
+/// sums [F] float += x [N, F] summed over its rows.
+void add_column_sums(const at::Tensor& x, at::Tensor& sums);
+
 struct AddedNorm {
   at::Tensor sum, normed;  // like x
   at::Tensor scale;        // 1 / rms of the sum's rows, [..., 1] float
@@ -50,10 +58,12 @@ at::Tensor rms_norm_backward(const at::Tensor& g, const at::Tensor& g_sum, const
                              const at::Tensor& weight, const at::Tensor& scale,
                              at::Tensor& d_weight);
 
+std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearWeights> weights);
+at::Tensor feed_forward(const at::Tensor& x, const FeedForwardWeights& weights);
+
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
-/// {d_gate, d_up}.
-std::vector<at::Tensor> swiglu_backward(const at::Tensor& gate, const at::Tensor& up,
-                                        const at::Tensor& g);
+/// The gradients of gate and up [..., F], side by side: [..., 2F].
+at::Tensor swiglu_backward(const at::Tensor& gate, const at::Tensor& up, const at::Tensor& g);
 
 /// The stored weights, where there are any, are bfloat16.
 void adamw(const AdamWTensors& tensors, const AdamWTerms& terms);

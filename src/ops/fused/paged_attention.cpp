@@ -41,6 +41,16 @@ at::Tensor attend_short(const at::Tensor& q, const KvPages& pages, const Attenti
   return out;
 }
 
+/// q [L, Hq, D] of the plan's long chunks.
+at::Tensor attend_long(const at::Tensor& q, const KvPages& pages, const AttentionPlan& plan) {
+  const auto seen = [&](const at::Tensor& x) {
+    return x.view({-1, x.size(2), x.size(3)}).index_select(0, plan.long_places);
+  };
+  return attend_sequences(q.contiguous(), seen(pages.k), seen(pages.v), plan.long_queries,
+                          plan.long_keys, /*causal=*/true)
+      .out;
+}
+
 }  // namespace
 
 bool has_attention_kernel(int64_t heads, int64_t kv_heads, int64_t head_dim, at::ScalarType dtype) {
@@ -62,18 +72,17 @@ bool paged_attention(const at::Tensor& q_given, const at::Tensor& k, const at::T
     q = rotate_to_pages(q, k, v, table, pages, plan.slots);
   else
     put_on_pages(k, v, pages, plan.slots);
-  if (plan.long_chunks.empty()) {
+  if (!plan.long_places.defined()) {
     out = attend_short(q, pages, plan);
-    return true;
-  }
-  out = at::empty(q.sizes(), q.options());
-  for (const AttentionPlan::LongChunk& part : plan.long_chunks)
-    out.narrow(0, part.begin, part.chunk.count)
-        .copy_(attend_chunk(q.narrow(0, part.begin, part.chunk.count), pages, part.chunk,
-                            part.page_ids));
-  if (plan.num_short > 0)
+  } else if (plan.num_short == 0) {
+    out = attend_long(q, pages, plan);
+  } else {
+    out = at::empty(q.sizes(), q.options());
+    out.index_copy_(0, plan.long_tokens,
+                    attend_long(q.index_select(0, plan.long_tokens), pages, plan));
     out.index_copy_(0, plan.short_tokens,
                     attend_short(q.index_select(0, plan.short_tokens), pages, plan));
+  }
   return true;
 }
 

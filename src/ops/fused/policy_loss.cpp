@@ -2,6 +2,7 @@
 // them into losses and, in their place, gradients, and two products for what the gradients are of.
 #include <ATen/ATen.h>
 
+#include "caprl/ops/upload.h"
 #include "kernels/policy_rows.h"
 #include "ops/elements.h"
 #include "ops/fused/device.h"
@@ -38,9 +39,7 @@ class LogitRows {
   at::Tensor storage_;
 };
 
-at::Tensor as_float(const at::Tensor& values) {
-  return values.defined() ? values.to(at::kFloat).contiguous() : values;
-}
+at::Tensor as_float(const at::Tensor& values) { return values.to(at::kFloat).contiguous(); }
 
 class FusedLoss {
  public:
@@ -136,7 +135,8 @@ Order order_of(const LossProblem& problem, const LossOutput& output) {
     active = active.logical_and(problem.input.advantages != 0);
   const at::Tensor first = active.nonzero().squeeze(1);
   if (first.size(0) == count) return {{}, count};
-  return {at::cat({first, active.logical_not().nonzero().squeeze(1)}), first.size(0)};
+  const at::Tensor rows = at::cat({first, active.logical_not().nonzero().squeeze(1)});
+  return {upload(rows, problem.hidden.device()), first.size(0)};
 }
 
 void run_rows(const LossProblem& problem, LossOutput& output, int64_t num_active) {
@@ -159,10 +159,12 @@ void policy_loss(const LossProblem& problem, LossOutput& output) {
   LossProblem rows = problem;
   rows.hidden = problem.hidden.contiguous();
   rows.head_weight = problem.head_weight.contiguous();
-  rows.input = each(problem.input, [](const at::Tensor& t) {
-    return t.defined() && t.scalar_type() == at::kLong ? t.contiguous() : as_float(t);
+  rows.input = each(problem.input, [&](const at::Tensor& t) {
+    if (!t.defined()) return t;
+    const at::Tensor here = upload(t, problem.hidden.device());
+    return here.scalar_type() == at::kLong ? here.contiguous() : as_float(here);
   });
-  const Order order = order_of(rows, output);
+  const Order order = order_of(problem, output);  // which may have been on the host
   if (!order.rows.defined()) return run_rows(rows, output, order.num_active);
 
   const auto pick = [&](const at::Tensor& t) {

@@ -26,12 +26,14 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
   return out;
 }
 
-std::vector<at::Tensor> swiglu_backward(const at::Tensor& gate, const at::Tensor& up,
-                                        const at::Tensor& g) {
-  at::Tensor d_gate = at::empty(gate.sizes(), gate.options());
-  at::Tensor d_up = at::empty(up.sizes(), up.options());
+at::Tensor swiglu_backward(const at::Tensor& gate, const at::Tensor& up, const at::Tensor& g) {
+  const int64_t width = gate.size(-1);
+  auto shape = gate.sizes().vec();
+  shape.back() = 2 * width;
+  at::Tensor d_both = at::empty(shape, gate.options());
   const at::Tensor gates = as_rows(gate), ups = as_rows(up), gs = as_rows(g);
-  const at::Tensor d_gates = as_rows(d_gate), d_ups = as_rows(d_up);
+  const at::Tensor rows = as_rows(d_both);
+  const at::Tensor d_gates = rows.narrow(1, 0, width), d_ups = rows.narrow(1, width, width);
   with_element(gate.scalar_type(), [&](auto element) {
     using T = decltype(element);
     kernels::SwiGluBackward<T> work;
@@ -49,7 +51,7 @@ std::vector<at::Tensor> swiglu_backward(const at::Tensor& gate, const at::Tensor
     work.width = gates.size(1);
     kernels::swiglu_backward(work, stream_of(gate));
   });
-  return {d_gate, d_up};
+  return d_both;
 }
 
 }  // namespace caprl::ops::fused

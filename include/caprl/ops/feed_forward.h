@@ -1,0 +1,17 @@
+// The feed-forward layer with a gate (Shazeer, arXiv 2002.05202).
+#pragma once
+#include "caprl/ops/linear.h"
+
+namespace caprl::ops {
+
+struct FeedForwardWeights {
+  LinearWeights gate, up, down;  // [F, H], [F, H], [H', F], biases or none
+};
+
+/// down(silu(gate(x)) · up(x)): x [N, H] → [N, H'], of one dtype, rounded after each of these as
+/// transformers does. Differentiable; on a GPU, where all weights that are trained have a sum for
+/// their gradients, the inner product is computed again for the backward pass and not kept.
+at::Tensor feed_forward(const at::Tensor& x, const FeedForwardWeights& weights,
+                        RowBits bits = RowBits::kFixed);
+
+}  // namespace caprl::ops
