@@ -1,20 +1,78 @@
 #include "caprl/ops/feed_forward.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <array>
+#include <optional>
 
 #include "caprl/ops/swiglu.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// What autograd would make of the three products, but that silu(gate) · up is computed again for
+/// the backward pass: a third of what it would keep.
+struct FeedForward : torch::autograd::Function<FeedForward> {
+  using Bias = std::optional<at::Tensor>;
+
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& gate,
+                            const at::Tensor& up, const at::Tensor& down, const Bias& gate_bias,
+                            const Bias& up_bias, const Bias& down_bias) {
+    const at::Tensor gates = at::linear(x, gate, gate_bias), ups = at::linear(x, up, up_bias);
+    context->save_for_backward({x, gates, ups, gate, up, down});
+    context->saved_data["with_bias"] = gate_bias.has_value();
+    return at::linear(swiglu(gates, ups), down, down_bias);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &gates = saved[1], &ups = saved[2], &g = gradients[0];
+    const auto of_weight = [&](size_t input, const at::Tensor& d_out, const auto& in) {
+      return context->needs_input_grad(input) ? d_out.t().mm(in()) : at::Tensor();
+    };
+    const bool with_bias = context->saved_data["with_bias"].toBool();
+    const auto of_bias = [&](const at::Tensor& d_out) {
+      return with_bias ? d_out.sum(0) : at::Tensor();
+    };
+    const at::Tensor d_down = of_weight(3, g, [&] { return swiglu(gates, ups); });
+    const at::Tensor d_inner = g.mm(saved[5]);
+    const at::Tensor d_gates = at::silu_backward(d_inner * ups, gates);
+    const at::Tensor d_ups = d_inner * at::silu(gates);
+    at::Tensor d_x;
+    if (context->needs_input_grad(0)) d_x = d_ups.mm(saved[4]).add_(d_gates.mm(saved[3]));
+    const auto input = [&] { return x; };
+    return {d_x,
+            of_weight(1, d_gates, input),
+            of_weight(2, d_ups, input),
+            d_down,
+            of_bias(d_gates),
+            of_bias(d_ups),
+            of_bias(g)};
+  }
+};
+
+}  // namespace
 
 at::Tensor feed_forward(const at::Tensor& x, const FeedForwardWeights& weights, RowBits bits) {
-  const auto& [gate, up, down] = weights;
-  TORCH_CHECK(x.dim() == 2 && gate.weight.values.sizes() == up.weight.values.sizes(),
-              "[feed_forward] expected x [N, H], gate and up of one shape, got ", x.sizes(), ", ",
-              gate.weight.values.sizes(), " and ", up.weight.values.sizes());
+  const LinearWeights &gate = weights.gate, &up = weights.up, &down = weights.down;
+  TORCH_CHECK(x.dim() == 2 && gate.weight.values.sizes() == up.weight.values.sizes() &&
+                  gate.bias.defined() == up.bias.defined() &&
+                  gate.bias.defined() == down.bias.defined(),
+              "[feed_forward] expected x [N, H], gate and up of one shape, biases for all or none, "
+              "got ",
+              x.sizes(), ", ", gate.weight.values.sizes(), " and ", up.weight.values.sizes());
   if (fused::runs_on(x)) return fused::feed_forward(x, weights);
+  const auto bias = [](const LinearWeights& one) {
+    return one.bias.defined() ? std::optional(one.bias.values) : std::nullopt;
+  };
+  if (at::GradMode::is_enabled())
+    return FeedForward::apply(x, gate.weight.values, up.weight.values, down.weight.values,
+                              bias(gate), bias(up), bias(down));
   if (bits == RowBits::kAny)
     return linear(swiglu(linear(x, gate, bits), linear(x, up, bits)), down, bits);
   const std::array<LinearWeights, 2> inner{gate, up};
