@@ -23,9 +23,16 @@ void append_padded(int64_t begin, int64_t count, int64_t padded, std::vector<int
   for (int64_t i = 0; i < padded; ++i) indices.push_back(begin + (i < count ? i : 0));
 }
 
+/// Whether they are all tokens as they lie, which then need no copy.
+bool are_all(const std::vector<int64_t>& indices, int64_t num_tokens) {
+  bool all = std::ssize(indices) == num_tokens;
+  for (int64_t i = 0; all && i < num_tokens; ++i) all = indices[static_cast<size_t>(i)] == i;
+  return all;
+}
+
 /// Rows `indices` of packed [N, H, D] as segments [S, H, length, D].
 at::Tensor segments(const at::Tensor& packed, const at::Tensor& indices, int64_t length) {
-  const at::Tensor rows = packed.index_select(0, indices);
+  const at::Tensor rows = indices.defined() ? packed.index_select(0, indices) : packed;
   return rows.view({-1, length, packed.size(1), packed.size(2)}).transpose(1, 2);
 }
 
@@ -52,6 +59,7 @@ PaddedBranches::PaddedBranches(const BranchedLayout& layout, at::Device device) 
       order[tree.begin + i] = static_cast<int64_t>(t) * longest_trunk_ + i;
   }
   if (!chains) add_branches(layout, static_cast<int64_t>(trunks.size()), order, device);
+  if (chains && are_all(trunks, layout.num_tokens)) return;
   trunks_ = ops::upload(trunks, device);
   order_ = ops::upload(order, device);
 }
@@ -105,7 +113,7 @@ at::Tensor PaddedBranches::attend(const at::Tensor& q, const at::Tensor& k, cons
         segments(v, branch_keys_, length), additive_mask(q.scalar_type()));
     rows = at::cat({rows, rows_of(branches)});
   }
-  return rows.index_select(0, order_);
+  return order_.defined() ? rows.index_select(0, order_) : rows;
 }
 
 }  // namespace caprl

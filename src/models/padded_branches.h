@@ -16,10 +16,12 @@ class PaddedBranches {
   const at::Tensor& additive_mask(at::ScalarType dtype);
 
   int64_t longest_trunk_ = 0, longest_branch_ = 0;
-  at::Tensor trunks_;          // [trees · longest_trunk] packed indices of the prefixes, padded
+  at::Tensor trunks_;  // [trees · longest_trunk] packed indices of the prefixes, padded; undefined:
+                       // all tokens as they lie
   at::Tensor branch_queries_;  // [branches · longest_branch]
   at::Tensor branch_keys_;  // [branches · (longest_trunk + longest_branch)]: prefix, then branch
-  at::Tensor order_;        // [N] row of each packed token in the trunks' and branches' outputs
+  at::Tensor order_;        // [N] row of each packed token in the trunks' and branches' outputs;
+                            // undefined: as they lie
   at::Tensor mask_;  // [branches, 1, longest_branch, longest_trunk + longest_branch] bool, true =
                      // may attend; undefined: every tree is one chain, a trunk of its own
   at::Tensor additive_mask_;  // mask_ as 0 and −∞ in the dtype of the queries seen last
