@@ -2,18 +2,27 @@
 
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
 
+#include "caprl/core/terminal.h"
+
 namespace caprl {
+namespace {
+
+std::string pattern(const std::string& rank) {
+  return (terminal_size() ? kClearBelow : "") + ("%H:%M:%S %^%L%$ " + rank) + "%v";
+}
+
+}  // namespace
 
 void init_logging() {
-  const std::string clear_line = ::isatty(STDERR_FILENO) ? "\r\x1b[K" : "";
   auto logger = std::make_shared<spdlog::logger>(
-      "caprl", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
-  logger->set_pattern(clear_line + "%H:%M:%S %^%L%$ %v");
+      "caprl", std::make_shared<spdlog::sinks::stderr_color_sink_mt>(
+                   terminal_size() ? spdlog::color_mode::automatic : spdlog::color_mode::never));
+  logger->set_pattern(pattern(""));
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
 }
@@ -22,10 +31,11 @@ void set_log_rank(int rank) {
   if (rank == 0) return;
   auto logger = spdlog::default_logger();
   logger->set_level(spdlog::level::warn);
-  logger->set_pattern(fmt::format("%H:%M:%S %^%L%$ rank {}: %v", rank));
+  logger->set_pattern(pattern(fmt::format("rank {}: ", rank)));
 }
 
 void write_log(LogLevel level, const std::string& message) {
+  const std::lock_guard lock(stderr_mutex());
   switch (level) {
     case LogLevel::kInfo:
       return spdlog::info(message);

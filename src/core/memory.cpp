@@ -48,6 +48,10 @@ int64_t available_memory_bytes() {
   return std::min(available, left_by_group().value_or(available));
 }
 
+int64_t resident_memory_bytes() {
+  return number_of("/proc/self/status", "VmRSS:").value_or(0) * 1024;
+}
+
 void prefer_large_pages(void* begin, int64_t bytes) {
   constexpr uintptr_t kLargePage = uintptr_t{2} << 20;
   const auto first =

@@ -1,27 +1,32 @@
 #include "caprl/core/progress.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "caprl/core/terminal.h"
+
 namespace caprl {
 namespace {
 
+constexpr int kBarWidth = 20;
+
 int terminal_columns() {
-  constexpr int kUsual = 80;
-  if (!::isatty(STDERR_FILENO)) return 0;
-  winsize size{};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kUsual;
-  return size.ws_col;
+  const auto size = terminal_size();
+  return size ? size->columns : 0;
 }
 
-std::string bar(double share) {
-  constexpr int kWidth = 20;
-  const int filled = static_cast<int>(std::clamp(share, 0.0, 1.0) * kWidth);
-  return fmt::format("[{:<{}}]", std::string(static_cast<size_t>(filled), '#'), kWidth);
+}  // namespace
+
+std::string item_text(const ProgressItem& item) {
+  return fmt::format("{} {:.{}f}{}{}", item.name, item.value, item.digits,
+                     item.unit.empty() ? "" : " ", item.unit);
+}
+
+std::string progress_bar(double share, int width) {
+  const int filled = static_cast<int>(std::clamp(share, 0.0, 1.0) * width);
+  return fmt::format("[{:<{}}]", std::string(static_cast<size_t>(filled), '#'), width);
 }
 
 std::string duration_text(double seconds) {
@@ -29,7 +34,9 @@ std::string duration_text(double seconds) {
   return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
-}  // namespace
+double seconds_to_come(int64_t done, int64_t left, double seconds) {
+  return seconds / static_cast<double>(done) * static_cast<double>(left);
+}
 
 Progress::Progress(int64_t total, int64_t first)
     : Progress(total, first, stderr, terminal_columns(), Clock::now()) {}
@@ -43,20 +50,20 @@ Progress::~Progress() {
 }
 
 void Progress::update(int64_t done, const std::vector<ProgressItem>& items, Clock::time_point now) {
+  if (done == first_) start_ = now;  // an evaluation before the first step
   std::string line;
   if (columns_ > 0)
-    line = bar(static_cast<double>(done) / static_cast<double>(std::max<int64_t>(total_, 1)));
+    line = progress_bar(
+        static_cast<double>(done) / static_cast<double>(std::max<int64_t>(total_, 1)), kBarWidth);
   else
     line = "step";
   line +=
       fmt::format(" {:>{}}/{}", done, columns_ > 0 ? fmt::format("{}", total_).size() : 0, total_);
-  for (const ProgressItem& item : items)
-    line += fmt::format("  {} {:.{}f}", item.name, item.value, item.digits);
+  for (const ProgressItem& item : items) line += "  " + item_text(item);
   if (done > first_) {
     const std::chrono::duration<double> elapsed = now - start_;
-    line += fmt::format("  left {}",
-                        duration_text(elapsed.count() / static_cast<double>(done - first_) *
-                                      static_cast<double>(total_ - done)));
+    line += fmt::format(
+        "  left {}", duration_text(seconds_to_come(done - first_, total_ - done, elapsed.count())));
   }
   if (columns_ > 0) {
     // A line that wraps could not be drawn over.

@@ -49,9 +49,7 @@ int port_of(int socket) {
   const std::string place = host_and_port(host, port);
   if (error == EADDRINUSE)
     throw InputError(
-        "port: expected one that is free, or 0 for any, got {}, which another program is "
-        "listening on",
-        place);
+        "port: expected one that is free, got {}, which another program is listening on", place);
   if (error == EADDRNOTAVAIL)
     throw InputError("host: expected an address of this machine, got {}", host);
   throw InputError("host and port: {} cannot be listened on: {}", place, std::strerror(error));

@@ -3,6 +3,7 @@
 #include "batcher.h"
 #include "caprl/core/error.h"
 #include "caprl/core/version.h"
+#include "caprl/http/metrics_text.h"
 #include "caprl/reward/server.h"
 #include "published_protocol.h"
 #include "question_reward.h"
@@ -88,7 +89,7 @@ struct RewardServer::Impl {
             {"GET", "/health", get([this] { return health(); }, "application/json"), true},
             {"GET", "/metrics",
              get([this] { return metrics_text(server.counters(), batcher.counts()); },
-                 "text/plain; version=0.0.4")}};
+                 MetricsText::kContentType)}};
   }
 
   std::string health() const {

@@ -1,40 +1,15 @@
 #include "server_metrics.h"
 
-#include <fmt/format.h>
+#include "caprl/http/metrics_text.h"
 
 namespace caprl {
-namespace {
-
-class Text {
- public:
-  void counter(std::string_view name, std::string_view help, auto value) {
-    begin(name, help, "counter");
-    text_ += fmt::format("{} {}\n", name, value);
-  }
-  void gauge(std::string_view name, std::string_view help, int64_t value) {
-    begin(name, help, "gauge");
-    text_ += fmt::format("{} {}\n", name, value);
-  }
-  void by_status(std::string_view name, std::string_view help,
-                 const std::map<int, int64_t>& values) {
-    begin(name, help, "counter");
-    for (const auto& [status, count] : values)
-      text_ += fmt::format("{}{{status=\"{}\"}} {}\n", name, status, count);
-  }
-  std::string take() { return std::move(text_); }
-
- private:
-  void begin(std::string_view name, std::string_view help, std::string_view type) {
-    text_ += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
-  }
-  std::string text_;
-};
-
-}  // namespace
 
 std::string metrics_text(const HttpServerCounters& http, const BatchCounts& batches) {
-  Text text;
-  text.by_status("caprl_http_answers_total", "Answers by status.", http.answers);
+  MetricsText::Labelled answers;
+  for (const auto& [status, count] : http.answers)
+    answers.emplace_back(std::to_string(status), count);
+  MetricsText text;
+  text.counter("caprl_http_answers_total", "Answers by status.", "status", answers);
   text.counter("caprl_http_dropped_answers_total", "Answers whose client had gone.",
                http.dropped_answers);
   text.counter("caprl_http_received_bytes_total", "Bytes of requests' bodies.",

@@ -113,7 +113,19 @@ void EvalConfig::fields(ConfigVisitor& v) {
 }
 
 void LogConfig::fields(ConfigVisitor& v) {
+  v.field("tensorboard", tensorboard,
+          "write the figures of metrics.jsonl as TensorBoard's event files, too, to "
+          "run.dir/tensorboard");
+  v.field("prometheus_port", prometheus_port,
+          "port on which GET /metrics tells Prometheus the newest figures; 0: none",
+          Range{0, 65535});
+  v.field("prometheus_host", prometheus_host,
+          "address of that port; 0.0.0.0 or :: for all of this machine's");
+}
+
+void GrpoLogConfig::fields(ConfigVisitor& v) {
   v.field("rollouts", rollouts, "write every step's captions, answers and rewards");
+  LogConfig::fields(v);
 }
 
 std::vector<PresetValue> GrpoConfig::preset_values() const {
@@ -195,6 +207,7 @@ void SftConfig::fields(ConfigVisitor& v) {
   v.section("train", train, "the training loop");
   v.section("parallel", parallel, "several processes");
   v.section("checkpoint", checkpoint, "saving");
+  v.section("log", log, "what is recorded");
 }
 
 void SftConfig::validate() const {

@@ -44,6 +44,7 @@ struct GrpoTrainer::Impl {
   PhaseTimers timers;
   std::string samples;       // of this rank's groups of the step, for messages
   int64_t data_batches = 0;  // of rows, used so far
+  std::string caption;       // the newest, to be shown
   Metrics leakage;           // the same at every evaluation: questions and answerer are
   int64_t traced_steps;
   struct Loaded {
@@ -120,6 +121,7 @@ struct GrpoTrainer::Impl {
     const std::vector<CaptionGroup> groups = filter.take_all();
     add_rollout_metrics(groups, metrics);
     add_question_metrics(groups, metrics);
+    caption = groups.back().captions.back().text;
     metrics["perf/throughput"] = metrics["perf/total_num_tokens"] / metrics["timing_s/step"];
     metrics["training/epoch"] = order.epochs(data_batches);
     if (config.log.rollouts && session.world().is_first())
@@ -164,8 +166,7 @@ struct GrpoTrainer::Impl {
 
   template <class Work>
   void timed(int64_t step, const char* phase, Work work) {
-    const std::string place = fmt::format("step {}, {}", step, phase);
-    session.world().at(place + samples);
+    const std::string place = session.at(step, phase, samples);
     const auto scope = timers.measure(phase);
     const TracedPhase span(phase);
     with_memory_advice(place, work);
@@ -259,7 +260,7 @@ struct GrpoTrainer::Impl {
 
   /// Captions of the held-out images and their rewards, with the same questions every time.
   void evaluate(int64_t step, Metrics& metrics) {
-    session.world().at(fmt::format("step {}, evaluation", step));
+    session.at(step, "evaluation");
     learner.wait_for_weights();
     std::vector<CaptionGroup> groups;
     Metrics unusable{{"data/bad_rows", 0}};
@@ -297,7 +298,8 @@ struct GrpoTrainer::Impl {
       session.record(s, metrics,
                      {{"reward", metrics["critic/rewards/mean"], 3},
                       {"length", metrics["response_length/mean"], 1},
-                      {"tokens/s", metrics["perf/throughput"], 0}});
+                      {"tokens/s", metrics["perf/throughput"], 0}},
+                     caption);
       session.end_step(s, metrics, learner, data_batches);
     }
   }

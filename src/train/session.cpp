@@ -122,8 +122,9 @@ std::filesystem::path RunFolder::step_file(std::string_view kind, int64_t step) 
   return dir_ / kind / fmt::format("step_{:06}.jsonl.zst", step);
 }
 
-Session::Session(const RunConfig& run, const CheckpointConfig& checkpoint, const std::string& yaml,
-                 int64_t total_steps, const std::string& resume, World& world)
+Session::Session(const RunConfig& run, const CheckpointConfig& checkpoint, const LogConfig& log,
+                 const std::string& yaml, int64_t total_steps, const std::string& resume,
+                 World& world)
     : world_(world),
       folder_(run.dir),
       yaml_(yaml),
@@ -132,7 +133,8 @@ Session::Session(const RunConfig& run, const CheckpointConfig& checkpoint, const
       device_(choose_device(run.device, group().launch().local_rank)),
       start_(find_start(folder_, resume, group())) {
   set_threads(run.threads, group().launch());
-  if (world_.is_first()) progress_.emplace(total_steps, start_.step);
+  if (world_.is_first())
+    view_ = std::make_unique<LiveView>(log, run.dir, device_, total_steps, start_.step);
   if (start_.checkpoint)
     log_info("continuing from {} (step {})", start_.checkpoint->string(), start_.step);
 }
@@ -153,7 +155,9 @@ void Session::open(Learner& learner) {
   for (const char* kind : {"", "rollouts", "eval"}) remove_unfinished(folder_.dir() / kind);
   if (start_.checkpoint)  // what the last save had no time for
     tidy_checkpoints(folder_.checkpoints(), checkpoint_.keep_last, checkpoint_.keep_best);
-  metrics_.emplace(folder_.dir() / "metrics.jsonl", start_.checkpoint ? start_.step : -1);
+  const int64_t last_step = start_.checkpoint ? start_.step : -1;
+  metrics_.emplace(folder_.dir() / "metrics.jsonl", last_step);
+  view_->open(last_step + 1);
   write_file_atomic(folder_.dir() / "config.yaml", yaml_);
 }
 
@@ -166,9 +170,17 @@ void Session::load(Learner& learner) {
                                                     shards.at("bucket_values")));
 }
 
-void Session::record(int64_t step, const Metrics& metrics, const std::vector<ProgressItem>& items) {
+std::string Session::at(int64_t step, const std::string& phase, const std::string& details) {
+  const std::string place = fmt::format("step {}, {}", step, phase);
+  world_.at(place + details);
+  if (view_) view_->phase(phase);
+  return place;
+}
+
+void Session::record(int64_t step, const Metrics& metrics, const std::vector<ProgressItem>& items,
+                     const std::string& caption) {
   if (metrics_) metrics_->write(step, metrics);
-  if (progress_) progress_->update(step, items);
+  if (view_) view_->show(step, metrics, items, caption);
 }
 
 void Session::end_step(int64_t step, const Metrics& metrics, Learner& learner,
@@ -178,8 +190,10 @@ void Session::end_step(int64_t step, const Metrics& metrics, Learner& learner,
   if (written) finish_saving();  // throws what failed
   const int signal = agree_on_signal(group());
   const bool last = step == total_steps_;
-  if (last || signal != 0 || step % checkpoint_.save_freq == 0)
+  if (last || signal != 0 || step % checkpoint_.save_freq == 0) {
+    at(step, "save");
     save(step, metrics, learner, data_batches);
+  }
   if (last || signal != 0) finish_saving();
   if (signal != 0 && !last)
     throw Stopped("stopped by signal {} after step {} of {}; the same command goes on from there",

@@ -19,6 +19,7 @@
 #include "caprl/dist/world.h"
 #include "caprl/train/config.h"
 #include "caprl/train/learner.h"
+#include "train/live_view.h"
 
 namespace caprl {
 
@@ -42,7 +43,7 @@ struct StartPoint {
 };
 
 /// Of several ranks all read checkpoints and write their parts of new ones; the run folder's other
-/// files, the log and the progress are rank 0's.
+/// files, the log and the live view are rank 0's.
 class Session {
  public:
   /// `resume`: "auto" continues from the newest complete checkpoint of the run folder, or starts if
@@ -50,8 +51,8 @@ class Session {
   /// folder. Writes nothing.
   template <class Config>
   Session(const Config& config, int64_t total_steps, const std::string& resume, World& world)
-      : Session(config.run, config.checkpoint, config_to_yaml(config), total_steps, resume, world) {
-  }
+      : Session(config.run, config.checkpoint, config.log, config_to_yaml(config), total_steps,
+                resume, world) {}
 
   const RunFolder& folder() const { return folder_; }
   const StartPoint& start() const { return start_; }
@@ -63,8 +64,13 @@ class Session {
   /// Once models and data are found good: reads optimizer state and counters of the checkpoint, if
   /// there is one, then creates the run folder with its config.yaml.
   void open(Learner& learner);
-  /// Appends a line to RUN/metrics.jsonl and shows `items`.
-  void record(int64_t step, const Metrics& metrics, const std::vector<ProgressItem>& items);
+  /// What is being done from now on, "gen"; `details` are for the message of a failure. Gives the
+  /// place as that message names it, "step 12, gen".
+  std::string at(int64_t step, const std::string& phase, const std::string& details = "");
+  /// Appends a line to RUN/metrics.jsonl and shows the figures to who follows the run, `items` and
+  /// `caption` on the terminal.
+  void record(int64_t step, const Metrics& metrics, const std::vector<ProgressItem>& items,
+              const std::string& caption = "");
   /// Saves a checkpoint if it is time for one; with checkpoint.async_save it is written while
   /// training goes on, and what fails then is thrown by the next call. Stopped, after a checkpoint
   /// is written, if any rank was told to end. `data_batches`: of rows, used so far.
@@ -73,8 +79,8 @@ class Session {
   void run(const std::function<void()>& steps);
 
  private:
-  Session(const RunConfig& run, const CheckpointConfig& checkpoint, const std::string& yaml,
-          int64_t total_steps, const std::string& resume, World& world);
+  Session(const RunConfig& run, const CheckpointConfig& checkpoint, const LogConfig& log,
+          const std::string& yaml, int64_t total_steps, const std::string& resume, World& world);
   void load(Learner& learner);
   void save(int64_t step, const Metrics& metrics, Learner& learner, int64_t data_batches);
   void finish_saving();
@@ -87,7 +93,7 @@ class Session {
   at::Device device_;
   StartPoint start_;
   std::optional<MetricsLogger> metrics_;  // once open, of rank 0
-  std::optional<Progress> progress_;      // of rank 0
+  std::unique_ptr<LiveView> view_;        // of rank 0
   std::optional<SideChannel> savers_;     // of the thread that writes a checkpoint
   std::future<void> saving_;
 };

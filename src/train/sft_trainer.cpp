@@ -106,9 +106,9 @@ struct SftTrainer::Impl {
 
   Metrics step(int64_t step) {
     Metrics metrics;
-    session.world().at(fmt::format("step {}, data", step));
+    session.at(step, "data");
     const std::vector<ScoredSequence> sequences = next_sequences(step, metrics);
-    session.world().at(fmt::format("step {}, update", step));
+    session.at(step, "update");
     learner.wait_for_weights();
     const auto micros = split_by_tokens(sequences, config.train.micro_tokens);
     learner.begin(static_cast<int64_t>(micros.size()));

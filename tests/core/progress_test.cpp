@@ -41,6 +41,14 @@ TEST(Progress, PlainLines) {
             "step 100/100  reward -1.0  left 0:00:00\n");
 }
 
+TEST(Progress, AnEvaluationBeforeTheFirstStepIsNoStep) {
+  const std::string text = output(10, 0, 0, [](Progress& progress) {
+    progress.update(0, {{"held-out reward", 0.5, 1}}, Clock::time_point(seconds(1000)));
+    progress.update(1, {{"memory", 1.25, 1, "GB"}}, Clock::time_point(seconds(1002)));
+  });
+  EXPECT_EQ(text, "step 0/10  held-out reward 0.5\nstep 1/10  memory 1.2 GB  left 0:00:18\n");
+}
+
 TEST(Progress, HoursLeft) {
   const std::string text = output(1000, 0, 0, [](Progress& progress) {
     progress.update(1, {}, Clock::time_point(seconds(100)));
@@ -50,7 +58,7 @@ TEST(Progress, HoursLeft) {
 
 TEST(Progress, BarIsDrawnOverAndEndsItsLine) {
   const std::string text = output(100, 0, 80, [](Progress& progress) {
-    progress.update(0, {});
+    progress.update(0, {}, Clock::time_point());
     progress.update(50, {{"reward", 0.5, 1}}, Clock::time_point(seconds(50)));
     progress.update(100, {}, Clock::time_point(seconds(100)));
   });

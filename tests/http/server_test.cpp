@@ -165,7 +165,7 @@ TEST(HttpServer, ShortBodiesAreNotHandled) {
 TEST(HttpServer, SaysWhereItCannotListen) {
   HttpServer server({}, echo_routes());
   EXPECT_EQ(input_error([&] { HttpServer({.port = server.port()}, {}); }),
-            fmt::format("port: expected one that is free, or 0 for any, got 127.0.0.1:{}, which "
+            fmt::format("port: expected one that is free, got 127.0.0.1:{}, which "
                         "another program is listening on",
                         server.port()));
   EXPECT_THAT(input_error([] { HttpServer({.host = "192.0.2.1"}, {}); }),

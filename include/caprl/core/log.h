@@ -8,8 +8,8 @@
 namespace caprl {
 
 /// Brings the log into the project's one pattern: "07:30:12 I message". On a terminal a message
-/// replaces a progress bar, which is drawn again by its next update. Call once, at the start of
-/// main().
+/// replaces a progress bar or dashboard, which is drawn again by its next update. Call once, at the
+/// start of main().
 void init_logging();
 
 /// Of several processes of a run the first logs everything, the others warnings and errors, led by

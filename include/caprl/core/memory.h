@@ -10,6 +10,9 @@ namespace caprl {
 /// group leaves of them. Error if the system does not tell.
 int64_t available_memory_bytes();
 
+/// Bytes of this process that are in memory, 0 if the system does not tell.
+int64_t resident_memory_bytes();
+
 /// Asks the system to keep this memory, yet untouched, on large pages: reading all of it again and
 /// again then costs a third less. A wish: nothing happens where it cannot be granted.
 void prefer_large_pages(void* begin, int64_t bytes);

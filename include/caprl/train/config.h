@@ -79,6 +79,13 @@ struct EvalConfig {
 };
 
 struct LogConfig {
+  bool tensorboard = true;
+  int64_t prometheus_port = 0;
+  std::string prometheus_host = "127.0.0.1";
+  void fields(ConfigVisitor& v);
+};
+
+struct GrpoLogConfig : LogConfig {
   bool rollouts = true;
   void fields(ConfigVisitor& v);
 };
@@ -98,7 +105,7 @@ struct GrpoConfig {
   ParallelConfig parallel;
   CheckpointConfig checkpoint;
   EvalConfig eval;
-  LogConfig log;
+  GrpoLogConfig log;
   void fields(ConfigVisitor& v);
   std::vector<PresetValue> preset_values() const;
   /// Conditions between keys; InputError names both.
@@ -122,6 +129,7 @@ struct SftConfig {
   SftLoopConfig train;
   ParallelConfig parallel;
   CheckpointConfig checkpoint;
+  LogConfig log;
   void fields(ConfigVisitor& v);
   void validate() const;
 };
