@@ -94,13 +94,13 @@ Dashboard::Dashboard(int64_t total, int64_t first)
 
 Dashboard::~Dashboard() {
   if (plain_) return;
-  {
-    const std::lock_guard lock(mutex_);
-    ending_ = true;
-  }
+  std::unique_lock lock(mutex_);
+  ending_ = true;
   wake_.notify_all();
+  lock.unlock();
   thread_.join();
-  if (drawn_ || changed_) draw_now(/*last=*/true);
+  lock.lock();
+  if (drawn_ || changed_) draw_now(lock, /*last=*/true);
   set_parting(nullptr);
 }
 
@@ -136,11 +136,11 @@ void Dashboard::keep_drawing() {
     wake_.wait_for(lock, kRedraw, [this] { return ending_ || changed_; });
     if (ending_) return;
     changed_ = false;
-    if (owns_terminal()) draw_now(/*last=*/false);
+    if (owns_terminal()) draw_now(lock, /*last=*/false);
   }
 }
 
-void Dashboard::draw_now(bool last) {
+void Dashboard::draw_now(std::unique_lock<std::mutex>& lock, bool last) {
   const auto size = terminal_size();
   if (!size) return;
   const auto now = Clock::now();
@@ -161,10 +161,14 @@ void Dashboard::draw_now(bool last) {
   else if (lines.size() > 1)
     output += fmt::format("\x1b[{}A", lines.size() - 1);
   if (!last) output += '\r';
-  const std::lock_guard lock(stderr_mutex());
-  std::fwrite(output.data(), 1, output.size(), stderr);
-  std::fflush(stderr);
   drawn_ = true;
+  lock.unlock();  // training does not wait for a terminal that has been stopped (Ctrl-S)
+  {
+    const std::lock_guard whole(stderr_mutex());
+    std::fwrite(output.data(), 1, output.size(), stderr);
+    std::fflush(stderr);
+  }
+  lock.lock();
 }
 
 }  // namespace caprl

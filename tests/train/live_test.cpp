@@ -68,7 +68,7 @@ TEST_F(LiveRun, OnATerminalOfTwentyColumns) {
   const int status = terminal.wait();
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << terminal.screen.text();
   const std::string text = terminal.screen.text();
-  for (const char* shown : {"[############] 6/6\n", "\nleft 0:00:00\n", "\nreward 0.", "\nlength ",
+  for (const char* shown : {"[#############] 6/6\n", "\nleft 0:00:00\n", "\nreward 0.", "\nlength ",
                             "\ntokens/s ", "\nmemory ", "\ncaption: "})
     EXPECT_EQ(count(text, shown), 1) << shown << "in\n" << text;
   EXPECT_THAT(text, Not(HasSubstr("5/6")));

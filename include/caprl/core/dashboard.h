@@ -59,8 +59,8 @@ class Dashboard {
  private:
   using Clock = std::chrono::steady_clock;
   void keep_drawing();
-  /// `last`: it stays.
-  void draw_now(bool last);
+  /// `lock` is of mutex_ and left while the terminal is written to; `last`: the picture stays.
+  void draw_now(std::unique_lock<std::mutex>& lock, bool last);
 
   std::optional<Progress> plain_;  // in place of all that follows
   TerminalText text_;
