@@ -9,6 +9,7 @@
 
 #include "caprl/http/client.h"
 #include "reward/published_protocol.h"
+#include "support/metrics_parser.h"
 #include "test_answerer.h"
 
 namespace caprl {
@@ -98,6 +99,7 @@ TEST_P(RewardServerTest, ManyClientsGetTheirOwnAnswers) {
   }
   EXPECT_EQ(wrong, 0);
   const std::string metrics = client_.get(server.url() + "/metrics").body;
+  EXPECT_EQ(MetricsParser::parse(metrics).at("caprl_http_answers_total{status=\"200\"}"), 96);
   EXPECT_THAT(metrics, HasSubstr("caprl_requests_total 96\n"));
   EXPECT_THAT(metrics, HasSubstr("caprl_captions_total 192\n"));
   EXPECT_THAT(metrics, HasSubstr("caprl_requests_failed_total 0\n"));
