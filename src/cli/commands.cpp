@@ -8,6 +8,7 @@ void add_commands(CLI::App& app) {
   add_caption_command(app);
   add_serve_reward_command(app);
   add_score_command(app);
+  add_data_command(app);
   add_checkpoint_command(app);
   add_export_command(app);
   add_import_command(app);

@@ -1,5 +1,6 @@
 #include "data/base64.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -20,6 +21,19 @@ constexpr std::array<int8_t, 256> inverse_alphabet() {
 }
 
 }  // namespace
+
+std::string encode_base64(std::span<const std::byte> bytes) {
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    const size_t count = std::min<size_t>(3, bytes.size() - i);
+    uint32_t bits = 0;
+    for (size_t k = 0; k < 3; ++k)
+      bits = bits << 8 | (k < count ? static_cast<uint32_t>(bytes[i + k]) : 0);
+    for (size_t k = 0; k < 4; ++k) text += k <= count ? kAlphabet[bits >> (18 - 6 * k) & 63] : '=';
+  }
+  return text;
+}
 
 std::vector<std::byte> decode_base64(std::string_view text, std::string_view where) {
   static constexpr auto kInverse = inverse_alphabet();

@@ -4,22 +4,25 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/log.h"
-#include "caprl/io/json.h"
-#include "caprl/io/jsonl.h"
+#include "caprl/data/reader.h"
 
 namespace caprl {
 namespace {
 
+/// parse(row, where, folder, image apart from the row)
 template <class Row, class Parse>
-Dataset<Row> load_rows(const std::vector<std::string>& files, BadRows bad_rows, Parse parse) {
+Dataset<Row> load_rows(const std::vector<std::string>& names, RowKind kind, BadRows bad_rows,
+                       Parse parse) {
   Dataset<Row> dataset;
-  for (const std::string& file : files) {
+  for (const std::string& file : expand_data_files(names)) {
     const std::filesystem::path folder = std::filesystem::absolute(file).parent_path();
-    JsonlReader reader(file);
-    while (const auto line = reader.next_text())
-      dataset.num_skipped += !use_row(bad_rows, [&] {
-        dataset.rows.push_back(parse(parse_json(line->text, line->where), line->where, folder));
+    const auto reader = DataReader::open(file, kind);
+    while (const auto place = reader->next()) {
+      const bool used = use_row(bad_rows, [&] {
+        dataset.rows.push_back(parse(reader->row(), place->where, folder, place->image));
       });
+      if (!used) dataset.num_skipped += place->count;
+    }
   }
   return dataset;
 }
@@ -38,8 +41,9 @@ bool use_row(BadRows bad_rows, const std::function<void()>& use) {
 }
 
 void DataConfig::fields(ConfigVisitor& v) {
-  v.field("train_files", train_files, "JSONL files to train on");
-  v.field("val_files", val_files, "JSONL files held out for evaluation");
+  v.field("train_files", train_files,
+          "JSONL and Parquet files to train on, and patterns of them: shards/*.parquet");
+  v.field("val_files", val_files, "the same, held out for evaluation");
   v.field("train_batch_size", train_batch_size, "groups (images) per step", Range{1, 1e9});
   v.field("rows_per_group", rows_per_group,
           "supervised data: this many consecutive rows form one group that reads the tokens common "
@@ -50,34 +54,47 @@ void DataConfig::fields(ConfigVisitor& v) {
           Range{1, 1e9});
   v.field("shuffle", shuffle, "a new order every epoch; false: file order");
   v.choice("bad_rows", bad_rows, {{"stop", BadRows::kStop}, {"skip", BadRows::kSkip}},
-           "whether a bad row stops the run or is skipped and counted");
+           "whether a bad row stops the run or is skipped and counted (docs/DATA.md)");
   v.field("prefetch", prefetch,
           "loads the next step's images during this one; takes the memory of another batch");
 }
 
+void SeenIds::add(const std::string& id, const std::string& where) {
+  const auto [seen, is_new] = places_.try_emplace(id, where);
+  if (!is_new)
+    throw InputError("{}: the id '{}' occurs a second time; the first is at {}", where, id,
+                     seen->second);
+}
+
 Dataset<CaptionRow> load_caption_rows(const std::vector<std::string>& files, BadRows bad_rows,
                                       const Tokenizer& tokenizer) {
-  return load_rows<CaptionRow>(files, bad_rows,
-                               [&](const auto& row, std::string where, const auto& folder) {
-                                 return parse_caption_row(row, std::move(where), folder, tokenizer);
-                               });
+  SeenIds ids;
+  return load_rows<CaptionRow>(
+      files, RowKind::kCaption, bad_rows,
+      [&](const auto& row, const std::string& where, const auto& folder, const auto& image) {
+        CaptionRow parsed = parse_caption_row(row, where, folder, tokenizer, image);
+        ids.add(parsed.id, where);
+        return parsed;
+      });
 }
 
 Dataset<ImageRow> load_image_rows(const std::vector<std::string>& files, BadRows bad_rows,
                                   const Tokenizer& tokenizer,
                                   const std::vector<ChatMessage>& prompt) {
   return load_rows<ImageRow>(
-      files, bad_rows, [&](const auto& row, std::string where, const auto& folder) {
-        return parse_image_row(row, std::move(where), folder, tokenizer, prompt);
+      files, RowKind::kImage, bad_rows,
+      [&](const auto& row, const std::string& where, const auto& folder, const auto& image) {
+        return parse_image_row(row, where, folder, tokenizer, prompt, image);
       });
 }
 
 Dataset<SftRow> load_sft_rows(const std::vector<std::string>& files, BadRows bad_rows,
                               const Tokenizer& tokenizer) {
-  return load_rows<SftRow>(files, bad_rows,
-                           [&](const auto& row, std::string where, const auto& folder) {
-                             return parse_sft_row(row, std::move(where), folder, tokenizer);
-                           });
+  return load_rows<SftRow>(
+      files, RowKind::kSft, bad_rows,
+      [&](const auto& row, const std::string& where, const auto& folder, const auto&) {
+        return parse_sft_row(row, where, folder, tokenizer);
+      });
 }
 
 }  // namespace caprl

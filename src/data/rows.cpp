@@ -108,7 +108,9 @@ ImageSource parse_image(const json& image, std::string_view where,
     source.name = fmt::format("{}: embedded image", where);
     return source;
   }
-  return image_at_path(string_of(member(image, "path", where), "image path", where), where, folder);
+  const json& path = member(image, "path", where);
+  if (path.is_null()) throw InputError("{}: image: expected bytes or a path, got neither", where);
+  return image_at_path(string_of(path, "image path", where), where, folder);
 }
 
 void refuse_added_tokens(const std::vector<ChatMessage>& messages, std::string_view where,
@@ -142,24 +144,36 @@ std::vector<ChatMessage> parse_messages(const json& messages, std::string_view w
   return parsed;
 }
 
+ImageSource image_of_row(const json& row, const std::string& where,
+                         const std::filesystem::path& folder, const StoredImage& stored) {
+  if (!stored.store) return parse_image(member(row, "image", where), where, folder);
+  ImageSource source;
+  source.stored = stored;
+  source.name = fmt::format("{}: embedded image", where);
+  return source;
+}
+
 ImageRow parse_image_row(const json& row, std::string where, const std::filesystem::path& folder,
-                         const Tokenizer& tokenizer, const std::vector<ChatMessage>& prompt) {
+                         const Tokenizer& tokenizer, const std::vector<ChatMessage>& prompt,
+                         const StoredImage& image) {
   ImageRow parsed;
   parsed.id = row_id(row, where);
-  const bool has_prompt = prompt.empty() || row.contains("prompt");
+  const bool has_prompt = prompt.empty() || (row.contains("prompt") && !row["prompt"].is_null());
   parsed.prompt = has_prompt ? parse_messages(member(row, "prompt", where), where) : prompt;
   const int64_t num_images = count_images(parsed.prompt);
   if (num_images != 1)
     throw InputError("{}: prompt: expected one image ('<image>'), got {}", where, num_images);
   refuse_added_tokens(parsed.prompt, where, tokenizer);
-  parsed.image = parse_image(member(row, "image", where), where, folder);
+  parsed.image = image_of_row(row, where, folder, image);
   parsed.where = std::move(where);
   return parsed;
 }
 
 CaptionRow parse_caption_row(const json& row, std::string where,
-                             const std::filesystem::path& folder, const Tokenizer& tokenizer) {
-  CaptionRow parsed{parse_image_row(row, where, folder, tokenizer), parse_questions(row, where)};
+                             const std::filesystem::path& folder, const Tokenizer& tokenizer,
+                             const StoredImage& image) {
+  CaptionRow parsed{parse_image_row(row, where, folder, tokenizer, {}, image),
+                    parse_questions(row, where)};
   for (const Question& question : parsed.questions) {
     refuse_added_tokens(question.text, "a question", where, tokenizer);
     for (const std::string& choice : question.choices)

@@ -5,24 +5,22 @@
 #include "caprl/core/files.h"
 
 namespace caprl {
-namespace {
 
-/// use(bytes) of the image's file.
-template <class Use>
-auto with_file(const ImageSource& source, Use use) {
-  if (!source.bytes.empty()) return use(std::span(source.bytes));
-  const std::string content = read_file(source.path);
-  return use(std::as_bytes(std::span(content)));
+SharedBytes file_content(const ImageSource& source) {
+  if (source.stored.store) return source.stored.store->read(source.stored.index);
+  if (!source.bytes.empty()) return {nullptr, source.bytes};
+  const auto content = std::make_shared<const std::string>(read_file(source.path));
+  return {content, std::as_bytes(std::span(*content))};
 }
 
-}  // namespace
-
 RgbImage load_image(const ImageSource& source) {
-  return with_file(source, [&](auto bytes) { return decode_image(bytes, source.name); });
+  const SharedBytes content = file_content(source);
+  return decode_image(content.bytes, source.name);
 }
 
 ImageSize stored_size(const ImageSource& source) {
-  return with_file(source, [&](auto bytes) { return stored_size(bytes, source.name); });
+  const SharedBytes content = file_content(source);
+  return stored_size(content.bytes, source.name);
 }
 
 }  // namespace caprl

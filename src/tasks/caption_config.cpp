@@ -11,7 +11,9 @@ void CaptionerConfig::fields(ConfigVisitor& v) {
 }
 
 void CaptionDataConfig::fields(ConfigVisitor& v) {
-  v.field("files", files, "JSONL files of rows with image, and perhaps id and prompt");
+  v.field("files", files,
+          "JSONL and Parquet files, and patterns of them, of rows with image, and perhaps id and "
+          "prompt");
   v.field("images", images,
           "image files, and folders whose .jpg, .jpeg, .png and .webp files are used");
   v.field("prompt", prompt,

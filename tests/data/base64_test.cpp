@@ -20,6 +20,15 @@ TEST(Base64, TestVectorsOfRfc4648) {
   EXPECT_EQ(decode("Zm9vYmFy"), "foobar");
 }
 
+TEST(Base64, EncodesWhatItDecodes) {
+  std::string text;
+  for (int i = 0; i < 258; ++i) {
+    EXPECT_EQ(decode(encode_base64(std::as_bytes(std::span(text)))), text);
+    text += static_cast<char>(i);
+  }
+  EXPECT_EQ(encode_base64(std::as_bytes(std::span("foobar", 4))), "Zm9vYg==");
+}
+
 TEST(Base64, EveryByte) {
   // base64 of 0xfb 0xff 0xbf and of 0 … 5, as Python's base64.b64encode gives them.
   EXPECT_EQ(decode("+/+/"), "\xfb\xff\xbf");

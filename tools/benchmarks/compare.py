@@ -1,11 +1,11 @@
 """Takes turns between caprl and its peer, round by round, and prints rows of {what, caprl, peer, ratio, target, holds}.
 
-    python compare.py [--json] --what TEXT --unit TEXT --amount NUMBER --target NUMBER [--rounds N] [--memory SHARE] -- CAPRL COMMAND -- PEER COMMAND
+    python compare.py [--json] --what TEXT --unit TEXT --amount NUMBER --target NUMBER [--rounds N] [--memory SHARE] [--resident GB] -- CAPRL COMMAND -- PEER COMMAND
 
 Both commands answer every line on stdin with the seconds of one round of the same work, `amount` units of it. The ratio is the
 median over rounds of (peer's seconds / caprl's seconds): above 1, caprl is faster. With --same TOLERANCE both first print a line of
 numbers, which must agree that closely. With --memory both answer the line "memory" with their highest resident bytes: a second row
-says what share of the peer's caprl's are, which should be SHARE at most.
+says what share of the peer's caprl's are, which should be SHARE at most. With --resident it says whether caprl's are GB at most.
 """
 import argparse
 import json
@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--same", type=float)
     parser.add_argument("--memory", type=float)
+    parser.add_argument("--resident", type=float)
     own = sys.argv[1:]
     first = own.index("--")
     second = own.index("--", first + 1)
@@ -60,11 +61,16 @@ def main() -> None:
     row = {"what": options.what, "unit": options.unit, "caprl": round(rate(0), 2), "peer": round(rate(1), 2),
            "ratio": round(ratio, 2), "target": options.target, "holds": ratio >= options.target}
     show(row, options.json)
+    if options.memory is None and options.resident is None:
+        return
+    ours, theirs = caprl.ask("memory"), peer.ask("memory")
+    share = ours / theirs
+    row = {"what": f"{options.what}: peak memory", "unit": "GB", "caprl": round(ours / 1e9, 2), "peer": round(theirs / 1e9, 2),
+           "ratio": round(share, 2)}
     if options.memory is not None:
-        ours, theirs = caprl.ask("memory"), peer.ask("memory")
-        share = ours / theirs
-        show({"what": f"{options.what}: peak memory", "unit": "GB", "caprl": round(ours / 1e9, 2), "peer": round(theirs / 1e9, 2),
-              "ratio": round(share, 2), "target": options.memory, "holds": share <= options.memory}, options.json)
+        show({**row, "target": options.memory, "holds": share <= options.memory}, options.json)
+    if options.resident is not None:
+        show({**row, "target": options.resident, "holds": ours <= options.resident * 1e9}, options.json)
 
 
 def show(row: dict, as_json: bool) -> None:

@@ -1,9 +1,10 @@
-// Data files read whole and checked before the run starts, and the order in which steps use their
-// rows.
+// Data files read and checked before the run starts, and the order in which steps use their rows.
+// Images embedded in Parquet files stay there until a step uses them.
 #pragma once
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "caprl/core/config.h"
@@ -31,14 +32,26 @@ struct DataConfig {
   void fields(ConfigVisitor& v);
 };
 
+/// Ids seen so far.
+class SeenIds {
+ public:
+  /// InputError naming both places if the id was there before.
+  void add(const std::string& id, const std::string& where);
+
+ private:
+  std::unordered_map<std::string, std::string> places_;
+};
+
 template <class Row>
 struct Dataset {
   std::vector<Row> rows;
   int64_t num_skipped = 0;  // bad rows left out under BadRows::kSkip
 };
 
-/// JSONL files, in order. kStop: the first bad row is an InputError "FILE:LINE: …"; kSkip: it is
-/// logged and counted. A file that cannot be read or has no lines is an InputError either way.
+/// JSONL and Parquet files and patterns of them, in order. kStop: the first bad row is an
+/// InputError that says where; kSkip: it is logged and counted. A file that cannot be read, has no
+/// rows or lacks a column is an InputError either way. Of caption rows one whose id was there
+/// before is bad.
 Dataset<CaptionRow> load_caption_rows(const std::vector<std::string>& files, BadRows bad_rows,
                                       const Tokenizer& tokenizer);
 /// `prompt`: see parse_image_row.

@@ -15,8 +15,7 @@
 namespace caprl {
 
 /// An image and what is asked about it: {"id", "image": path | {"path" | "bytes" (base64)},
-/// "prompt":
-/// [{"role", "content"}]}.
+/// "prompt": [{"role", "content"}]}.
 struct ImageRow {
   std::string id;
   std::string where;  // "file:line"
@@ -43,14 +42,21 @@ struct SftRow {
 /// {"type": "text", "text"} and {"type": "image", "image": path}.
 std::vector<ChatMessage> parse_messages(const nlohmann::json& messages, std::string_view where);
 
+/// The image that a row's key "image" names, or `stored` if that is one. Nothing is read of it.
+ImageSource image_of_row(const nlohmann::json& row, const std::string& where,
+                         const std::filesystem::path& folder, const StoredImage& stored);
+
 /// Relative image paths are taken from `folder`. Texts that contain one of the tokenizer's added
 /// tokens are refused.
-/// `prompt` is that of rows without one; if it is empty, they are refused.
+/// `prompt` is that of rows without one; if it is empty, they are refused. `image` is the row's
+/// image where its file keeps it apart from the row; otherwise the row's own key says which it is.
 ImageRow parse_image_row(const nlohmann::json& row, std::string where,
                          const std::filesystem::path& folder, const Tokenizer& tokenizer,
-                         const std::vector<ChatMessage>& prompt = {});
+                         const std::vector<ChatMessage>& prompt = {},
+                         const StoredImage& image = {});
 CaptionRow parse_caption_row(const nlohmann::json& row, std::string where,
-                             const std::filesystem::path& folder, const Tokenizer& tokenizer);
+                             const std::filesystem::path& folder, const Tokenizer& tokenizer,
+                             const StoredImage& image = {});
 SftRow parse_sft_row(const nlohmann::json& row, std::string where,
                      const std::filesystem::path& folder, const Tokenizer& tokenizer);
 

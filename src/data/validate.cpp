@@ -1,0 +1,113 @@
+#include "caprl/data/validate.h"
+
+#include "caprl/core/error.h"
+#include "caprl/core/parallel.h"
+#include "caprl/data/dataset.h"
+#include "caprl/data/rows.h"
+
+namespace caprl {
+namespace {
+
+constexpr size_t kBlock = 128;  // rows whose images are decoded together
+
+/// What a prompt is made of, or why there is none.
+struct Checked {
+  std::string where;
+  std::vector<ChatMessage> messages;
+  std::vector<ImageSource> images;
+  std::string fault;
+  int64_t count = 1;
+};
+
+class Validator {
+ public:
+  Validator(RowKind kind, const PromptBuilder& prompts,
+            const std::function<void(const std::string&)>& report)
+      : kind_(kind), prompts_(prompts), report_(report) {}
+
+  ValidationCounts check(const std::string& file) {
+    ValidationCounts counts{file};
+    try {
+      check_rows(file, counts);
+    } catch (const InputError& error) {
+      build_prompts(counts);
+      report_(error.what());
+      counts.unusable = true;
+    }
+    return counts;
+  }
+
+ private:
+  void check_rows(const std::string& file, ValidationCounts& counts) {
+    const auto folder = std::filesystem::absolute(file).parent_path();
+    const auto reader = DataReader::open(file, kind_);
+    while (const auto place = reader->next()) {
+      Checked& checked = block_.emplace_back();
+      checked.where = place->where;
+      checked.count = place->count;
+      try {
+        parse(reader->row(), *place, folder, checked);
+      } catch (const InputError& error) {
+        checked.fault = error.what();
+      }
+      if (block_.size() == kBlock) build_prompts(counts);
+    }
+    build_prompts(counts);
+  }
+
+  void parse(const nlohmann::json& row, const RowPlace& place, const std::filesystem::path& folder,
+             Checked& checked) {
+    const Tokenizer& tokenizer = prompts_.tokenizer();
+    if (kind_ == RowKind::kSft) {
+      SftRow parsed = parse_sft_row(row, place.where, folder, tokenizer);
+      checked.messages = std::move(parsed.messages);
+      checked.images = std::move(parsed.images);
+      return;
+    }
+    CaptionRow parsed = parse_caption_row(row, place.where, folder, tokenizer, place.image);
+    ids_.add(parsed.id, place.where);
+    checked.messages = std::move(parsed.prompt);
+    checked.images = {std::move(parsed.image)};
+  }
+
+  void build_prompts(ValidationCounts& counts) {
+    parallel_for(0, static_cast<int64_t>(block_.size()), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) build_prompt(block_[static_cast<size_t>(i)]);
+    });
+    for (const Checked& checked : block_) {
+      counts.rows += checked.count;
+      if (checked.fault.empty()) continue;
+      counts.bad += checked.count;
+      report_(checked.fault);
+    }
+    block_.clear();
+  }
+
+  void build_prompt(Checked& checked) const {
+    if (!checked.fault.empty()) return;
+    try {
+      prompts_.build(checked.messages, checked.images, checked.where);
+    } catch (const InputError& error) {
+      checked.fault = error.what();
+    }
+  }
+
+  RowKind kind_;
+  const PromptBuilder& prompts_;
+  const std::function<void(const std::string&)>& report_;
+  SeenIds ids_;
+  std::vector<Checked> block_;
+};
+
+}  // namespace
+
+std::vector<ValidationCounts> validate_data(const std::vector<std::string>& files, RowKind kind,
+                                            const PromptBuilder& prompts,
+                                            const std::function<void(const std::string&)>& report) {
+  Validator validator(kind, prompts, report);
+  std::vector<ValidationCounts> counts;
+  for (const std::string& file : expand_data_files(files)) counts.push_back(validator.check(file));
+  return counts;
+}
+
+}  // namespace caprl

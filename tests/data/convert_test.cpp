@@ -1,0 +1,140 @@
+#include "caprl/data/convert.h"
+
+#include "caprl/io/jsonl.h"
+#include "data/base64.h"
+#include "data/row_types.h"
+#include "support.h"
+
+namespace caprl {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+class Convert : public DataFiles {
+ protected:
+  void SetUp() override {
+    if (!has_parquet()) GTEST_SKIP() << "this build has no Parquet";
+  }
+  static std::vector<json> lines(const std::string& name) {
+    std::vector<json> rows;
+    JsonlReader reader(path(name));
+    while (auto line = reader.next()) rows.push_back(std::move(line->value));
+    return rows;
+  }
+  static ConvertCounts convert(const std::string& from, const std::string& to,
+                               const ConvertOptions& options = {}) {
+    return convert_data({path(from)}, path(to), options);
+  }
+  /// From JSONL to Parquet and back.
+  static std::vector<json> there_and_back(const std::string& text) {
+    write("there.jsonl", text);
+    convert("there.jsonl", "there.parquet");
+    convert("there.parquet", "back.jsonl");
+    return lines("back.jsonl");
+  }
+};
+
+TEST_F(Convert, NothingIsLostOnTheWayThereAndBack) {
+  json embedded = caption_row();
+  embedded["id"] = "图 🙂";
+  embedded["image"] = {{"bytes", "AAECAwQF/w=="}, {"path", "anything.jpg"}};
+  embedded["reward_model"]["style"] = "rule";
+  json more = caption_row();
+  more["extra"] =
+      json_of(R"({"n": [1, -9007199254740993, 9223372036854775807], "deep": [[], [true]],
+                              "x": 0.1, "list": [{"a": 1}, {"b": "x"}, null]})");
+  const std::vector<json> rows = {caption_row(), embedded, more};
+  std::string text;
+  for (const json& row : rows) text += row.dump() + "\n";
+  EXPECT_EQ(there_and_back(text), rows);
+}
+
+TEST_F(Convert, SupervisedRows) {
+  json text_only = sft_row();
+  text_only["messages"] =
+      json_of(R"([{"role": "user", "content": [{"type": "text", "text": "?"}]}])");
+  json with_image = text_only;
+  with_image["messages"][0]["content"].push_back({{"type", "image"}, {"image", "a.png"}});
+  EXPECT_EQ(there_and_back(text_only.dump() + "\n" + with_image.dump()),
+            (std::vector{text_only, with_image}));
+  const auto rows = load_sft_rows({path("there.parquet")}, BadRows::kStop, *tokenizer_).rows;
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[1].images.at(0).path, folder_ / "a.png");
+}
+
+TEST_F(Convert, ImagesHaveOneForm) {
+  json row = caption_row();
+  row["image"] = "a.png";
+  EXPECT_EQ(there_and_back(row.dump()).at(0)["image"], (json{{"path", "a.png"}}));
+  EXPECT_EQ(describe(ParquetFile(path("there.parquet")).columns().at(1)),
+            "struct<bytes: binary, path: string>");
+}
+
+TEST_F(Convert, RelativePathsNameTheSameFiles) {
+  std::filesystem::create_directories(folder_ / "deeper/still");
+  write("paths.jsonl", caption_row().dump());
+  convert("paths.jsonl", "deeper/still/paths.parquet");
+  const auto rows =
+      load_caption_rows({path("deeper/still/paths.parquet")}, BadRows::kStop, *tokenizer_).rows;
+  EXPECT_EQ(std::filesystem::canonical(rows.at(0).image.path),
+            std::filesystem::canonical(folder_ / "a.png"));
+}
+
+TEST_F(Convert, ImagesAreEmbedded) {
+  write("paths.jsonl", caption_row().dump());
+  convert("paths.jsonl", "embedded.parquet", {.embed_images = true});
+  convert("embedded.parquet", "embedded.jsonl");
+  const auto bytes =
+      decode_base64(lines("embedded.jsonl").at(0)["image"]["bytes"].get<std::string>(), "x");
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
+            "not looked at before it is used");
+}
+
+TEST_F(Convert, OneFileOfSeveral) {
+  write("part1.jsonl", caption_row().dump());
+  convert("part1.jsonl", "part2.parquet");
+  convert_data({path("part1.jsonl"), path("part*.parquet")}, path("whole.parquet"), {});
+  convert("whole.parquet", "whole.jsonl");
+  EXPECT_EQ(lines("whole.jsonl"), (std::vector{caption_row(), caption_row()}));
+}
+
+TEST_F(Convert, BadRowsStopOrAreCounted) {
+  json other_type = caption_row();
+  other_type["id"] = 8;
+  write("bad.jsonl",
+        caption_row().dump() + "\n{\n" + caption_row().dump() + "\n" + other_type.dump());
+  EXPECT_THAT(input_error([&] { convert("bad.jsonl", "bad.parquet"); }),
+              HasSubstr(path("bad.jsonl") + ":2: malformed JSON"));
+  EXPECT_FALSE(std::filesystem::exists(path("bad.parquet")));
+  const auto counts = convert("bad.jsonl", "bad.parquet", {.bad_rows = BadRows::kSkip});
+  EXPECT_EQ(counts.rows, 2);
+  EXPECT_EQ(counts.skipped, 2);
+  write("bad.jsonl", caption_row().dump() + "\n" + other_type.dump());
+  EXPECT_EQ(input_error([&] { convert("bad.jsonl", "bad.parquet"); }),
+            path("bad.jsonl") +
+                ":2: key 'id': expected string as before, got int64; a column has one type");
+  write("bad.jsonl", R"({"id": "1", "image": {"bytes": "Zm9"}})");
+  EXPECT_THAT(input_error([&] { convert("bad.jsonl", "bad.parquet"); }),
+              HasSubstr(path("bad.jsonl") + ":1: image bytes: expected base64"));
+  for (const auto& entry : std::filesystem::directory_iterator(folder_))
+    EXPECT_FALSE(entry.path().filename().string().starts_with(".bad")) << "left behind";
+}
+
+TEST(RowTypes, WhatIsOfBothTypes) {
+  const auto merged = [](const char* one, const char* other) {
+    return describe(
+        merge_types(type_of(json_of(one), "k"), type_of(json_of(other), "k"), "k", "F:2"));
+  };
+  EXPECT_EQ(merged("1", "2.5"), "double");
+  EXPECT_EQ(merged("null", "true"), "bool");
+  EXPECT_EQ(merged("[]", "[[1]]"), "list<list<int64>>");
+  EXPECT_EQ(merged(R"({"a": null})", R"({"a": "x", "b": [2]})"),
+            "struct<a: string, b: list<int64>>");
+  EXPECT_EQ(merged("18446744073709551615", "18446744073709551614"), "uint64");
+  EXPECT_EQ(input_error([&] { merged(R"({"a": [1]})", R"({"a": ["x"]})"); }),
+            "F:2: key 'k.a': expected int64 as before, got string; a column has one type");
+}
+
+}  // namespace
+}  // namespace caprl
