@@ -55,7 +55,8 @@ class Rows {
   template <class Use>
   ConvertCounts for_each(Use use) const {
     ConvertCounts counts;
-    for (const std::string& file : files_) for_each_of(file, use, counts);
+    for (const std::string& file : files_)
+      for_each_of(file, use, counts, [&](const auto& work) { return use_row(bad_rows(), work); });
     return counts;
   }
 
@@ -65,26 +66,41 @@ class Rows {
     ConvertCounts ignored;
     for (const std::string& file : files_) {
       if (is_parquet(file))
-        add_columns(columns, with_image(ParquetFile(file).columns()), file);
+        add_columns(columns, with_image(ParquetFile(file).columns(), file), file);
       else
         for_each_of(
             file,
             [&](const json& row, const std::string& where) {
-              add_columns(columns, with_image(type_of(row, "").parts), where);
+              add_columns(columns, with_image(type_of(row, "").parts, where), where);
             },
-            ignored);
+            ignored, [&](const auto& work) { return try_quietly(work); });
     }
     put_in_order(columns);
     return columns;
   }
 
  private:
-  template <class Use>
-  void for_each_of(const std::string& file, Use use, ConvertCounts& counts) const {
+  BadRows bad_rows() const { return options_.bad_rows; }
+
+  /// use_row() without its words: the row is said when it is written.
+  template <class Work>
+  bool try_quietly(const Work& work) const {
+    try {
+      work();
+      return true;
+    } catch (const InputError&) {
+      if (bad_rows() == BadRows::kStop) throw;
+      return false;
+    }
+  }
+
+  /// attempt(work): whether it went well.
+  template <class Use, class Attempt>
+  void for_each_of(const std::string& file, Use use, ConvertCounts& counts, Attempt attempt) const {
     const fs::path from = fs::absolute(file).parent_path();
     const auto reader = DataReader::open(file, RowKind::kAny);
     while (const auto place = reader->next()) {
-      const bool used = use_row(options_.bad_rows, [&] {
+      const bool used = attempt([&] {
         json row = reader->row();
         if (!row.is_object())
           throw InputError("{}: expected an object, got {}", place->where, row.type_name());
@@ -96,12 +112,13 @@ class Rows {
   }
 
   /// The column image, if there is one, with both its members.
-  static std::vector<ColumnType> with_image(std::vector<ColumnType> columns) {
+  static std::vector<ColumnType> with_image(std::vector<ColumnType> columns,
+                                            std::string_view where) {
     static const ColumnType kImage = type_of({{"bytes", json::binary({})}, {"path", ""}}, "image");
     const auto image = std::ranges::find(columns, "image", &ColumnType::name);
     if (image == columns.end()) return columns;
     *image = image->kind == ColumnType::Kind::kText ? kImage
-                                                    : merge_types(*image, kImage, "image", "a row");
+                                                    : merge_types(kImage, *image, "image", where);
     return columns;
   }
 
