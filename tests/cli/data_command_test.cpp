@@ -33,13 +33,13 @@ TEST_F(DataCommand, TrainingFromParquetGivesTheBytesOfTrainingFromJsonl) {
   convert("world/train.jsonl", "world/train.parquet", {"--embed-images", "--row-group-mb", "1"});
   convert("world/heldout.jsonl", "world/heldout.parquet");
   // Nothing but the Parquet file is left to read the images from.
-  std::filesystem::rename(folder_ / "world/train", folder_ / "world/put_away");
+  std::filesystem::rename(folder_ / "world/images/train", folder_ / "world/put_away");
   GrpoConfig config = grpo("from_parquet", 4);
   config.eval.freq = 2;
   config.data.train_files = {path("world/tr*.parquet")};
   config.data.val_files = {path("world/heldout.parquet")};
   GrpoTrainer(config, "auto").run();
-  std::filesystem::rename(folder_ / "world/put_away", folder_ / "world/train");
+  std::filesystem::rename(folder_ / "world/put_away", folder_ / "world/images/train");
   config = grpo("from_jsonl", 4);
   config.eval.freq = 2;
   GrpoTrainer(config, "auto").run();
