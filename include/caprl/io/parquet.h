@@ -87,7 +87,7 @@ class ParquetRows {
 /// read, and the newest pages are kept. Thread safe.
 class ParquetBytes {
  public:
-  static constexpr int64_t kDefaultCacheBytes = int64_t{1} << 27;
+  static constexpr int64_t kDefaultCacheBytes = int64_t{1} << 25;
 
   /// `part`: "image.bytes". InputError if that is no column of bytes outside of lists.
   ParquetBytes(std::shared_ptr<const ParquetFile> file, const std::string& part,
