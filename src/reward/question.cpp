@@ -11,6 +11,7 @@ namespace caprl {
 namespace {
 
 using Json = nlohmann::json;
+constexpr int64_t kNumLetters = 26;
 
 std::string_view trim(std::string_view text) {
   constexpr std::string_view kSpaces = " \t\r\n\v\f";
@@ -69,15 +70,16 @@ std::string string_member(const Json& item, const char* key, std::string_view wh
   return std::string(trim(value.get_ref<const std::string&>()));
 }
 
-std::vector<std::string> choice_texts(const Json& item, std::string_view where) {
+std::vector<std::string> choice_texts(const Json& item, std::string_view where,
+                                      int64_t max_choices) {
   const Json& choices = member(item, "choices", where);
   if (!choices.is_array())
     throw InputError("{}: 'choices' of a question: expected a list of strings, got {}", where,
                      choices.type_name());
   const auto count = static_cast<int64_t>(choices.size());
-  if (count < 2 || count > kMaxChoices)
+  if (count < 2 || count > max_choices)
     throw InputError("{}: 'choices' of a question: expected 2 to {} choices, got {}", where,
-                     kMaxChoices, count);
+                     max_choices, count);
   std::vector<std::string> texts;
   for (const Json& choice : choices) {
     if (!choice.is_string())
@@ -89,15 +91,15 @@ std::vector<std::string> choice_texts(const Json& item, std::string_view where) 
 }
 
 /// Takes the labels off, if there are any; says whether there were.
-bool strip_labels(std::vector<std::string>& texts, std::string_view where) {
+bool strip_labels(std::vector<std::string>& texts, std::string_view where, int64_t max_choices) {
   // "(a)" alone is a choice ("which panel?"), not a label without a text.
-  const auto has_label = [](const std::string& text) {
-    const auto parts = split_label(text);
+  const auto has_label = [max_choices](const std::string& text) {
+    const auto parts = split_label(text, max_choices);
     return parts && !(parts->text.empty() && text.starts_with('('));
   };
   if (std::none_of(texts.begin(), texts.end(), has_label)) return false;
   for (size_t i = 0; i < texts.size(); ++i) {
-    const auto parts = split_label(texts[i]);
+    const auto parts = split_label(texts[i], max_choices);
     if (!parts || parts->label != static_cast<int64_t>(i))
       throw InputError(
           "{}: choice {} of a question: expected the label '{}', as choices are labelled in order "
@@ -122,9 +124,9 @@ void check_choices(const std::vector<std::string>& choices, std::string_view whe
 std::optional<int64_t> answer_by_letter(std::string_view answer,
                                         const std::vector<std::string>& choices) {
   const auto count = static_cast<int64_t>(choices.size());
-  std::optional<Labelled> parts = split_label(answer);
+  std::optional<Labelled> parts = split_label(answer, kNumLetters);
   if (!parts && answer.size() == 1)
-    if (const auto letter = letter_index(answer[0])) parts = Labelled{*letter, {}};
+    if (const auto letter = letter_index(answer[0], kNumLetters)) parts = Labelled{*letter, {}};
   if (!parts || parts->label >= count) return std::nullopt;
   if (!parts->text.empty() && parts->text != choices[parts->label]) return std::nullopt;
   return parts->label;
@@ -178,14 +180,14 @@ size_t first_choice(const std::vector<std::string_view>& lines) {
 
 }  // namespace
 
-Question parse_question(const Json& item, std::string_view where) {
+Question parse_question(const Json& item, std::string_view where, int64_t max_choices) {
   if (!item.is_object())
     throw InputError("{}: a question: expected an object, got {}", where, item.type_name());
   Question question;
   question.text = string_member(item, "question", where);
   if (question.text.empty()) throw InputError("{}: 'question' of a question is empty", where);
-  question.choices = choice_texts(item, where);
-  const bool labelled = strip_labels(question.choices, where);
+  question.choices = choice_texts(item, where, max_choices);
+  const bool labelled = strip_labels(question.choices, where, max_choices);
   check_choices(question.choices, where);
   question.answer =
       find_answer(string_member(item, "answer", where), question.choices, labelled, where);

@@ -3,6 +3,7 @@
 #include <unicode/brkiter.h>
 #include <unicode/locid.h>
 #include <unicode/regex.h>
+#include <unicode/uchar.h>
 #include <unicode/unistr.h>
 
 #include "caprl/core/error.h"
@@ -66,6 +67,31 @@ std::vector<std::string> split_sentences(std::string_view text) {
       sentences.emplace_back(sentence);
   });
   return sentences;
+}
+
+std::string lower_and_squeeze(std::string_view text) {
+  icu::UnicodeString lower = utf16(text).toLower(icu::Locale::getRoot());
+  icu::UnicodeString squeezed;
+  bool pending = false;
+  for (int32_t i = 0; i < lower.length(); i = lower.moveIndex32(i, 1)) {
+    const UChar32 c = lower.char32At(i);
+    // The four separators of ASCII are white space to str.split(), but not to Unicode.
+    const bool is_space = u_isUWhiteSpace(c) || (c >= 0x1C && c <= 0x1F);
+    if (!is_space) {
+      if (pending && !squeezed.isEmpty()) squeezed.append(static_cast<UChar>(' '));
+      squeezed.append(c);
+    }
+    pending = is_space;
+  }
+  return utf8(squeezed);
+}
+
+std::u32string code_points(std::string_view text) {
+  const icu::UnicodeString whole = utf16(text);
+  std::u32string characters;
+  for (int32_t i = 0; i < whole.length(); i = whole.moveIndex32(i, 1))
+    characters.push_back(static_cast<char32_t>(whole.char32At(i)));
+  return characters;
 }
 
 struct TextPattern::Impl {

@@ -21,9 +21,10 @@ struct Question {
 /// "（A）" (all of them, A, B, … in order), or not at all. The answer is a letter ("B", "B)",
 /// "(B)") or the text of a choice, with or without its label. `where` ("file:line") starts the
 /// InputError's sentence, which is thrown for missing or ill-typed keys, an empty question or
-/// choice, fewer than 2 or more than kMaxChoices choices, duplicate choices, labels out of order,
-/// and an answer that is no choice or may mean two.
-Question parse_question(const nlohmann::json& item, std::string_view where);
+/// choice, fewer than 2 or more than `max_choices` choices (at most 26), duplicate choices, labels
+/// out of order, and an answer that is no choice or may mean two.
+Question parse_question(const nlohmann::json& item, std::string_view where,
+                        int64_t max_choices = kMaxChoices);
 
 /// A question with its choices in the text, as the published reward server takes it: lines of the
 /// question, then a line for each labelled choice, A, B, … in order. Further lines belong to the

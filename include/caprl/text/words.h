@@ -15,6 +15,13 @@ std::vector<std::string> split_words(std::string_view text);
 /// A text's sentences (UAX #29), without the space around them.
 std::vector<std::string> split_sentences(std::string_view text);
 
+/// Lower case (Unicode's full mapping, no language's own rules); white space in between is one
+/// space, and none is at the ends. UTF-8; what is not reads as U+FFFD.
+std::string lower_and_squeeze(std::string_view text);
+
+/// The characters of UTF-8 text.
+std::u32string code_points(std::string_view text);
+
 /// A regular expression (ICU's syntax), case ignored. Immutable; thread safe.
 class TextPattern {
  public:
