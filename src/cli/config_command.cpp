@@ -8,6 +8,7 @@
 #include "caprl/core/error.h"
 #include "caprl/reward/server.h"
 #include "caprl/tasks/caption.h"
+#include "caprl/tasks/eval.h"
 #include "caprl/train/config.h"
 #include "caprl/train/presets.h"
 #include "cli/commands.h"
@@ -22,7 +23,7 @@ struct Kind {
 
 void add_kind(CLI::App& app, Kind& kind) {
   app.add_option("--for", kind.command, "whose configuration")
-      ->check(CLI::IsMember({"train", "sft", "caption", "serve-reward"}))
+      ->check(CLI::IsMember({"train", "sft", "caption", "eval", "serve-reward"}))
       ->capture_default_str();
 }
 
@@ -31,6 +32,7 @@ template <class Work>
 void with_config(const Kind& kind, Work work) {
   if (kind.command == "sft") return work(SftConfig());
   if (kind.command == "caption") return work(CaptionConfig());
+  if (kind.command == "eval") return work(EvalConfig());
   if (kind.command == "serve-reward") return work(RewardServerConfig());
   work(GrpoConfig());
 }
@@ -49,7 +51,8 @@ void print_docs() {
             << presets_to_markdown(training_presets()) << "\n# `caprl train`\n\n"
             << config_to_markdown(GrpoConfig()) << "\n# `caprl sft`\n\n"
             << config_to_markdown(SftConfig()) << "\n# `caprl caption`\n\n"
-            << config_to_markdown(CaptionConfig()) << "\n# `caprl serve-reward`\n\n"
+            << config_to_markdown(CaptionConfig()) << "\n# `caprl eval`\n\n"
+            << config_to_markdown(EvalConfig()) << "\n# `caprl serve-reward`\n\n"
             << config_to_markdown(RewardServerConfig());
 }
 

@@ -5,6 +5,7 @@
 #include "caprl/core/files.h"
 #include "caprl/reward/server.h"
 #include "caprl/tasks/caption.h"
+#include "caprl/tasks/eval.h"
 #include "caprl/train/config.h"
 #include "support.h"
 #include "support/temp_folder.h"
@@ -111,6 +112,7 @@ TEST(ConfigSchema, HasEveryKey) {
   expect_every_key<GrpoConfig>("train");
   expect_every_key<SftConfig>("sft");
   expect_every_key<CaptionConfig>("caption");
+  expect_every_key<EvalConfig>("eval");
   expect_every_key<RewardServerConfig>("serve-reward");
 }
 

@@ -85,6 +85,26 @@ json question_row(const ImageSet& set, int64_t index, const std::vector<Question
           {"reward_model", {{"ground_truth", items}}}};
 }
 
+/// What `caprl eval` asks about the image: each question with the option to abstain, which has its
+/// own letter, and so within the text.
+void write_items(const ImageSet& set, int64_t index, const std::vector<Question>& questions,
+                 OutputFile& items) {
+  for (size_t i = 0; i < questions.size(); ++i) {
+    const AskedQuestion asked =
+        ask(questions[i], 0, {}, {std::string(kAbstainText), std::string(kAbstainLabel)});
+    const bool is_number = asked.text.starts_with("how many");
+    items.line({{"id", fmt::format("{}-{}", image_id(set, index), i)},
+                {"benchmark", is_number                              ? "number"
+                              : asked.text.starts_with("what color") ? "color"
+                                                                     : "shape"},
+                {"image", image_path(set, index)},
+                {"prompt", user_turn(kCaptionPrompt)},
+                {"question", asked.text},
+                {"answer", std::string(1, asked.right)},
+                {"scorer", "choice"}});
+  }
+}
+
 json caption_row(const ImageSet& set, int64_t index, int64_t variant, const std::string& caption) {
   constexpr std::string_view kMarker = "<image>";
   const json content =
@@ -98,18 +118,21 @@ json caption_row(const ImageSet& set, int64_t index, int64_t variant, const std:
 void write_image_rows(const std::filesystem::path& dir, const ImageSet& set, uint64_t seed,
                       OutputFile& truth) {
   std::filesystem::create_directories(dir / "images" / set.name);
-  OutputFile rows(dir / (set.name + ".jsonl"));
+  OutputFile rows(dir / (set.name + ".jsonl")), items(dir / (set.name + "_items.jsonl"));
   for (int64_t i = 0; i < set.size; ++i) {
     Draws draws(seed, set.scenes, i);
     const Scene scene = draw_scene(draws);  // the picture's draws follow in the same sequence
     write_image(dir, set, i, scene, draws);
     Draws question_draws(seed, set.questions, i);
-    rows.line(question_row(set, i, draw_questions(scene, question_draws)));
+    const std::vector<Question> questions = draw_questions(scene, question_draws);
+    rows.line(question_row(set, i, questions));
+    write_items(set, i, questions, items);
     truth.line({{"id", image_id(set, i)},
                 {"image", image_path(set, i)},
                 {"caption", full_caption(scene).text()}});
   }
   rows.close();
+  items.close();
 }
 
 /// work(image, variant, its scene, draws of `split`) for so many variants of every image.

@@ -18,6 +18,7 @@ inline constexpr int64_t kExamplesPerCaption = 8;
 /// Writes, as a pure function of sizes and seed:
 ///   images/{train,heldout}/000000.png, 000001.jpg, …: 56 x 56, PNG and JPEG in turn
 ///   train.jsonl, heldout.jsonl: rows of the CapRL-QA schema
+///   train_items.jsonl, heldout_items.jsonl: the same questions as items of `caprl eval`
 ///   captioner_sft.jsonl: vague captions; rows of one image are consecutive
 ///   answerer_sft.jsonl: text only; kExamplesPerCaption consecutive rows share a caption
 ///   judge_sft.jsonl: captions of all qualities, and their scores from 1 to 5 by the share of what

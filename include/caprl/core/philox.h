@@ -19,6 +19,7 @@ enum class RandomPurpose : uint64_t {
   kRewardShuffle,      // ids: step; the shuffled-reward control
   kDemoWorld,          // ids: split, image
   kHttpRetry,          // ids: the call; counter: attempt
+  kBootstrap,          // ids: benchmark; counter: resample, draw
 };
 
 /// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
