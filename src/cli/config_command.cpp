@@ -32,7 +32,7 @@ template <class Work>
 void with_config(const Kind& kind, Work work) {
   if (kind.command == "sft") return work(SftConfig());
   if (kind.command == "caption") return work(CaptionConfig());
-  if (kind.command == "eval") return work(EvalConfig());
+  if (kind.command == "eval") return work(PrismConfig());
   if (kind.command == "serve-reward") return work(RewardServerConfig());
   work(GrpoConfig());
 }
@@ -52,7 +52,7 @@ void print_docs() {
             << config_to_markdown(GrpoConfig()) << "\n# `caprl sft`\n\n"
             << config_to_markdown(SftConfig()) << "\n# `caprl caption`\n\n"
             << config_to_markdown(CaptionConfig()) << "\n# `caprl eval`\n\n"
-            << config_to_markdown(EvalConfig()) << "\n# `caprl serve-reward`\n\n"
+            << config_to_markdown(PrismConfig()) << "\n# `caprl serve-reward`\n\n"
             << config_to_markdown(RewardServerConfig());
 }
 

@@ -14,7 +14,7 @@ namespace {
 
 void run(const ConfigOptions& options, bool as_json) {
   using std::chrono::seconds;
-  EvalConfig config;
+  PrismConfig config;
   const Launch launch = read_launch();
   set_log_rank(launch.rank);
   load_config(options.config, options.overrides, config);

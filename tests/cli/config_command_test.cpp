@@ -112,7 +112,7 @@ TEST(ConfigSchema, HasEveryKey) {
   expect_every_key<GrpoConfig>("train");
   expect_every_key<SftConfig>("sft");
   expect_every_key<CaptionConfig>("caption");
-  expect_every_key<EvalConfig>("eval");
+  expect_every_key<PrismConfig>("eval");
   expect_every_key<RewardServerConfig>("serve-reward");
 }
 

@@ -8,9 +8,11 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <numeric>
 #include <set>
 
 #include "caprl/core/config.h"
+#include "caprl/io/json.h"
 #include "support/errors.h"
 #include "support/ranks.h"
 #include "support/tiny_run.h"
@@ -32,8 +34,8 @@ class Eval : public TinyRun {
   }
 
   /// The demonstration's, on its base captioner and fewer items.
-  static EvalConfig config(const std::string& name) {
-    EvalConfig config;
+  static PrismConfig config(const std::string& name) {
+    PrismConfig config;
     load_config(std::filesystem::path(CAPRL_SOURCE_DIR "/configs/demo_eval.yaml"), {}, config);
     config.run.dir = path(name);
     config.run.threads = 1;
@@ -46,7 +48,7 @@ class Eval : public TinyRun {
   static constexpr int64_t kItems = 12 * 6;
 
   /// A config file for the program.
-  static std::string file_of(const EvalConfig& config, const std::string& name) {
+  static std::string file_of(const PrismConfig& config, const std::string& name) {
     write_file_atomic(folder_ / (name + ".yaml"), config_to_yaml(config));
     return path(name + ".yaml");
   }
@@ -130,7 +132,7 @@ TEST_F(Eval, TwoProcessesGiveTheSame) {
 
 TEST_F(Eval, KilledRunsContinue) {
   whole();
-  EvalConfig c = config("killed");
+  PrismConfig c = config("killed");
   c.data.batch_items = 2;
   const std::string file = file_of(c, "killed");
   int kills = 0;
@@ -173,7 +175,7 @@ TEST_F(Eval, KilledRunsContinue) {
 
 TEST_F(Eval, AFinishedOrHalfFinishedRunIsNotDoneAgain) {
   whole();
-  EvalConfig c = config("whole");
+  PrismConfig c = config("whole");
   c.data.batch_items = 100;  // changes nothing
   EXPECT_EQ(result_table(evaluate(c)), table_);
   EXPECT_EQ(records("whole"), whole());
@@ -201,7 +203,7 @@ TEST_F(Eval, BadItemsStopOrAreSkippedAndCounted) {
                            "\n" + no_answer.dump() + "\n" + null_image.dump() + "\n" +
                            good[0].dump() + "\n{\"id\": \"\xff\"}\n" + good[5].dump() + "\n";
   write_file_atomic(folder_ / "eval/mixed.jsonl", rows);
-  EvalConfig c = config("mixed");
+  PrismConfig c = config("mixed");
   c.data.files = {path("eval/mixed.jsonl")};
   EXPECT_THAT(input_error([&] { evaluate(c); }), HasSubstr("mixed.jsonl:2: malformed JSON"));
   EXPECT_FALSE(fs::exists(folder_ / "mixed"));
@@ -219,7 +221,7 @@ TEST_F(Eval, BadItemsStopOrAreSkippedAndCounted) {
 }
 
 TEST_F(Eval, QuestionsThatDoNotFitAreNotWrongAnswers) {
-  EvalConfig c = config("unasked");
+  PrismConfig c = config("unasked");
   c.answerer.max_new_tokens = 2040;  // of a context of 2048
   const EvalResult result = evaluate(c);
   for (const BenchmarkResult& row : result.benchmarks) {
@@ -232,10 +234,10 @@ TEST_F(Eval, QuestionsThatDoNotFitAreNotWrongAnswers) {
 }
 
 TEST_F(Eval, ThePublishedProtocol) {
-  EvalConfig published;
+  PrismConfig published;
   load_config(fs::path(CAPRL_SOURCE_DIR "/configs/eval_prism.yaml"), {}, published);
   published.validate();
-  const EvalConfig defaults;
+  const PrismConfig defaults;
   EXPECT_EQ(published.sampling.n, 4);
   EXPECT_EQ(published.sampling.temperature, 1);
   EXPECT_EQ(published.sampling.response_length, 2048);
@@ -248,7 +250,7 @@ TEST_F(Eval, ThePublishedProtocol) {
 
 TEST_F(Eval, WrongConfigsAreRefusedBeforeAnyWork) {
   const auto error_of = [&](auto change) {
-    EvalConfig c = config("refused");
+    PrismConfig c = config("refused");
     change(c);
     const std::string message = input_error([&] { evaluate(c); });
     EXPECT_FALSE(fs::exists(folder_ / "refused"));

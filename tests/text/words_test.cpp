@@ -49,5 +49,17 @@ TEST(TextPattern, GivesUpOnEndlessBacktracking) {
               HasSubstr("U_REGEX_TIME_OUT"));
 }
 
+TEST(LowerAndSqueeze, AsPythonsLowerAndSplit) {
+  EXPECT_EQ(lower_and_squeeze("  Over\t30\u00a0 MINS\n"), "over 30 mins");
+  EXPECT_EQ(lower_and_squeeze("ÉTÉ ΟΔΟΣ"), "été οδος");
+  EXPECT_EQ(lower_and_squeeze(" \n\x1c"), "");
+  EXPECT_EQ(lower_and_squeeze("a\xff"), "a\ufffd");
+}
+
+TEST(CodePoints, AreCharacters) {
+  EXPECT_EQ(code_points("aé漢🙂"), U"aé漢🙂");
+  EXPECT_EQ(code_points(""), U"");
+}
+
 }  // namespace
 }  // namespace caprl

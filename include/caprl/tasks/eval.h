@@ -56,8 +56,8 @@ struct EvalReportConfig {
 };
 
 /// `caprl eval`.
-struct EvalConfig {
-  EvalConfig();
+struct PrismConfig {
+  PrismConfig();
   RunConfig run;
   CaptionerConfig captioner;
   EvalDataConfig data;
@@ -102,7 +102,7 @@ struct EvalResult {
 /// was stopped, with as many ranks as it likes. Captions and answers depend on the seed and the
 /// item's place in the data alone. Writes RUN/result.json at the end. The result is rank 0's.
 /// InputError if the folder was begun with another model, data or sampling.
-EvalResult evaluate(const EvalConfig& config, World& world = World::alone());
+EvalResult evaluate(const PrismConfig& config, World& world = World::alone());
 
 /// The table that a person reads.
 std::string result_table(const EvalResult& result);

@@ -49,12 +49,12 @@ void EvalReportConfig::fields(ConfigVisitor& v) {
   v.field("resamples", resamples, "of the items, for bootstrap intervals", Range{100, 1e6});
 }
 
-EvalConfig::EvalConfig() {
+PrismConfig::PrismConfig() {
   sampling.n = 4;
   sampling.response_length = 2048;
 }
 
-void EvalConfig::fields(ConfigVisitor& v) {
+void PrismConfig::fields(ConfigVisitor& v) {
   v.section("run", run, "folder, seed and device");
   v.section("captioner", captioner, "the model that captions");
   v.section("data", data, "benchmarks");
@@ -63,7 +63,7 @@ void EvalConfig::fields(ConfigVisitor& v) {
   v.section("report", report, "intervals");
 }
 
-void EvalConfig::validate() const {
+void PrismConfig::validate() const {
   if (run.dir.empty()) throw InputError("config: 'run.dir' is not set");
   if (captioner.model.empty()) throw InputError("config: 'captioner.model' is not set");
   if (answerer.model.empty()) throw InputError("config: 'answerer.model' is not set");

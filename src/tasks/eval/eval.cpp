@@ -23,7 +23,7 @@ namespace {
 using nlohmann::json;
 
 /// What captions, answers and scores depend on.
-std::string decisive_keys(EvalConfig config) {
+std::string decisive_keys(PrismConfig config) {
   config.run.device.clear();
   config.run.threads = 0;
   config.sampling.limits = config.answerer.limits = {};
@@ -33,13 +33,13 @@ std::string decisive_keys(EvalConfig config) {
   return config_to_yaml(config);
 }
 
-void open_folder(const EvalConfig& config) {
+void open_folder(const PrismConfig& config) {
   const std::filesystem::path dir = config.run.dir, saved = dir / "config.yaml";
   std::error_code error;
   std::filesystem::create_directories(dir, error);
   if (error) throw InputError("run.dir: {} cannot be created: {}", config.run.dir, error.message());
   if (std::filesystem::exists(saved)) {
-    EvalConfig before;
+    PrismConfig before;
     load_config(saved, {}, before);
     if (decisive_keys(before) != decisive_keys(config))
       throw InputError(
@@ -73,7 +73,7 @@ double score_of(const EvalItem& item, std::string_view answer) {
 
 class EvalRun {
  public:
-  EvalRun(const EvalConfig& config, World& world)
+  EvalRun(const PrismConfig& config, World& world)
       : config_(config),
         world_(world),
         device_(choose_device(config.run.device, world.group().launch().local_rank)),
@@ -286,7 +286,7 @@ class EvalRun {
     return line;
   }
 
-  const EvalConfig& config_;
+  const PrismConfig& config_;
   World& world_;
   at::Device device_;
   std::unique_ptr<Model> captioner_, answerer_;
@@ -297,7 +297,7 @@ class EvalRun {
 
 }  // namespace
 
-EvalResult evaluate(const EvalConfig& config, World& world) {
+EvalResult evaluate(const PrismConfig& config, World& world) {
   config.validate();
   if (config.run.threads > 0) at::set_num_threads(static_cast<int>(config.run.threads));
   return EvalRun(config, world).run();

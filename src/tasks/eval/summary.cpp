@@ -64,7 +64,7 @@ void add_counts(const BenchmarkResult& one, BenchmarkResult& sum) {
 }  // namespace
 
 EvalResult summarize(const std::vector<EvalItem>& items,
-                     const std::map<int64_t, ItemRecord>& records, const EvalConfig& config) {
+                     const std::map<int64_t, ItemRecord>& records, const PrismConfig& config) {
   EvalResult result;
   result.samples = config.sampling.n;
   result.items_expected = std::ssize(items);

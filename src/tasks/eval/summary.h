@@ -8,6 +8,6 @@
 namespace caprl {
 
 EvalResult summarize(const std::vector<EvalItem>& items,
-                     const std::map<int64_t, ItemRecord>& records, const EvalConfig& config);
+                     const std::map<int64_t, ItemRecord>& records, const PrismConfig& config);
 
 }  // namespace caprl
