@@ -5,8 +5,8 @@
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
 #include "caprl/data/reader.h"
+#include "caprl/io/base64.h"
 #include "caprl/io/jsonl.h"
-#include "data/base64.h"
 #include "data/row_types.h"
 
 namespace caprl {
@@ -134,7 +134,7 @@ class Rows {
       image["bytes"] = binary(place.image.store->read(place.image.index).bytes);
     } else if (is_set(image, "bytes") && image["bytes"].is_string()) {
       const auto& text = image["bytes"].get_ref<const std::string&>();
-      image["bytes"] = binary(decode_base64(text, place.where));
+      image["bytes"] = binary(decode_base64(text, fmt::format("{}: image bytes", place.where)));
     } else if (is_set(image, "path") && image["path"].is_string()) {
       name_or_embed(image, place, from);
     }

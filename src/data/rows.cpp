@@ -4,7 +4,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
-#include "data/base64.h"
+#include "caprl/io/base64.h"
 
 namespace caprl {
 namespace {
@@ -104,7 +104,8 @@ ImageSource parse_image(const json& image, std::string_view where,
   const auto bytes = image.find("bytes");
   if (bytes != image.end() && !bytes->is_null()) {
     ImageSource source;
-    source.bytes = decode_base64(string_of(*bytes, "image bytes", where), where);
+    source.bytes = decode_base64(string_of(*bytes, "image bytes", where),
+                                 fmt::format("{}: image bytes", where));
     source.name = fmt::format("{}: embedded image", where);
     return source;
   }

@@ -1,7 +1,7 @@
 #include "caprl/data/convert.h"
 
 #include "caprl/io/jsonl.h"
-#include "data/base64.h"
+#include "caprl/io/base64.h"
 #include "data/row_types.h"
 #include "support.h"
 

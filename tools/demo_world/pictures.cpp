@@ -2,14 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <csetjmp>
-#include <cstdio>
-#include <cstdlib>
 
-#include <jpeglib.h>  // needs <cstdio> before it
 #include <png.h>
 
 #include "caprl/core/error.h"
+#include "caprl/image/image.h"
 
 namespace caprl::demo {
 namespace {
@@ -83,46 +80,6 @@ std::vector<double> draw_background() {
   return canvas;
 }
 
-struct JpegWriter {
-  jpeg_compress_struct info = {};
-  jpeg_error_mgr errors = {};
-  std::jmp_buf jump;
-  unsigned char* bytes = nullptr;
-  unsigned long size = 0;
-
-  ~JpegWriter() {
-    jpeg_destroy_compress(&info);
-    std::free(bytes);
-  }
-};
-
-[[noreturn]] void on_error(j_common_ptr info) {
-  std::longjmp(static_cast<JpegWriter*>(info->client_data)->jump, 1);
-}
-
-/// False after an error of libjpeg. Owns no C++ objects that a jump could skip.
-bool compress(JpegWriter& writer, const uint8_t* pixels) {
-  jpeg_compress_struct& info = writer.info;
-  info.err = jpeg_std_error(&writer.errors);
-  writer.errors.error_exit = on_error;
-  info.client_data = &writer;
-  if (setjmp(writer.jump) != 0) return false;
-  jpeg_create_compress(&info);
-  jpeg_mem_dest(&info, &writer.bytes, &writer.size);
-  info.image_width = info.image_height = kSide;
-  info.input_components = 3;
-  info.in_color_space = JCS_RGB;
-  jpeg_set_defaults(&info);
-  jpeg_set_quality(&info, kJpegQuality, TRUE);
-  jpeg_start_compress(&info, TRUE);
-  while (info.next_scanline < info.image_height) {
-    auto* row = const_cast<JSAMPROW>(pixels + 3 * kSide * info.next_scanline);
-    jpeg_write_scanlines(&info, &row, 1);
-  }
-  jpeg_finish_compress(&info);
-  return true;
-}
-
 }  // namespace
 
 std::vector<uint8_t> draw_picture(const Scene& scene, Draws& draws) {
@@ -158,9 +115,7 @@ std::string encode_png(const std::vector<uint8_t>& pixels) {
 }
 
 std::string encode_jpeg(const std::vector<uint8_t>& pixels) {
-  JpegWriter writer;
-  if (!compress(writer, pixels.data())) throw Error("libjpeg could not write an image");
-  return {reinterpret_cast<const char*>(writer.bytes), writer.size};
+  return caprl::encode_jpeg({kSide, kSide, pixels}, kJpegQuality);
 }
 
 }  // namespace caprl::demo

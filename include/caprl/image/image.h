@@ -24,6 +24,9 @@ RgbImage decode_image(std::span<const std::byte> bytes, std::string_view name,
                       int64_t max_pixels = 178'956'970);
 RgbImage load_image(const std::filesystem::path& path);
 
+/// The bytes of a JPEG file; `quality` 1 … 100. Error if the library fails.
+std::string encode_jpeg(const RgbImage& image, int quality);
+
 struct ImageSize {
   int64_t width, height;
 };

@@ -1,4 +1,4 @@
-#include "data/base64.h"
+#include "caprl/io/base64.h"
 
 #include <algorithm>
 #include <array>
@@ -29,7 +29,7 @@ std::string encode_base64(std::span<const std::byte> bytes) {
     const size_t count = std::min<size_t>(3, bytes.size() - i);
     uint32_t bits = 0;
     for (size_t k = 0; k < 3; ++k)
-      bits = bits << 8 | (k < count ? static_cast<uint32_t>(bytes[i + k]) : 0);
+      bits = bits << 8 | (k < count ? std::to_integer<uint32_t>(bytes[i + k]) : 0);
     for (size_t k = 0; k < 4; ++k) text += k <= count ? kAlphabet[bits >> (18 - 6 * k) & 63] : '=';
   }
   return text;
@@ -38,8 +38,8 @@ std::string encode_base64(std::span<const std::byte> bytes) {
 std::vector<std::byte> decode_base64(std::string_view text, std::string_view where) {
   static constexpr auto kInverse = inverse_alphabet();
   if (text.size() % 4 != 0)
-    throw InputError("{}: image bytes: expected base64 of a multiple of 4 characters, got {}",
-                     where, text.size());
+    throw InputError("{}: expected base64 of a multiple of 4 characters, got {}", where,
+                     text.size());
   size_t padding = 0;
   while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
   std::vector<std::byte> bytes;
@@ -49,7 +49,7 @@ std::vector<std::byte> decode_base64(std::string_view text, std::string_view whe
     const bool is_padding = i >= text.size() - padding;
     const int8_t value = is_padding ? 0 : kInverse[static_cast<uint8_t>(text[i])];
     if (value < 0)
-      throw InputError("{}: image bytes: expected base64, got character code {} at place {}", where,
+      throw InputError("{}: expected base64, got character code {} at place {}", where,
                        static_cast<int>(static_cast<uint8_t>(text[i])), i);
     bits = bits << 6 | static_cast<uint32_t>(value);
     if (i % 4 == 3)

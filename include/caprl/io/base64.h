@@ -1,4 +1,4 @@
-// Base64 (RFC 4648) of embedded images.
+// Base64 (RFC 4648), as images are embedded.
 #pragma once
 #include <cstddef>
 #include <span>
