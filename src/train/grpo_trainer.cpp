@@ -125,7 +125,8 @@ struct GrpoTrainer::Impl {
     metrics["perf/throughput"] = metrics["perf/total_num_tokens"] / metrics["timing_s/step"];
     metrics["training/epoch"] = order.epochs(data_batches);
     if (config.log.rollouts && session.world().is_first())
-      write_rollouts(session.folder().step_file("rollouts", step), step, groups);
+      write_rollouts(session.folder().step_file("rollouts", step), step, groups,
+                     prompts.tokenizer());
     return metrics;
   }
 
@@ -278,7 +279,7 @@ struct GrpoTrainer::Impl {
     add_validation_metrics(groups, metrics);
     if (!session.world().is_first()) return;
     log_notable_captions(groups);
-    write_rollouts(session.folder().step_file("eval", step), step, groups);
+    write_rollouts(session.folder().step_file("eval", step), step, groups, prompts.tokenizer());
   }
 
   bool evaluation_due(int64_t step) const {

@@ -8,11 +8,16 @@
 namespace caprl {
 namespace {
 
+std::string letter(char label) { return label ? std::string(1, label) : std::string(); }
+
 nlohmann::json answer_to_json(const AnswerRecord& answer) {
   return {{"question", answer.asked.question},
           {"order", answer.asked.order},
-          {"right", std::string(1, answer.asked.right)},
-          {"given", answer.given ? std::string(1, answer.given) : std::string()},
+          {"asked", answer.asked.text},
+          {"labels", answer.asked.labels()},
+          {"right", letter(answer.asked.right)},
+          {"abstain", letter(answer.asked.abstain)},
+          {"given", letter(answer.given)},
           {"output", answer.output},
           {"valid", answer.valid},
           {"right_probability", answer.right_probability}};
@@ -25,7 +30,23 @@ nlohmann::json terms_to_json(const CaptionReward& reward) {
   return terms;
 }
 
-nlohmann::json caption_to_json(int64_t step, const CaptionGroup& group, size_t sample) {
+/// How many bytes of the caption each of its tokens adds: 0 for the end of the turn and where a
+/// character is not finished.
+std::vector<int64_t> bytes_of_tokens(const Caption& caption, const Tokenizer& tokenizer) {
+  const auto stream = tokenizer.stream(true);
+  std::vector<int64_t> bytes;
+  std::string text;
+  for (size_t i = 0; i < caption.sampled.ids.size(); ++i) {
+    const auto before = std::ssize(text);
+    stream->push(caption.sampled.ids[i], text);
+    if (i + 1 == caption.sampled.ids.size()) stream->finish(text);
+    bytes.push_back(std::ssize(text) - before);
+  }
+  return bytes;
+}
+
+nlohmann::json caption_to_json(int64_t step, const CaptionGroup& group, size_t sample,
+                               const Tokenizer& tokenizer) {
   const Caption& caption = group.captions[sample];
   nlohmann::json answers = nlohmann::json::array();
   for (const AnswerRecord& answer : caption.reward.answers)
@@ -33,9 +54,12 @@ nlohmann::json caption_to_json(int64_t step, const CaptionGroup& group, size_t s
   nlohmann::json line = {{"step", step},
                          {"id", group.row->id},
                          {"prompt_id", group.prompt_id},
+                         {"row", group.row->where},
+                         {"image", nullptr},
                          {"sample", sample},
                          {"caption", caption.text},
                          {"response_ids", caption.sampled.ids},
+                         {"token_bytes", bytes_of_tokens(caption, tokenizer)},
                          {"logprobs", caption.sampled.logprobs},
                          {"stopped", caption.sampled.stopped},
                          {"num_right", caption.reward.num_right},
@@ -45,6 +69,7 @@ nlohmann::json caption_to_json(int64_t step, const CaptionGroup& group, size_t s
                          {"advantage", caption.advantage},
                          {"answers", std::move(answers)}};
   if (caption.reward.value) line["reward"] = *caption.reward.value;
+  if (!group.row->image.path.empty()) line["image"] = group.row->image.path.string();
   return line;
 }
 
@@ -111,11 +136,11 @@ void shuffle_rewards(uint64_t seed, uint64_t step, std::vector<CaptionGroup>& gr
 }
 
 void write_rollouts(const std::filesystem::path& file, int64_t step,
-                    const std::vector<CaptionGroup>& groups) {
+                    const std::vector<CaptionGroup>& groups, const Tokenizer& tokenizer) {
   std::vector<nlohmann::json> lines;
   for (const CaptionGroup& group : groups)
     for (size_t i = 0; i < group.captions.size(); ++i)
-      lines.push_back(caption_to_json(step, group, i));
+      lines.push_back(caption_to_json(step, group, i, tokenizer));
   write_jsonl_zst(file, lines);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "caprl/reward/group_values.h"
 #include "train/group_filter.h"
 
 namespace caprl {
@@ -13,13 +14,27 @@ void Summary::add(double max, double mean, int64_t count) {
   count_ += count;
 }
 
+namespace {
+
+/// Standard deviation of the group's rewards; of fewer than two there is none.
+std::optional<double> reward_deviation(const CaptionGroup& group) {
+  std::vector<std::optional<double>> rewards;
+  for (const Caption& caption : group.captions)
+    if (caption.reward.value) rewards.push_back(caption.reward.value);
+  if (rewards.size() < 2) return std::nullopt;
+  return group_moments(rewards).deviation;
+}
+
+}  // namespace
+
 void add_rollout_metrics(const std::vector<CaptionGroup>& groups, Metrics& metrics) {
-  Summary rewards, advantages, lengths;
+  Summary rewards, deviations, advantages, lengths;
   std::map<std::string, Summary> terms;
   int64_t truncated = 0, zero_std = 0, invalid_captions = 0, right = 0, asked = 0, abstained = 0,
           invalid_answers = 0;
   for (const CaptionGroup& group : groups) {
     zero_std += all_rewards_equal(group);
+    if (const auto deviation = reward_deviation(group)) deviations.add(*deviation);
     for (const Caption& caption : group.captions) {
       lengths.add(static_cast<double>(caption.sampled.ids.size()));
       truncated += !caption.sampled.stopped;
@@ -44,6 +59,7 @@ void add_rollout_metrics(const std::vector<CaptionGroup>& groups, Metrics& metri
   };
   metrics["critic/rewards/mean"] = rewards.mean();
   metrics["critic/rewards/max"] = rewards.max();
+  metrics["reward_std"] = deviations.mean();
   metrics["critic/advantages/max"] = advantages.max();
   metrics["frac_reward_zero_std"] = share(zero_std, static_cast<int64_t>(groups.size()));
   metrics["perf/total_num_tokens"] = lengths.mean() * static_cast<double>(lengths.count());

@@ -7,7 +7,7 @@
 
 namespace caprl {
 
-/// critic/rewards/*, response_length/*, frac_reward_zero_std, reward/*.
+/// critic/rewards/*, reward_std, response_length/*, frac_reward_zero_std, reward/*.
 void add_rollout_metrics(const std::vector<CaptionGroup>& groups, Metrics& metrics);
 
 /// perf/rollout_*: how fast captions were sampled, and how full the batch and the cache were.

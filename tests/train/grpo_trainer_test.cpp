@@ -5,6 +5,7 @@
 #include <set>
 
 #include "caprl/core/error.h"
+#include "caprl/generation/prompts.h"
 #include "support/tiny_run.h"
 
 namespace caprl {
@@ -194,9 +195,58 @@ TEST_F(Grpo, RolloutsTellHowRewardsCameAbout) {
         config.reward.scale * static_cast<double>(right) / caption.at("num_asked").get<double>();
     EXPECT_EQ(caption.at("reward"), reward);
     EXPECT_EQ(caption.at("response_ids").size(), caption.at("logprobs").size());
+    EXPECT_TRUE(std::filesystem::exists(caption.at("image").get<std::string>()));
+    EXPECT_THAT(caption.at("row").get<std::string>(),
+                testing::ContainsRegex("train.jsonl:[0-9]+$"));
     sum += reward;
   }
   EXPECT_NEAR(metrics("rollouts").at(0).at("critic/rewards/mean").get<double>(), sum / 20, 1e-12);
+}
+
+TEST_F(Grpo, RolloutsTellWhatWasAskedAndWhatEachTokenSays) {
+  train(grpo("told", 1));
+  const PromptBuilder prompts(path("captioner"), "", Model::load(path("captioner"), {})->traits(),
+                              4096);
+  std::map<std::string, nlohmann::json> rows;
+  for (const auto& row : lines(folder_ / "world/train.jsonl")) rows[row.at("id")] = row;
+  for (const auto& caption : lines(folder_ / "told/rollouts/step_000001.jsonl.zst")) {
+    const std::string text = caption.at("caption");
+    const std::vector<int64_t> ids = caption.at("response_ids");
+    const std::vector<size_t> bytes = caption.at("token_bytes");
+    ASSERT_EQ(bytes.size(), ids.size());
+    size_t end = 0;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      end += bytes[i];
+      // Only a character that is not finished yet may follow: U+FFFD when decoded by itself.
+      std::string known = prompts.text(std::span(ids).first(i + 1));
+      while (known.size() > end && known.ends_with("\uFFFD")) known.resize(known.size() - 3);
+      EXPECT_EQ(text.substr(0, end), known);
+    }
+    EXPECT_EQ(end, text.size());
+    const auto& questions = rows.at(caption.at("id")).at("reward_model").at("ground_truth");
+    for (const auto& answer : caption.at("answers")) {
+      const auto& question = questions.at(answer.at("question").get<size_t>());
+      EXPECT_THAT(answer.at("asked").get<std::string>(),
+                  testing::StartsWith(question.at("question").get<std::string>() + "\nA) "));
+      EXPECT_THAT(answer.at("labels").get<std::string>(), HasSubstr(answer.at("right")));
+    }
+  }
+}
+
+TEST_F(Grpo, SpreadIsTheMeanOfTheGroupsDeviations) {
+  train(grpo("spread", 1));
+  std::map<int64_t, std::vector<double>> groups;
+  for (const auto& caption : lines(folder_ / "spread/rollouts/step_000001.jsonl.zst"))
+    groups[caption.at("prompt_id")].push_back(caption.at("reward"));
+  double sum = 0;
+  for (const auto& [id, rewards] : groups) {
+    double mean = 0, squares = 0;
+    for (const double reward : rewards) mean += reward / 4;
+    for (const double reward : rewards) squares += (reward - mean) * (reward - mean);
+    sum += std::sqrt(squares / 3);
+  }
+  EXPECT_GT(sum, 0);
+  EXPECT_NEAR(metrics("spread").at(0).at("reward_std").get<double>(), sum / 5, 1e-12);
 }
 
 TEST_F(Grpo, ShuffledRewardsAreThoseOfTheBatch) {

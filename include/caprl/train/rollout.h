@@ -7,6 +7,7 @@
 #include "caprl/data/rows.h"
 #include "caprl/generation/generator.h"
 #include "caprl/reward/reward.h"
+#include "caprl/text/tokenizer.h"
 
 namespace caprl {
 
@@ -37,9 +38,9 @@ void score_captions(const RewardModel& reward, uint64_t step, std::vector<Captio
 /// The control experiment: permutes the rewards between all captions of the step.
 void shuffle_rewards(uint64_t seed, uint64_t step, std::vector<CaptionGroup>& groups);
 
-/// RUN/rollouts/step_000120.jsonl.zst: one line a caption with its text, log-probabilities,
-/// answers, reward and advantage.
+/// RUN/rollouts/step_000120.jsonl.zst: one line a caption with its image, text, tokens and their
+/// log-probabilities, what was asked and answered, reward and advantage.
 void write_rollouts(const std::filesystem::path& file, int64_t step,
-                    const std::vector<CaptionGroup>& groups);
+                    const std::vector<CaptionGroup>& groups, const Tokenizer& tokenizer);
 
 }  // namespace caprl
