@@ -9,6 +9,7 @@ void add_commands(CLI::App& app) {
   add_eval_command(app);
   add_serve_reward_command(app);
   add_score_command(app);
+  add_report_command(app);
   add_data_command(app);
   add_checkpoint_command(app);
   add_export_command(app);
