@@ -82,7 +82,7 @@ TEST(Statistics, TheAverageOfBenchmarksIsUnweighted) {
   EXPECT_DOUBLE_EQ(average.high, 0.525);
 }
 
-TEST(Report, Table) {
+TEST(EvalReport, Table) {
   EvalResult result;
   result.samples = 4;
   result.confidence = 0.95;
@@ -102,7 +102,7 @@ TEST(Report, Table) {
   none.skipped = 3;
   result.benchmarks = {chart, none};
   EXPECT_EQ(result_table(result),
-            "benchmark  items                mean            best of 4  caption tokens  cut off  "
+            "benchmark  items                mean           best of 4  caption tokens  cut off  "
             "no answer  unasked  skipped\n"
             "ChartQA      100  71.2 [65.0, 77.0]   90.0 [82.5, 94.5]*           125.0    1.5 %     "
             " 5.0 %        0        0\n"

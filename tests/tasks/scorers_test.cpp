@@ -99,7 +99,7 @@ TEST(Scorers, MathReadsWhatBenchmarksHave) {
       {"1 \\frac{1}{2}", "3/2"},
       {"Joint-CNN", "joint-cnn"},
       {"$12\\pi$ cm^2", "12π"},
-      {"a^2b", "baa"},
+      {"a^2b", "b \\cdot a \\cdot a"},
   }};
   for (const auto& [answer, given] : same) {
     EXPECT_EQ(math(answer, given), 1) << answer << " and " << given;

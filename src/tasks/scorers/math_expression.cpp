@@ -119,7 +119,7 @@ class Parser {
   MathPoints power() {
     MathPoints base = primary();
     while (take("!")) base = map(base, [](double a) { return std::tgamma(a + 1); });
-    if (!take("^")) return base;
+    if (degrees_follow() || !take("^")) return base;
     return map(base, exponent(), [](double a, double b) { return std::pow(a, b); });
   }
 
@@ -260,6 +260,13 @@ class Parser {
       return map(map(angle, function), power, [](double a, double b) { return std::pow(a, b); });
     }
     return fail();
+  }
+
+  bool degrees_follow() {
+    const size_t before = at_;
+    const bool follow = degrees();
+    at_ = before;
+    return follow;
   }
 
   bool degrees() {

@@ -144,11 +144,20 @@ bool may_precede(const MathToken& token) {
          token.is("|") || token.is("!");
 }
 
+/// The degrees of a sine are the angle's, not the value's.
+bool is_angle(MathTokens before, const MathToken& unit) {
+  if (!unit.is("^") && !unit.is_command("circ") && !unit.is_command("degree")) return false;
+  return std::any_of(before.begin(), before.end(), [](const MathToken& token) {
+    return token.is_command("sin") || token.is_command("cos") || token.is_command("tan") ||
+           token.is_command("cot") || token.is_command("sec") || token.is_command("csc");
+  });
+}
+
 }  // namespace
 
 MathUnit find_unit(MathTokens tokens) {
   for (size_t begin = 1; begin < tokens.size(); ++begin) {
-    if (!may_precede(tokens[begin - 1])) continue;
+    if (!may_precede(tokens[begin - 1]) || is_angle(tokens.first(begin), tokens[begin])) continue;
     if (auto name = UnitReader(tokens.subspan(begin)).run()) return {begin, *std::move(name)};
   }
   return {tokens.size(), {}};
