@@ -238,6 +238,7 @@ TEST_F(BadInput, UnusualImagesWork) {
                          .substr(0, read_file(folder_ / "world/train.jsonl").find('\n')));
   std::string rows;
   for (const char* name : {"one_pixel.png", "cmyk.jpg", "grey_16bit.png", "animated.webp"}) {
+    row["id"] = name;
     row["image"] = (fs::path(CAPRL_TEST_FILES) / "image/files" / name).string();
     rows += row.dump() + "\n";
   }
@@ -281,6 +282,7 @@ TEST_F(BadInput, BadRowsMayBeSkipped) {
   const std::string first = train_file.substr(0, train_file.find('\n'));
   json no_image = json_of(first);
   write("world/text.png", "not an image");
+  no_image["id"] = "no-image";
   no_image["image"] = {{"path", "text.png"}};
   write("world/mixed.jsonl", first + "\n{\n" + no_image.dump() + "\n");
   const Outcome outcome =

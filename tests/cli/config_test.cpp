@@ -4,6 +4,7 @@
 #include "caprl/core/files.h"
 #include "caprl/reward/server.h"
 #include "caprl/tasks/caption.h"
+#include "caprl/tasks/eval.h"
 #include "caprl/train/config.h"
 #include "support.h"
 
@@ -27,6 +28,8 @@ TEST(Configs, AllAreValid) {
       expect_valid<SftConfig>(entry.path());
     else if (entry.path().stem().string().starts_with("caption_"))
       expect_valid<CaptionConfig>(entry.path());
+    else if (entry.path().stem().string().find("eval") != std::string::npos)
+      expect_valid<PrismConfig>(entry.path());
     else if (entry.path().stem().string().starts_with("serve_reward_"))
       expect_valid<RewardServerConfig>(entry.path());
     else

@@ -43,6 +43,10 @@ TEST_F(DataCommand, TrainingFromParquetGivesTheBytesOfTrainingFromJsonl) {
   config = grpo("from_jsonl", 4);
   config.eval.freq = 2;
   GrpoTrainer(config, "auto").run();
+  // Records of captions name the file that their row is from.
+  for (const char* run : {"from_parquet", "from_jsonl"})
+    for (const char* records : {"rollouts", "eval"})
+      EXPECT_GT(std::filesystem::remove_all(folder_ / run / records), 1u);
   expect_same_run("from_parquet", "from_jsonl");
 }
 

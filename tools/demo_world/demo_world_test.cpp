@@ -59,7 +59,7 @@ TEST_F(DemoWorld, IsAFunctionOfTheSeed) {
   write_datasets(folder_ / "b", kSizes, 3);
   write_datasets(folder_ / "c", kSizes, 4);
   const auto a = contents(folder_ / "a");
-  EXPECT_EQ(a.size(), 60u + 8u);
+  EXPECT_EQ(a.size(), 60u + 10u);
   EXPECT_EQ(a, contents(folder_ / "b"));
   for (const auto& [file, hash] : contents(folder_ / "c")) EXPECT_NE(hash, a.at(file)) << file;
 }
