@@ -23,8 +23,11 @@ struct PageOutcome {
 
 class Browser {
  public:
+  /// Whether it is there and starts.
   static bool exists() {
-    return shell("command -v chromium").find("chromium") != std::string::npos;
+    static const bool starts =
+        shell(kStart + " --dump-dom about:blank 2>/dev/null").find("<html") != std::string::npos;
+    return starts;
   }
 
   /// `script`: the body of a function, called in the loaded page; what it returns comes back.
@@ -34,14 +37,16 @@ class Browser {
     const std::filesystem::path tried = folder / "tried.html", errors = folder / "chromium.log";
     std::ofstream(tried) << read_file(page) << caller(script);
     const std::string dom = shell(fmt::format(
-        "timeout 60 chromium --headless --no-sandbox --disable-gpu --user-data-dir='{}' "
-        "--window-size={},900 --virtual-time-budget=3000 --enable-logging=stderr --dump-dom "
-        "'file://{}#{}' 2>'{}'",
-        (folder / "profile").string(), width, tried.string(), address, errors.string()));
+        "{} --user-data-dir='{}' --window-size={},900 --virtual-time-budget=3000 "
+        "--enable-logging=stderr --dump-dom 'file://{}#{}' 2>'{}'",
+        kStart, (folder / "profile").string(), width, tried.string(), address, errors.string()));
     return {result_of(dom), console_of(read_file(errors))};
   }
 
  private:
+  inline static const std::string kStart =
+      "timeout 60 chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage";
+
   static std::string caller(const std::string& script) {
     return "<script>addEventListener('load', () => setTimeout(() => {"
            "const result = document.createElement('pre'); result.id = 'result';"
