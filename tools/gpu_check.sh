@@ -27,10 +27,14 @@ fetch_peers() {
   cp "$lock" "$peers/lock.txt"
 }
 
-# The licences of the distribution's libraries that travel along.
+# The licences of the libraries that travel along: the distribution's, and Arrow.
 add_licences() {
   local library package
   for library in "$1"/lib/*.so*; do
+    if [[ "$(basename "$library")" =~ ^lib(arrow|parquet)\. ]]; then
+      install -D -m 644 -t "$1/share/caprl/licences/arrow" "$root"/.deps/wheels-arrow/pyarrow-*/licenses/*
+      continue
+    fi
     package="$(dpkg -S "*/$(basename "$library")" 2>/dev/null | head -n 1 | cut -d: -f1)" || true
     [[ -n "$package" && -r "/usr/share/doc/$package/copyright" ]] || die "found no licence of $(basename "$library")"
     install -D -m 644 "/usr/share/doc/$package/copyright" "$1/share/caprl/licences/$package"
