@@ -60,10 +60,11 @@ class Parts {
     const int64_t most = *std::max_element(length, length + block.count);
     const int64_t shared = std::min(block.shared * kKvPageSize, most);
     const int64_t page = put_pages(block.first, 0, shared);
+    const int64_t segment = block.count > 1 ? shared_segment_ : kernels::kAttentionSegment;
     int64_t common = 0;
     for (int64_t i = 0; i < block.count; i += tokens_of_a_part_)
       common = cut(block.first + i, std::min(tokens_of_a_part_, block.count - i), 0, shared, page,
-                   0, shared_segment_);
+                   0, segment);
     for (int64_t token = block.first; token < block.first + block.count; ++token) {
       const int64_t end = batch_.lengths()[token];
       int64_t mine = common;
