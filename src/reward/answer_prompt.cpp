@@ -1,9 +1,11 @@
 #include "answer_prompt.h"
 
 #include <algorithm>
+#include <array>
 
 #include "caprl/core/error.h"
 #include "caprl/core/parallel.h"
+#include "caprl/text/placeholders.h"
 #include "shared_prefix.h"
 
 namespace caprl {
@@ -50,29 +52,6 @@ Now it is your turn
 [description ends]
 {question})";
 
-void require_placeholder(std::string_view text, std::string_view placeholder) {
-  if (text.find(placeholder) == std::string_view::npos)
-    throw InputError("config: 'reward.answerer.prompt': expected the placeholder {}, got none",
-                     placeholder);
-}
-
-/// Fills both placeholders in one pass, so that a caption that spells a placeholder is only text.
-std::string fill_in(std::string_view text, std::string_view caption, std::string_view question) {
-  std::string filled;
-  for (size_t i = 0; i < text.size();) {
-    if (text.substr(i).starts_with(kCaption)) {
-      filled += caption;
-      i += kCaption.size();
-    } else if (text.substr(i).starts_with(kQuestion)) {
-      filled += question;
-      i += kQuestion.size();
-    } else {
-      filled += text[i++];
-    }
-  }
-  return filled;
-}
-
 }  // namespace
 
 AnswerPrompt::AnswerPrompt(const AnswererConfig& config, std::shared_ptr<const Tokenizer> tokenizer,
@@ -83,8 +62,8 @@ AnswerPrompt::AnswerPrompt(const AnswererConfig& config, std::shared_ptr<const T
       tokenizer_(std::move(tokenizer)),
       chat_(std::move(chat)),
       max_tokens_(max_tokens) {
-  require_placeholder(template_, kCaption);
-  require_placeholder(template_, kQuestion);
+  for (const std::string_view placeholder : {kCaption, kQuestion})
+    require_placeholder(template_, placeholder, "config: 'reward.answerer.prompt'");
 }
 
 std::vector<int64_t> AnswerPrompt::ids(const std::string& caption,
@@ -92,8 +71,8 @@ std::vector<int64_t> AnswerPrompt::ids(const std::string& caption,
   std::vector<ChatMessage> messages;
   if (!system_prompt_.empty())
     messages.push_back({"system", {{ChatPart::Kind::kText, system_prompt_}}});
-  messages.push_back(
-      {"user", {{ChatPart::Kind::kText, fill_in(template_, caption, question.text)}}});
+  const std::array<Filling, 2> fillings{{{kCaption, caption}, {kQuestion, question.text}}};
+  messages.push_back({"user", {{ChatPart::Kind::kText, fill_in(template_, fillings)}}});
   return chat_->render(messages, true, assistant_prefix_);
 }
 

@@ -111,22 +111,6 @@ class CaptionRun {
       done.contains(i) ? void(++counts_.found) : todo_.push_back(i);
   }
 
-  SamplingParams params() const {
-    const CaptionSamplingConfig& sampling = config_.sampling;
-    SamplingParams params;
-    params.temperature = sampling.temperature;
-    params.top_k = sampling.top_k;
-    params.top_p = sampling.top_p;
-    params.repetition_penalty = sampling.repetition_penalty;
-    params.stop_texts = sampling.stop;
-    params.tokenizer = prompts_.shared_tokenizer();
-    params.max_new_tokens = sampling.response_length;
-    params.stop_ids = prompts_.chat().stop_ids();
-    params.banned_ids = model_->traits().vision_token_ids;
-    params.seed = static_cast<uint64_t>(config_.run.seed);
-    return params;
-  }
-
   Prepared prepare(int64_t place) const {
     const ImageRow& row = rows_[todo_[place]];
     Prepared prepared{todo_[place], std::nullopt};
@@ -139,7 +123,9 @@ class CaptionRun {
   /// Images are read and cut into patches while others are captioned.
   void caption_all(JsonlAppender& output) {
     constexpr size_t kAhead = 16;
-    Generator generator(*model_, params(), config_.sampling.limits);
+    Generator generator(*model_,
+                        config_.sampling.params(prompts_, model_->traits(), config_.run.seed),
+                        config_.sampling.limits);
     PrefetchQueue<Prepared> queue([this](int64_t place) { return prepare(place); }, 0,
                                   static_cast<int64_t>(todo_.size()), kAhead);
     const auto total = static_cast<int64_t>(todo_.size());

@@ -42,6 +42,22 @@ void CaptionSamplingConfig::fields(ConfigVisitor& v) {
   limits.fields(v);
 }
 
+SamplingParams CaptionSamplingConfig::params(const PromptBuilder& prompts,
+                                             const ModelTraits& traits, int64_t seed) const {
+  SamplingParams params;
+  params.temperature = temperature;
+  params.top_k = top_k;
+  params.top_p = top_p;
+  params.repetition_penalty = repetition_penalty;
+  params.stop_texts = stop;
+  params.tokenizer = prompts.shared_tokenizer();
+  params.max_new_tokens = response_length;
+  params.stop_ids = prompts.chat().stop_ids();
+  params.banned_ids = traits.vision_token_ids;
+  params.seed = static_cast<uint64_t>(seed);
+  return params;
+}
+
 void CaptionConfig::fields(ConfigVisitor& v) {
   v.section("run", run, "folder, seed and device");
   v.section("captioner", captioner, "the model that captions");

@@ -9,8 +9,8 @@ struct FeedForwardWeights {
 };
 
 /// down(silu(gate(x)) · up(x)): x [N, H] → [N, H'], of one dtype, rounded after each of these as
-/// transformers does. Differentiable; on a GPU, where all weights that are trained have a sum for
-/// their gradients, the inner product is computed again for the backward pass and not kept.
+/// transformers does. Differentiable; silu(gate) · up is computed again for the backward pass and
+/// not kept (on a GPU only where all weights that are trained have a sum for their gradients).
 at::Tensor feed_forward(const at::Tensor& x, const FeedForwardWeights& weights,
                         RowBits bits = RowBits::kFixed);
 

@@ -7,6 +7,7 @@
 #include "caprl/core/config.h"
 #include "caprl/data/dataset.h"
 #include "caprl/generation/generator.h"
+#include "caprl/generation/prompts.h"
 #include "caprl/train/config.h"
 
 namespace caprl {
@@ -38,6 +39,9 @@ struct CaptionSamplingConfig {
   int64_t response_length = 4096;
   GenerationLimits limits;
   void fields(ConfigVisitor& v);
+  /// Of captions by a model with these traits. `prompts` must live as long.
+  SamplingParams params(const PromptBuilder& prompts, const ModelTraits& traits,
+                        int64_t seed) const;
 };
 
 /// `caprl caption`.

@@ -34,8 +34,14 @@ struct Matrices {
     if (inner > width) out = at::constant_pad_nd(out, {0, inner - width});
   }
 
+  /// Gate and up of x, side by side.
+  at::Tensor both_of(const at::Tensor& x) const { return at::linear(x, in, in_bias); }
   at::Tensor gate_of(const at::Tensor& both) const { return both.narrow(1, 0, inner); }
   at::Tensor up_of(const at::Tensor& both) const { return both.narrow(1, inner, inner); }
+
+  at::Tensor product_of(const at::Tensor& both) const {
+    return fused::swiglu(gate_of(both), up_of(both));
+  }
 
   int64_t width, inner;
   at::Tensor in, in_bias, out;  // [2 · inner, H], [2 · inner] or undefined, [H', inner]
@@ -73,13 +79,12 @@ struct FeedForward : torch::autograd::Function<FeedForward> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
                             const FeedForwardWeights& weights) {
     const Matrices matrices(weights);
-    const at::Tensor both = at::linear(x, matrices.in, matrices.in_bias);
+    const at::Tensor both = matrices.both_of(x);
     context->save_for_backward({x, both});
     const auto holder = c10::make_intrusive<Holder>();
     holder->weights = weights;
     context->saved_data["weights"] = at::IValue::make_capsule(holder);
-    return at::linear(fused::swiglu(matrices.gate_of(both), matrices.up_of(both)), matrices.out,
-                      weights.down.bias.values);
+    return at::linear(matrices.product_of(both), matrices.out, weights.down.bias.values);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -89,7 +94,7 @@ struct FeedForward : torch::autograd::Function<FeedForward> {
     const FeedForwardWeights& weights = static_cast<const Holder&>(*holder).weights;
     const Matrices matrices(weights);
     const at::Tensor gate = matrices.gate_of(both), up = matrices.up_of(both);
-    add_gradients(g, fused::swiglu(gate, up), weights.down);
+    add_gradients(g, matrices.product_of(both), weights.down);
     const at::Tensor d_both = fused::swiglu_backward(gate, up, at::mm(g, matrices.out));
     add_inner_gradients(d_both, x, matrices, weights);
     return {at::mm(d_both, matrices.in), at::Tensor()};
@@ -106,8 +111,7 @@ at::Tensor feed_forward(const at::Tensor& x, const FeedForwardWeights& weights) 
     return fused::linear_each(ops::swiglu(inner[0], inner[1]), std::span(all).last(1)).front();
   }
   const Matrices matrices(weights);
-  const at::Tensor both = at::linear(x, matrices.in, matrices.in_bias);
-  return at::linear(fused::swiglu(matrices.gate_of(both), matrices.up_of(both)), matrices.out,
+  return at::linear(matrices.product_of(matrices.both_of(x)), matrices.out,
                     weights.down.bias.values);
 }
 

@@ -182,22 +182,6 @@ class EvalRun {
 
   size_t num_samples() const { return static_cast<size_t>(config_.sampling.n); }
 
-  SamplingParams caption_params() const {
-    const CaptionSamplingConfig& sampling = config_.sampling;
-    SamplingParams params;
-    params.temperature = sampling.temperature;
-    params.top_k = sampling.top_k;
-    params.top_p = sampling.top_p;
-    params.repetition_penalty = sampling.repetition_penalty;
-    params.stop_texts = sampling.stop;
-    params.tokenizer = prompts_.shared_tokenizer();
-    params.max_new_tokens = sampling.response_length;
-    params.stop_ids = prompts_.chat().stop_ids();
-    params.banned_ids = captioner_->traits().vision_token_ids;
-    params.seed = static_cast<uint64_t>(config_.run.seed);
-    return params;
-  }
-
   /// [items · samples]
   std::vector<Sample> caption(const std::vector<const EvalItem*>& items,
                               std::vector<Prompt> prompts) const {
@@ -208,7 +192,9 @@ class EvalRun {
       requests[i].suffixes.resize(num_samples());
     }
     if (requests.empty()) return {};
-    auto captions = generate(*captioner_, requests, caption_params(), config_.sampling.limits);
+    const SamplingParams params =
+        config_.sampling.params(prompts_, captioner_->traits(), config_.run.seed);
+    auto captions = generate(*captioner_, requests, params, config_.sampling.limits);
     std::vector<Sample> samples;
     for (size_t i = 0; i < items.size(); ++i)
       for (GeneratedSequence& sequence : captions[i]) {
