@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "caprl/core/error.h"
+#include "caprl/core/pulse.h"
 
 namespace caprl {
 namespace {
@@ -34,6 +35,7 @@ class File {
 
   void write(std::string_view content) {
     while (!content.empty()) {
+      pulse();
       const ssize_t written = ::write(fd_, content.data(), content.size());
       if (written < 0 && errno == EINTR) continue;
       if (written < 0) fail("cannot be written");
@@ -41,6 +43,7 @@ class File {
     }
   }
   size_t read(std::span<char> buffer) {
+    pulse();
     for (;;) {
       const ssize_t got = ::read(fd_, buffer.data(), buffer.size());
       if (got >= 0) return static_cast<size_t>(got);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <thread>
 
+#include "caprl/core/pulse.h"
 #include "dist/backend.h"
 #include "dist/run_store.h"
 
@@ -35,6 +36,7 @@ template <class Begin>
 Pending begin(const char* name, int rank, std::vector<at::Tensor> keep, Begin start) {
   const std::string what = fmt::format("{} of rank {}", name, rank);
   const auto checked = [what](const auto& call) {
+    const Waiting waiting;  // NCCL connects within the first call
     try {
       return with_c10d(what, call);
     } catch (const Error& error) {
@@ -71,6 +73,7 @@ Group Group::connect(const Launch& launch, const RunStore& store, at::Device dev
   if (launch.world_size == 1 && launch.launcher == "none") return group;
   const std::string what =
       fmt::format("rank {} of {}: meeting the others", launch.rank, launch.world_size);
+  const Waiting waiting;
   with_c10d(what, [&] {
     const StorePtr& c10d_store = store.impl().store;
     const BackendPtr host = make_gloo(c10d_store, launch, collective_timeout);
@@ -153,6 +156,7 @@ std::string SideChannel::key(int64_t round, int rank) const {
 }
 
 std::string SideChannel::wait(const std::string& key) {
+  const Waiting waiting;
   // By asking again and again: a call that waits could not be given up.
   constexpr auto kLongest = std::chrono::milliseconds(100);
   for (auto pause = std::chrono::milliseconds(1);; pause = std::min(2 * pause, kLongest)) {

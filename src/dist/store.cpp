@@ -8,6 +8,7 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include "caprl/core/pulse.h"
 #include "dist/run_store.h"
 
 namespace caprl {
@@ -80,6 +81,7 @@ std::string RunStore::set_once(const std::string& key, const std::string& value)
 }
 
 bool RunStore::wait_for(const std::string& key, std::chrono::milliseconds timeout) {
+  const Waiting waiting;
   const auto until = std::chrono::steady_clock::now() + timeout;
   while (!find(key)) {
     if (std::chrono::steady_clock::now() > until) return false;

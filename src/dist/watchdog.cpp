@@ -11,6 +11,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/log.h"
+#include "caprl/core/pulse.h"
 
 namespace caprl {
 namespace {
@@ -32,16 +33,23 @@ std::string goodbye_key(int rank) { return fmt::format("goodbye/{}", rank); }
 struct Sign {
   int64_t beat = 0;      // how often it has said so
   int64_t progress = 0;  // how often it has changed its place
+  int64_t pulses = 0;
+  bool waiting = false;
   std::string host, place;
 
   std::string text() const {
-    return nlohmann::json(
-               {{"beat", beat}, {"progress", progress}, {"host", host}, {"place", place}})
+    return nlohmann::json({{"beat", beat},
+                           {"progress", progress},
+                           {"pulses", pulses},
+                           {"waiting", waiting},
+                           {"host", host},
+                           {"place", place}})
         .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   }
   static Sign parse(const std::string& text) {
     const auto json = nlohmann::json::parse(text);
-    return {json.at("beat"), json.at("progress"), json.at("host"), json.at("place")};
+    return {json.at("beat"),    json.at("progress"), json.at("pulses"),
+            json.at("waiting"), json.at("host"),     json.at("place")};
   }
 };
 
@@ -51,10 +59,17 @@ std::string name(int rank, const Sign& sign) {
   return fmt::format("rank {} on {} (at {})", rank, sign.host, sign.place);
 }
 
-/// When another rank was last seen to live.
+/// When another rank was last seen to live, and to get on with its work.
 struct LastSeen {
-  int64_t beat = -1;
-  Clock::time_point when = Clock::now();
+  Sign sign{.beat = -1, .host = "unknown host", .place = "start"};
+  Clock::time_point alive = Clock::now(), working = alive;
+
+  void note(const Sign& now_seen, Clock::time_point now) {
+    if (now_seen.beat != sign.beat) alive = now;
+    if (now_seen.waiting || now_seen.pulses != sign.pulses || now_seen.progress != sign.progress)
+      working = now;
+    sign = now_seen;
+  }
 };
 
 }  // namespace
@@ -134,29 +149,50 @@ struct Watchdog::Impl {
     {
       const std::lock_guard lock(mutex);
       ++sign.beat;
+      sign.pulses = num_pulses();
+      sign.waiting = is_waiting();
       told = sign.progress;
       text = sign.text();
     }
     store.set(sign_key(rank), text);
   }
 
-  /// Gives the verdict on a rank that has not been heard of for too long. Rank 0 listens to all,
-  /// and all to rank 0.
+  /// Gives the verdict on ranks that have been silent, or done nothing, for too long. Rank 0
+  /// listens to all, and all to rank 0.
   void listen() {
     const auto now = Clock::now();
+    std::vector<int> idle;
     for (int r = rank == 0 ? 1 : 0; r < (rank == 0 ? size : 1); ++r) {
       LastSeen& last = seen[static_cast<size_t>(r)];
-      const auto text = store.find(sign_key(r));
-      const Sign other = text ? Sign::parse(*text) : Sign{-1, 0, "unknown host", "start"};
-      if (other.beat != last.beat) last = {other.beat, now};
-      if (now - last.when < timeout || store.find(goodbye_key(r))) continue;
-      store.set_once(
-          kVerdict,
-          verdict_text(fmt::format("{} has not been heard of for {:.1f} s", name(r, other),
-                                   std::chrono::duration<double>(timeout).count()),
-                       1));
+      if (const auto text = store.find(sign_key(r))) last.note(Sign::parse(*text), now);
+      const bool silent = now - last.alive >= timeout;
+      // Rank 0 knows better who of several keeps the others waiting: it is judged last.
+      const bool is_idle = now - last.working >= (rank == 0 ? timeout : timeout + moment());
+      if ((!silent && !is_idle) || store.find(goodbye_key(r))) continue;
+      if (silent)
+        condemn(fmt::format("{} has not been heard of for {:.1f} s", name(r, last.sign),
+                            seconds(timeout)));
+      else
+        idle.push_back(r);
     }
+    if (!idle.empty()) condemn_idle(std::move(idle));
   }
+
+  /// Of `idle`, those that have come least far: the others may wait for them in a place that does
+  /// not say so, as for the end of a collective on a GPU.
+  void condemn_idle(std::vector<int> idle) {
+    const auto sign_of = [&](int r) -> const Sign& { return seen[static_cast<size_t>(r)].sign; };
+    const auto progress = [&](int r) { return sign_of(r).progress; };
+    const int64_t least = progress(*std::ranges::min_element(idle, {}, progress));
+    std::erase_if(idle, [&](int r) { return progress(r) > least; });
+    std::string names;
+    for (const int r : idle)
+      names += fmt::format("{}{}", names.empty() ? "" : ", ", name(r, sign_of(r)));
+    condemn(fmt::format("{} {} done nothing for {:.1f} s, though alive", names,
+                        idle.size() == 1 ? "has" : "have", seconds(timeout)));
+  }
+
+  void condemn(const std::string& message) { store.set_once(kVerdict, verdict_text(message, 1)); }
 
   static std::string verdict_text(const std::string& message, int exit_code) {
     return nlohmann::json({{"message", message}, {"exit_code", exit_code}})

@@ -36,7 +36,9 @@ std::vector<int64_t> layout(std::span<const int64_t> ids,
 bool DecodeGraphs::possible(const Model& model) {
   const ModelTraits& traits = model.traits();
   const at::Tensor& weight = model.head_weight();
-  return ops::Recording::possible(weight.device()) &&
+  // Sharded layers lie somewhere else at every pass.
+  return model.parameters().sharded_layers() == nullptr &&
+         ops::Recording::possible(weight.device()) &&
          ops::can_record_attention(traits.num_heads, traits.num_kv_heads, traits.head_dim,
                                    weight.scalar_type());
 }

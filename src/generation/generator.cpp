@@ -11,6 +11,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/memory.h"
+#include "caprl/core/pulse.h"
 #include "caprl/ops/upload.h"
 #include "decode_graphs.h"
 #include "forward_batch.h"
@@ -77,6 +78,7 @@ class Generator::Impl {
   }
 
   std::vector<Finished> step() {
+    pulse();
     c10::InferenceMode guard;
     // Kernels are launched on the thread's current GPU; any thread may generate.
     const c10::DeviceGuard device(model_.head_weight().device());

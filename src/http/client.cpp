@@ -13,6 +13,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/excerpt.h"
+#include "caprl/core/pulse.h"
 #include "caprl/http/message.h"
 
 namespace caprl {
@@ -176,7 +177,10 @@ HttpResult HttpClient::Impl::run(const std::string& url, const std::string_view*
   }
   curl_easy_setopt(handle.get(), CURLOPT_HTTPHEADER, headers.get());
 
-  const CURLcode code = curl_easy_perform(handle.get());
+  const CURLcode code = [&] {
+    const Waiting waiting;
+    return curl_easy_perform(handle.get());
+  }();
   HttpResult result;
   if (code == CURLE_OK) {
     long status = 0;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <thread>
 
+#include "caprl/core/pulse.h"
 #include "caprl/core/termination.h"
 #include "caprl/http/client.h"
 #include "debug_log.h"
@@ -30,6 +31,7 @@ bool sleep_until(SteadyClock::time_point when) {
   constexpr double kSlice = 0.1;
   for (double left; (left = seconds_until(when)) > 0;) {
     if (termination_signal() != 0) return false;
+    pulse();
     std::this_thread::sleep_for(std::chrono::duration<double>(std::min(left, kSlice)));
   }
   return termination_signal() == 0;

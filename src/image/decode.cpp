@@ -3,6 +3,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
+#include "caprl/core/pulse.h"
 #include "caprl/image/image.h"
 #include "codecs.h"
 #include "exif.h"
@@ -54,12 +55,14 @@ void check_size(const EncodedImage& file, int64_t width, int64_t height) {
 }
 
 RgbImage decode_image(std::span<const std::byte> bytes, std::string_view name, int64_t max_pixels) {
+  pulse();
   const EncodedImage file{bytes, name, max_pixels};
   DecodedImage decoded = codec_of(file).decode(file);
   return apply_orientation(std::move(decoded.image), decoded.orientation);
 }
 
 ImageSize stored_size(std::span<const std::byte> bytes, std::string_view name, int64_t max_pixels) {
+  pulse();
   const EncodedImage file{bytes, name, max_pixels};
   return codec_of(file).size(file);
 }

@@ -11,6 +11,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
+#include "caprl/core/pulse.h"
 
 namespace caprl {
 
@@ -31,17 +32,26 @@ void AtomicFile::fail(const char* what) const {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  constexpr size_t kMaxPiece = size_t{1} << 30;  // the system takes no more than 2 GiB a call
+  // Synced piece by piece: a slow disk would need minutes for the whole of a large file at its end.
+  constexpr size_t kPiece = size_t{1} << 28;
   while (!bytes.empty()) {
-    const ssize_t written = ::write(fd_, bytes.data(), std::min(bytes.size(), kMaxPiece));
+    pulse();
+    if (unsynced_ >= kPiece) sync();
+    const ssize_t written = ::write(fd_, bytes.data(), std::min(bytes.size(), kPiece));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) fail("write");
     bytes = bytes.subspan(static_cast<size_t>(written));
+    unsynced_ += static_cast<size_t>(written);
   }
 }
 
-void AtomicFile::commit() {
+void AtomicFile::sync() {
   if (::fsync(fd_) != 0) fail("sync");
+  unsynced_ = 0;
+}
+
+void AtomicFile::commit() {
+  sync();
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail("rename the finished file");
   // Some file systems report a failed write only here.
   if (::close(std::exchange(fd_, -1)) != 0) fail("close");

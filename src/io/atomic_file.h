@@ -24,8 +24,11 @@ class AtomicFile {
  private:
   [[noreturn]] void fail(const char* what) const;
 
+  void sync();
+
   std::filesystem::path target_, temporary_;
   int fd_ = -1;
+  size_t unsynced_ = 0;  // bytes written since the last sync
 };
 
 }  // namespace caprl

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "caprl/core/error.h"
+#include "caprl/core/pulse.h"
 
 namespace caprl {
 namespace {
@@ -45,6 +46,7 @@ size_t ByteSource::read_file(char* out, size_t size) {
 }
 
 bool ByteSource::read(std::string& out) {
+  pulse();
   piece_.resize(kPieceBytes);
   piece_.resize(read_file(piece_.data(), piece_.size()));
   if (std::exchange(at_start_, false) && piece_.starts_with(kZstdMagic))

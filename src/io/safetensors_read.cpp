@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "caprl/core/error.h"
+#include "caprl/core/pulse.h"
 #include "caprl/io/safetensors.h"
 #include "mapped_file.h"
 #include "safetensors_header.h"
@@ -34,6 +35,7 @@ const SafetensorsFile::Entry& SafetensorsFile::entry(std::string_view name) cons
 }
 
 at::Tensor SafetensorsFile::tensor(std::string_view name) const {
+  pulse();
   const Entry& wanted = entry(name);
   const std::byte* data = file_->bytes().data() + data_start_ + wanted.begin;
   const auto options = at::TensorOptions().dtype(wanted.dtype);

@@ -87,6 +87,11 @@ Architecture describe_architecture(const nlohmann::json& config, const std::stri
               known_architectures());
 }
 
+Parameters Architecture::parameters(const ModelOptions& options) const {
+  return {specs, options.dtype, options.device,
+          [&](const std::string& name) { return trains(options.train, name); }, options.sharding};
+}
+
 ModelDescription describe_model(const nlohmann::json& config, const std::string& where) {
   Architecture architecture = describe_architecture(config, where);
   architecture.set_tied(architecture.tied.value_or(false));

@@ -35,6 +35,8 @@ struct Architecture {
   /// The name in `specs` of what a weight file calls `name`.
   std::string canonical_name(std::string_view name) const;
   void set_tied(bool value);
+  /// Memory for all of them.
+  Parameters parameters(const ModelOptions& options) const;
   /// The vocabulary has as many ids as the embedding has rows, whatever the config says.
   void set_vocab_size(int64_t size);
 };

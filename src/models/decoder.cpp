@@ -5,9 +5,11 @@
 #include <tuple>
 
 #include "architecture.h"
+#include "caprl/core/pulse.h"
 #include "caprl/ops/embedding.h"
 #include "caprl/ops/linear.h"
 #include "caprl/ops/rms_norm.h"
+#include "layer_shards.h"
 
 namespace caprl {
 namespace {
@@ -123,7 +125,10 @@ at::Tensor Decoder::forward(const Embeddings& embeddings, const at::Tensor& posi
                 hidden.size(0), positions.dim(), positions.numel());
   const ops::RotaryTable table = rope_.table(positions);
   at::Tensor normed = ops::rms_norm(hidden, layers_.front().input_norm, eps);
+  LayerPass pass(parameters_.sharded_layers());
   for (int64_t i = 0; i < config_.num_layers; ++i) {
+    pulse();
+    pass.need(i);
     const Layer& layer = layers_[i];
     const at::Tensor& next_norm =
         i + 1 < config_.num_layers ? layers_[i + 1].input_norm : final_norm_H_;

@@ -1,5 +1,4 @@
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 
 #include "architecture.h"
 #include "caprl/core/log.h"
@@ -108,12 +107,8 @@ std::unique_ptr<Model> Model::load(const std::filesystem::path& dir, const Model
   check_shapes(architecture, sources, weights);
   if (*architecture.tied) warn_of_untied_head(sources, weights);
 
-  const at::NoGradGuard no_grad;
-  Parameters parameters(
-      architecture.specs, options.dtype, options.device,
-      [&](const std::string& name) { return architecture.trains(options.train, name); });
-  for (const ParameterSpec& spec : architecture.specs)
-    parameters.get(spec.name).copy_(weights.tensor(sources.at(spec.name)));
+  Parameters parameters = architecture.parameters(options);
+  parameters.fill([&](const ParameterSpec& spec) { return weights.tensor(sources.at(spec.name)); });
   return architecture.build(architecture.traits, std::move(parameters));
 }
 

@@ -4,24 +4,34 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/memory.h"
+#include "caprl/dist/group.h"
+#include "layer_shards.h"
 
 namespace caprl {
-namespace {
 
-int64_t num_elements(const ParameterSpec& spec) {
+int64_t ParameterSpec::num_values() const {
   int64_t count = 1;
-  for (const int64_t size : spec.shape) count *= size;
+  for (const int64_t size : shape) count *= size;
   return count;
 }
 
-}  // namespace
+bool LayerSharding::active() const { return layers > 0 && ranks != nullptr && ranks->size() > 1; }
 
 Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType dtype, at::Device device,
-                       const std::function<bool(const std::string&)>& trainable)
+                       const std::function<bool(const std::string&)>& trainable,
+                       const LayerSharding& sharding)
     : specs_(std::move(specs)) {
-  int64_t sizes[2] = {0, 0};  // frozen, trainable
-  for (const ParameterSpec& spec : specs_) sizes[trainable(spec.name)] += num_elements(spec);
   const auto options = at::TensorOptions(device).dtype(dtype);
+  if (sharding.active()) sharded_layers_ = std::make_shared<LayerShards>(sharding, specs_, options);
+  const auto is_sharded = [&](const ParameterSpec& spec) {
+    return sharded_layers_ && sharded_layers_->holds(spec.name);
+  };
+  int64_t sizes[2] = {0, 0};  // frozen, trainable
+  for (const ParameterSpec& spec : specs_) {
+    if (is_sharded(spec) && trainable(spec.name))
+      throw Error("{}: what is trained is not sharded by layers", spec.name);
+    if (!is_sharded(spec)) sizes[trainable(spec.name)] += spec.num_values();
+  }
   frozen_ = at::empty({sizes[0]}, options);
   trainable_ = at::empty({sizes[1]}, options);
   if (device.is_cpu())
@@ -30,11 +40,13 @@ Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType dtype, a
 
   int64_t offsets[2] = {0, 0};
   for (const ParameterSpec& spec : specs_) {
-    const bool trained = trainable(spec.name);
-    const int64_t size = num_elements(spec);
+    const bool trained = trainable(spec.name), sharded = is_sharded(spec);
+    const int64_t size = sharded ? 0 : spec.num_values();
     const at::Tensor& buffer = trained ? trainable_ : frozen_;
+    const at::Tensor values = sharded ? sharded_layers_->values(spec)
+                                      : buffer.narrow(0, offsets[trained], size).view(spec.shape);
     // Detached, so that each is a leaf with a gradient of its own.
-    at::Tensor view = buffer.narrow(0, offsets[trained], size).view(spec.shape).detach();
+    at::Tensor view = values.detach();
     view.set_requires_grad(trained);
     if (!views_.emplace(spec.name, view).second)
       throw Error("the parameter {} is declared twice", spec.name);
@@ -42,6 +54,21 @@ Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType dtype, a
     if (trained) trainable_slices_.push_back({spec.name, offsets[trained], size});
     offsets[trained] += size;
   }
+}
+
+void Parameters::fill(const std::function<at::Tensor(const ParameterSpec&)>& values) {
+  const at::NoGradGuard no_grad;
+  std::unordered_map<std::string_view, const ParameterSpec*> sharded;
+  for (const ParameterSpec& spec : specs_) {
+    if (sharded_layers_ && sharded_layers_->holds(spec.name))
+      sharded[spec.name] = &spec;
+    else
+      get(spec.name).copy_(values(spec));
+  }
+  if (sharded_layers_)
+    sharded_layers_->fill([&](const std::vector<std::string>& names) {
+      for (const std::string& name : names) get(name).copy_(values(*sharded.at(name)));
+    });
 }
 
 const at::Tensor& Parameters::get(const std::string& name) const {

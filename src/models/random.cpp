@@ -1,5 +1,4 @@
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 
 #include "architecture.h"
 #include "caprl/core/error.h"
@@ -38,12 +37,10 @@ std::unique_ptr<Model> Model::random(const nlohmann::json& config, uint64_t seed
   if (!architecture.traits.image_token_id && !architecture.image_token.empty())
     throw InputError("config: the id of {} is missing (img_context_token_id)",
                      architecture.image_token);
-  const at::NoGradGuard no_grad;
-  Parameters parameters(
-      architecture.specs, options.dtype, options.device,
-      [&](const std::string& name) { return architecture.trains(options.train, name); });
-  for (const ParameterSpec& spec : architecture.specs)
-    parameters.get(spec.name).copy_(random_values(spec, architecture.initializer_range, seed));
+  Parameters parameters = architecture.parameters(options);
+  parameters.fill([&](const ParameterSpec& spec) {
+    return random_values(spec, architecture.initializer_range, seed);
+  });
   return architecture.build(architecture.traits, std::move(parameters));
 }
 

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "layer_shards.h"
+
 namespace caprl {
 
 Architecture describe_decoder(const DecoderConfig& text) {
@@ -43,6 +45,10 @@ TextModel::TextModel(ModelTraits traits, const DecoderConfig& config, Parameters
 
 at::Tensor Model::head_gradient() const {
   return parameters().gradient(parameters().contains(kHeadName) ? kHeadName : kEmbeddingName);
+}
+
+void Model::join_other_passes() const {
+  if (LayerShards* layers = parameters().sharded_layers()) layers->join_others();
 }
 
 Embeddings TextModel::embed(const BranchedBatch& batch) const {

@@ -1,6 +1,7 @@
 // The loss head composed of ATen's operations.
 #include <ATen/ATen.h>
 
+#include "caprl/core/pulse.h"
 #include "kernels/math/policy_math.h"
 #include "ops/loss_rows.h"
 
@@ -178,14 +179,17 @@ class ComposedLoss {
 void composed_policy_loss(const LossProblem& problem, LossOutput& output) {
   ComposedLoss chunks(problem, output);
   const int64_t count = problem.hidden.size(0), chunk = problem.options.chunk_tokens;
-  for (int64_t begin = 0; begin < count; begin += chunk)
+  for (int64_t begin = 0; begin < count; begin += chunk) {
+    pulse();
     chunks.run(begin, std::min(begin + chunk, count));
+  }
 }
 
 void composed_logprobs(const LogprobProblem& problem, at::Tensor& logprobs, at::Tensor& entropy) {
   const Head head(problem.head_weight, statistics_dtype(problem.hidden));
   const int64_t count = problem.hidden.size(0);
   for (int64_t begin = 0; begin < count; begin += problem.chunk_tokens) {
+    pulse();
     const int64_t end = std::min(begin + problem.chunk_tokens, count);
     const Rows rows =
         normalise(head.logits(problem.hidden.slice(0, begin, end)),

@@ -6,6 +6,7 @@
 #include <array>
 #include <optional>
 
+#include "caprl/core/pulse.h"
 #include "caprl/ops/swiglu.h"
 #include "ops/fused/kernels.h"
 
@@ -30,6 +31,7 @@ struct FeedForward : torch::autograd::Function<FeedForward> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    pulse();
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &gates = saved[1], &ups = saved[2], &g = gradients[0];
     const auto of_weight = [&](size_t input, const at::Tensor& d_out, const auto& in) {

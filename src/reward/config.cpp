@@ -6,6 +6,10 @@ namespace caprl {
 void AnswererConfig::fields(ConfigVisitor& v) {
   v.field("model", model, "Hugging Face directory of the text LLM");
   v.field("dtype", dtype, "float32, bfloat16 or float64");
+  v.field("shard_layers", shard_layers,
+          "decoder layers that are gathered at a time where each process holds its part of the "
+          "model; 0: each holds all of it",
+          Range{0, 10000});
   v.choice(
       "mode", mode, {{"sample", AnswerMode::kSample}, {"letter_logits", AnswerMode::kLetterLogits}},
       "sample: generate an answer, as published; letter_logits: compare the letters' probabilities "

@@ -15,6 +15,7 @@ std::vector<std::vector<Answer>> EngineAnswerer::answer(std::span<const Inquiry>
   }
   GenerationStats total;
   for (const auto& [key, which] : by_key) answer(inquiries, rendered, which, answers, total);
+  model_.join_other_passes();
   if (stats) *stats = total;
   return answers;
 }

@@ -29,7 +29,8 @@ int64_t max_prompt_tokens(const AnswererConfig& config) {
 
 }  // namespace
 
-QuestionReward::QuestionReward(const RewardConfig& config, uint64_t seed, at::Device device)
+QuestionReward::QuestionReward(const RewardConfig& config, uint64_t seed, at::Device device,
+                               const Group& ranks)
     : config_(config), seed_(seed) {
   const AnswererConfig& settings = config.answerer;
   if (settings.model.empty()) {
@@ -38,7 +39,9 @@ QuestionReward::QuestionReward(const RewardConfig& config, uint64_t seed, at::De
   }
   model_ =
       Model::load(settings.model, {parse_dtype(settings.dtype, "config: 'reward.answerer.dtype'"),
-                                   device, TrainedParts::kNone});
+                                   device,
+                                   TrainedParts::kNone,
+                                   {&ranks, settings.shard_layers}});
   auto tokenizer = Tokenizer::load(settings.model);
   auto chat = ChatFormat::load(settings.model, tokenizer, settings.chat_template);
   AnswerPrompt prompt(settings, std::move(tokenizer), std::move(chat), max_prompt_tokens(settings));

@@ -12,7 +12,7 @@ namespace caprl {
 class QuestionReward {
  public:
   /// Loads the answerer; errors as RewardModel.
-  QuestionReward(const RewardConfig& config, uint64_t seed, at::Device device);
+  QuestionReward(const RewardConfig& config, uint64_t seed, at::Device device, const Group& ranks);
 
   /// Answers, counts and accuracies; see RewardModel::score.
   GroupScores score(std::span<const GroupToScore> groups, uint64_t step) const;

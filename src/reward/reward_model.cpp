@@ -10,9 +10,10 @@ struct RewardModel::Impl {
   RewardConfig config;
   std::optional<QuestionReward> questions;
 
-  Impl(RewardConfig given, uint64_t seed, at::Device device) : config(std::move(given)) {
+  Impl(RewardConfig given, uint64_t seed, at::Device device, const Group& ranks)
+      : config(std::move(given)) {
     config.validate();
-    if (config.asks_questions()) questions.emplace(config, seed, device);
+    if (config.asks_questions()) questions.emplace(config, seed, device, ranks);
     config.terms.open({seed, device});
   }
 
@@ -24,8 +25,8 @@ struct RewardModel::Impl {
   }
 };
 
-RewardModel::RewardModel(RewardConfig config, uint64_t seed, at::Device device)
-    : impl_(std::make_unique<Impl>(std::move(config), seed, device)) {}
+RewardModel::RewardModel(RewardConfig config, uint64_t seed, at::Device device, const Group& ranks)
+    : impl_(std::make_unique<Impl>(std::move(config), seed, device, ranks)) {}
 RewardModel::~RewardModel() = default;
 
 GroupScores RewardModel::answer(std::span<const GroupToScore> groups, uint64_t step) const {

@@ -33,6 +33,10 @@ void ReferenceConfig::fields(ConfigVisitor& v) {
           "directory of the KL reference, loaded only with algorithm.use_kl_loss; "
           "empty: policy.model as it was before training");
   v.field("dtype", dtype, "float32, bfloat16 or float64");
+  v.field("shard_layers", shard_layers,
+          "decoder layers that are gathered at a time where each process holds its part of the "
+          "model; 0: each holds all of it",
+          Range{0, 10000});
 }
 
 void RolloutConfig::fields(ConfigVisitor& v) {
@@ -79,7 +83,7 @@ void ParallelConfig::fields(ConfigVisitor& v) {
            {{"float32", ReduceDtype::kFloat32}, {"bfloat16", ReduceDtype::kBFloat16}},
            "of gradients on their way between processes; bfloat16 is half the traffic");
   v.field("timeout_s", timeout_s,
-          "seconds after which a process that does not come, or falls silent, ends the run",
+          "seconds after which a process that does not come, falls silent or hangs ends the run",
           Range{0.1, 86400});
   v.field("collective_timeout_s", collective_timeout_s,
           "seconds that a process may wait for slower ones before the run ends", Range{0.1, 86400});

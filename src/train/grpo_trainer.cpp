@@ -20,8 +20,11 @@
 namespace caprl {
 namespace {
 
-ModelOptions reference_options(const std::string& dtype, at::Device device) {
-  return {parse_dtype(dtype, "config: 'reference.dtype'"), device, TrainedParts::kNone};
+ModelOptions reference_options(const ReferenceConfig& config, const Session& session) {
+  return {parse_dtype(config.dtype, "config: 'reference.dtype'"),
+          session.device(),
+          TrainedParts::kNone,
+          {&session.group(), config.shard_layers}};
 }
 
 std::vector<std::string> ids(const std::vector<CaptionGroup>& groups) {
@@ -62,7 +65,8 @@ struct GrpoTrainer::Impl {
                 config.optimizer, world.group(), config.parallel),
         prompts(config.policy.model, config.policy.chat_template, learner.model().traits(),
                 config.data.max_prompt_length),
-        reward(config.reward, static_cast<uint64_t>(config.run.seed), session.device()),
+        reward(config.reward, static_cast<uint64_t>(config.run.seed), session.device(),
+               world.group()),
         train_rows(
             load_caption_rows(config.data.train_files, config.data.bad_rows, prompts.tokenizer())),
         val_rows(
@@ -76,7 +80,7 @@ struct GrpoTrainer::Impl {
     if (config.algorithm.use_kl_loss) {
       const std::string& dir =
           config.reference.model.empty() ? config.policy.model : config.reference.model;
-      reference = Model::load(dir, reference_options(config.reference.dtype, session.device()));
+      reference = Model::load(dir, reference_options(config.reference, session));
     }
     log_info("{}: {}", config.policy.model, describe_training(learner.model()));
     log_info("{} images to train on, {} held out, {} bad rows skipped", train_rows.rows.size(),

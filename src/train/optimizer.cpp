@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "caprl/core/error.h"
+#include "caprl/core/pulse.h"
 #include "train/gradients.h"
 
 namespace caprl {
@@ -95,7 +96,10 @@ void AdamW::step(double lr, double grad_norm) {
                               .correction1 = 1 - std::pow(beta1, count),
                               .correction2 = 1 - std::pow(beta2, count),
                               .gradient_scale = clips ? config_.clip_grad / (grad_norm + 1e-6) : 1};
-  for (const Run& run : runs_) update(run, terms);
+  for (const Run& run : runs_) {
+    pulse();
+    update(run, terms);
+  }
   send_weights();
 }
 

@@ -80,6 +80,7 @@ std::vector<at::Tensor> score_tokens(const Model& model, const Sequences& sequen
                                            batch.targets, config.rollout.temperature,
                                            config.train.loss_chunk_tokens));
   }
+  model.join_other_passes();
   return logprobs;
 }
 

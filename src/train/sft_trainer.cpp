@@ -11,6 +11,7 @@
 #include "caprl/train/learner.h"
 #include "caprl/train/loss_batch.h"
 #include "train/session.h"
+#include "train/share.h"
 
 namespace caprl {
 namespace {
@@ -79,9 +80,11 @@ struct SftTrainer::Impl {
   Dataset<SftRow> rows;
   DataOrder order;  // of groups of consecutive rows
   PhaseTimers timers;
+  std::vector<std::string> samples;  // ids of the first rows of this rank's groups, for messages
   struct Loaded {
     std::vector<ScoredSequence> sequences;
     int64_t unusable = 0;
+    std::vector<std::string> ids;
   };
   std::future<Loaded> ahead;  // the next step's, if it is being loaded; destroyed first
 
@@ -125,8 +128,8 @@ struct SftTrainer::Impl {
     }
     double loss = 0;
     for (const at::Tensor& micro_loss : losses) loss += micro_loss.item<double>();
-    const UpdateResult update = learner.finish(step, config.train.total_steps,
-                                               config.train.max_skipped_steps, samples(step));
+    const UpdateResult update =
+        learner.finish(step, config.train.total_steps, config.train.max_skipped_steps, samples);
     metrics["train/loss"] = sums(session.group(), {loss})[0];
     metrics["train/grad_norm"] = update.grad_norm;
     metrics["train/lr"] = update.lr;
@@ -135,20 +138,13 @@ struct SftTrainer::Impl {
     return metrics;
   }
 
-  /// Ids of the first rows of the step's groups.
-  std::vector<std::string> samples(int64_t step) const {
-    std::vector<std::string> ids;
-    for (const auto& [index, place] : order.step(step))
-      if (session.group().is_mine(place))
-        ids.push_back(rows.rows[static_cast<size_t>(index * config.data.rows_per_group)].id);
-    return ids;
-  }
-
   /// Those of the next step are loaded meanwhile.
   std::vector<ScoredSequence> next_sequences(int64_t step, Metrics& metrics) {
-    auto [sequences, unusable] = ahead.valid() ? ahead.get() : load_sequences(step);
+    auto [sequences, unusable, ids] = ahead.valid() ? ahead.get() : load_sequences(my_groups(step));
+    samples = std::move(ids);
     if (config.data.prefetch && step < config.train.total_steps)
-      ahead = std::async(std::launch::async, [this, step] { return load_sequences(step + 1); });
+      ahead = std::async(std::launch::async,
+                         [this, mine = my_groups(step + 1)] { return load_sequences(mine); });
     const auto all = sums(
         session.group(), {static_cast<double>(num_scored(sequences)), static_cast<double>(unusable),
                           static_cast<double>(sequences.size())});
@@ -158,12 +154,43 @@ struct SftTrainer::Impl {
     return std::move(sequences);
   }
 
-  /// This rank's, on any thread.
-  Loaded load_sequences(int64_t step) const {
+  /// The groups of a step that this rank trains on. All ranks take part.
+  std::vector<int64_t> my_groups(int64_t step) const {
+    const auto items = order.step(step);
+    const auto owners = deal_by_tokens(
+        session.group(), static_cast<int64_t>(items.size()),
+        [&](int64_t i) { return num_tokens(rows_of(items[static_cast<size_t>(i)].index)); });
+    std::vector<int64_t> mine;
+    for (size_t i = 0; i < items.size(); ++i)
+      if (owners[i] == session.group().rank()) mine.push_back(items[i].index);
+    return mine;
+  }
+
+  std::span<const SftRow> rows_of(int64_t group) const {
+    const auto size = static_cast<size_t>(config.data.rows_per_group);
+    const size_t begin = static_cast<size_t>(group) * size;
+    return std::span(rows.rows).subspan(begin, std::min(size, rows.rows.size() - begin));
+  }
+
+  int64_t num_tokens(std::span<const SftRow> of) const {
+    int64_t tokens = 0;
+    for (const SftRow& row : of) {
+      try {
+        tokens += prompts.num_tokens(row.messages, row.images) +
+                  static_cast<int64_t>(prompts.response(row.response).size());
+      } catch (const InputError&) {
+        continue;  // said by who loads it
+      }
+    }
+    return tokens;
+  }
+
+  /// On any thread.
+  Loaded load_sequences(const std::vector<int64_t>& groups) const {
     Loaded loaded;
-    for (const auto& [index, place] : order.step(step)) {
-      if (!session.group().is_mine(place)) continue;
-      std::vector<Example> examples = load_examples(index, loaded.unusable);
+    for (const int64_t group : groups) {
+      loaded.ids.push_back(rows_of(group).front().id);
+      std::vector<Example> examples = load_examples(rows_of(group), loaded.unusable);
       if (examples.empty()) continue;
       // Images are part of the prefix, so only rows without any share one.
       const bool any_image = std::any_of(examples.begin(), examples.end(),
@@ -178,13 +205,9 @@ struct SftTrainer::Impl {
     return loaded;
   }
 
-  std::vector<Example> load_examples(int64_t group, int64_t& unusable) const {
+  std::vector<Example> load_examples(std::span<const SftRow> of, int64_t& unusable) const {
     std::vector<Example> examples;
-    const auto begin = static_cast<size_t>(group * config.data.rows_per_group);
-    const auto end =
-        std::min(begin + static_cast<size_t>(config.data.rows_per_group), rows.rows.size());
-    for (size_t i = begin; i < end; ++i) {
-      const SftRow& row = rows.rows[i];
+    for (const SftRow& row : of) {
       unusable += !use_row(config.data.bad_rows, [&] {
         examples.push_back(
             {prompts.build(row.messages, row.images, row.where), prompts.response(row.response)});

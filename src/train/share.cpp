@@ -125,9 +125,13 @@ void share_groups(const Group& group, std::span<const CaptionRow> rows,
 
 std::vector<int> deal_prompts(const Group& group, int64_t count,
                               const std::function<int64_t(int64_t)>& num_tokens) {
+  return deal_by_tokens(group, count, num_tokens, (count + group.size() - 1) / group.size());
+}
+
+std::vector<int> deal_by_tokens(const Group& group, int64_t count,
+                                const std::function<int64_t(int64_t)>& num_tokens, int64_t most) {
   if (group.size() == 1) return std::vector<int>(static_cast<size_t>(count), 0);
-  const int64_t most = (count + group.size() - 1) / group.size();
-  std::vector<double> mine(static_cast<size_t>(most));
+  std::vector<double> mine(static_cast<size_t>((count + group.size() - 1) / group.size()));
   for (int64_t i = group.rank(); i < count; i += group.size())
     mine[static_cast<size_t>(i / group.size())] = static_cast<double>(num_tokens(i));
   const auto all = gather_numbers(group, mine);

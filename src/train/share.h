@@ -17,8 +17,13 @@ namespace caprl {
 void share_groups(const Group& group, std::span<const CaptionRow> rows,
                   std::vector<CaptionGroup>& groups, Metrics& metrics);
 
-/// Which rank samples for which of `count` prompts: equally many each, for they take equally many
-/// passes of decoding, and by tokens. num_tokens(i) is asked of one rank only.
+/// Which rank works on which of `count` things, by tokens, none on more than `most` of them.
+/// num_tokens(i) is asked of one rank only.
+std::vector<int> deal_by_tokens(const Group& group, int64_t count,
+                                const std::function<int64_t(int64_t)>& num_tokens,
+                                int64_t most = std::numeric_limits<int64_t>::max());
+/// Which rank samples for which of `count` prompts: by tokens, but equally many each, for they take
+/// equally many passes of decoding.
 std::vector<int> deal_prompts(const Group& group, int64_t count,
                               const std::function<int64_t(int64_t)>& num_tokens);
 

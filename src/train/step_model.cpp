@@ -97,6 +97,14 @@ double collective_seconds(const StepPlan& plan, const MachineSpeeds& machine, in
          (summed + ring_seconds(gathered, gathered / plan.bucket_bytes, machine, ranks));
 }
 
+/// Weights of a frozen model on one rank: with sharded layers its part of them, and those of the
+/// group that computes and of the next.
+double frozen_weights(const ModelSize& model, double shard_layers, int64_t ranks) {
+  if (shard_layers == 0 || ranks == 1) return model.weights;
+  const double gathered = std::min(1.0, 2 * shard_layers / model.layers);
+  return model.weights - model.trunk * (1 - 1 / static_cast<double>(ranks) - gathered);
+}
+
 }  // namespace
 
 MachineSpeeds machine_speeds(std::string_view name) {
@@ -159,6 +167,8 @@ StepPlan step_plan(const GrpoConfig& config, const ModelDescription& policy,
   plan.logit_bytes = bytes(config.train.logits_dtype);
   plan.kv_cache_bytes = config.rollout.limits.kv_cache_gb * 1e9;
   plan.reference = config.algorithm.use_kl_loss;
+  plan.reference_shard_layers = number(config.reference.shard_layers);
+  plan.answerer_shard_layers = number(config.reward.answerer.shard_layers);
   plan.zero_stage = config.parallel.zero_stage;
   plan.lengths = lengths;
   plan.lengths.longest_completion =
@@ -209,8 +219,12 @@ RankMemory predict_memory(const StepPlan& plan, int64_t ranks) {
   const bool alone = ranks == 1;
   const double master = plan.weight_bytes < 4 ? 4 : 0, moments = 8;
   RankMemory memory;
-  memory.weights = policy.weights * plan.weight_bytes * (plan.reference ? 2 : 1) +
-                   plan.answerer.weights * plan.answerer_bytes;
+  memory.weights =
+      policy.weights * plan.weight_bytes +
+      frozen_weights(plan.answerer, plan.answerer_shard_layers, ranks) * plan.answerer_bytes;
+  if (plan.reference)
+    memory.weights +=
+        frozen_weights(policy, plan.reference_shard_layers, ranks) * plan.weight_bytes;
   memory.gradients =
       alone || plan.zero_stage < 2
           ? 4 * policy.weights

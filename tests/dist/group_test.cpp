@@ -112,6 +112,23 @@ TEST_F(Processes, ACollectiveThatOneNeverReachesNamesIt) {
   EXPECT_THAT(results[1].log, AllOf(HasSubstr("behind it: rank 1 on "), HasSubstr("(at step 1)")));
 }
 
+TEST_F(Processes, ARankThatHangsEndsAll) {
+  // Long before the collective that the others wait in would have ended by itself.
+  for (const auto& [scenario, bad] : {std::pair("stuck", 2), std::pair("stuck_first", 0)}) {
+    const auto begin = steady_clock::now();
+    for (const auto& result : run(scenario, 3, 2000, 1'000'000)) {
+      EXPECT_EQ(result.code, 1);
+      EXPECT_THAT(result.log, AllOf(HasSubstr("rank " + std::to_string(bad) + " on "),
+                                    HasSubstr("(at step 1) has done nothing for 2.0 s")));
+    }
+    EXPECT_LT(steady_clock::now() - begin, std::chrono::seconds(30));
+  }
+}
+
+TEST_F(Processes, ARankThatIsSlowDoesNot) {
+  for (const auto& result : run("busy", 3, 1000)) EXPECT_EQ(result.code, 0) << result.log;
+}
+
 TEST_F(Processes, SayWhoCannotBeReached) {
   const auto results = run("alone", 2, 1000, 1000, 1);
   EXPECT_EQ(results[0].code, 1);

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <thread>
 
+#include "caprl/core/pulse.h"
 #include "support/rank_program.h"
 
 namespace caprl {
@@ -95,9 +96,16 @@ void run(const std::string& scenario, World& world) {
   if (scenario == "stop" && bad) ::raise(SIGSTOP);
   if (scenario == "stop_first" && group.is_first()) ::raise(SIGSTOP);
   // Lives, but never comes to the collective.
-  if (scenario == "stuck" && bad) std::this_thread::sleep_for(std::chrono::hours(1));
+  if (scenario == "stuck_first" ? group.is_first() : scenario == "stuck" && bad)
+    std::this_thread::sleep_for(std::chrono::hours(1));
   world.at("step 2");
+  if (scenario == "busy" && bad)  // slower than the others' patience with idle ones
+    for (int i = 0; i < 30; ++i) {
+      pulse();
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
   // Without c10d's collectives, nothing but the watchdog can notice.
+  const Waiting waiting;
   if (scenario.starts_with("stop")) std::this_thread::sleep_for(std::chrono::hours(1));
   group.barrier();
 }

@@ -116,6 +116,19 @@ TEST_F(ParallelRun, SupervisedTrainingToo) {
   EXPECT_LT(difference("sft_one", "sft_two", 3), 1e-11);
 }
 
+TEST_F(ParallelRun, FrozenModelsMayBeHeldInParts) {
+  GrpoConfig config = parallel("held_whole", 2);
+  config.algorithm.use_kl_loss = true;
+  config.train.ppo_mini_batches = 2;
+  config.eval.freq = 2;
+  expect_done(config, 2);
+  config.run.dir = path("held_in_parts");
+  config.reference.shard_layers = 1;
+  config.reward.answerer.shard_layers = 2;
+  expect_done(config, 2);
+  expect_same_run("held_whole", "held_in_parts");
+}
+
 TEST_F(ParallelRun, RefusesABatchThatItCannotDivide) {
   GrpoConfig config = parallel("refused", 2);
   config.data.train_batch_size = 5;

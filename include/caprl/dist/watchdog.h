@@ -11,10 +11,11 @@
 namespace caprl {
 
 /// A thread that, through the run's store, says every second or less that this rank lives and where
-/// it is, and reads whether a rank has failed. If one has, or has not been heard of for
-/// `timeout` by rank 0 (rank 0: by the others), or the store is gone or has not answered for twice
-/// as long, it says which, where and why, and ends this process with std::_Exit: its other threads
-/// may wait for ever in a collective.
+/// it is, and reads whether a rank has failed. If one has, or has for `timeout` not been heard of
+/// by rank 0 (rank 0: by the others), or hangs, i.e. has for as long neither come to another place
+/// nor done a piece of work (core/pulse.h) nor been Waiting, or the store is gone or has not
+/// answered for twice as long, it says which, where and why, and ends this process with std::_Exit:
+/// its other threads may wait for ever in a collective.
 /// Of one process alone: nothing.
 class Watchdog {
  public:

@@ -27,6 +27,7 @@ struct ModelOptions {
   at::ScalarType dtype = at::kFloat;
   at::Device device = at::kCPU;
   TrainedParts train = TrainedParts::kNone;
+  LayerSharding sharding = {};  // of a frozen model
 };
 
 /// "float32", "bfloat16" or "float64"; otherwise an InputError that starts with `where`.
@@ -94,6 +95,10 @@ class Model {
   virtual const at::Tensor& head_weight() const = 0;
   /// Where that weight's gradient is summed (Parameters::gradient).
   at::Tensor head_gradient() const;
+
+  /// Of a model with sharded layers: takes part in the others' calls of decode() until every rank
+  /// has called this. Each calls it as often, after any number of its own.
+  void join_other_passes() const;
 
   /// Positions (t, h, w) of a prompt's tokens; `next` is the position of the first token after it.
   struct Positions {

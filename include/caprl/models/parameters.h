@@ -13,6 +13,9 @@
 
 namespace caprl {
 
+class Group;
+class LayerShards;
+
 /// Embedding and head add their gradients to where they are summed (attach_gradient) whatever the
 /// device, and do not tell: both may add to the same weight.
 inline constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
@@ -22,6 +25,15 @@ struct ParameterSpec {
   std::string
       name;  // the name that published checkpoints use: "visual.…", "model.…", "lm_head.weight"
   std::vector<int64_t> shape;
+  int64_t num_values() const;
+};
+
+/// How the decoder layers of a frozen model are held. A pass of one rank is then one of all:
+/// Model::join_other_passes().
+struct LayerSharding {
+  const Group* ranks = nullptr;  // must live as long
+  int64_t layers = 0;   // gathered at a time, each rank holding its part; 0: every rank holds all
+  bool active() const;  // with one rank nothing is sharded
 };
 
 /// All parameters of one model in two contiguous buffers of one dtype: the trainable ones, then the
@@ -31,14 +43,20 @@ class Parameters {
  public:
   /// Uninitialised storage for `specs`; those that `trainable` accepts get requires_grad.
   Parameters(std::vector<ParameterSpec> specs, at::ScalarType dtype, at::Device device,
-             const std::function<bool(const std::string&)>& trainable);
+             const std::function<bool(const std::string&)>& trainable,
+             const LayerSharding& sharding = {});
+
+  /// Copies what `values` gives for every parameter, of any dtype and device, to its place.
+  void fill(const std::function<at::Tensor(const ParameterSpec&)>& values);
+  /// Null: every parameter is here all the time.
+  LayerShards* sharded_layers() const { return sharded_layers_.get(); }
 
   const at::Tensor& get(const std::string& name) const;  // throws Error for an unknown name
   bool contains(const std::string& name) const { return views_.contains(name); }
   const std::vector<ParameterSpec>& specs() const { return specs_; }
   bool is_trainable(const std::string& name) const;
   at::Tensor trainable_buffer() const { return trainable_; }  // [num_trainable]
-  at::Tensor frozen_buffer() const { return frozen_; }        // [num_frozen]
+  at::Tensor frozen_buffer() const { return frozen_; }        // [num_frozen], but sharded layers
   int64_t num_trainable() const { return trainable_.numel(); }
   /// The parameter for operations that may add to its gradient's sum themselves.
   ops::Weight weight(const std::string& name) const;
@@ -61,6 +79,7 @@ class Parameters {
   std::vector<ParameterSpec> specs_;
   std::vector<Slice> trainable_slices_;
   at::Tensor trainable_, frozen_;
+  std::shared_ptr<LayerShards> sharded_layers_;
   std::unordered_map<std::string, at::Tensor> views_;
   std::unordered_map<std::string, std::shared_ptr<ops::GradientSum>> gradients_;
 };

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "caprl/core/config.h"
+#include "caprl/dist/group.h"
 #include "caprl/generation/generator.h"
 #include "caprl/models/model.h"
 #include "caprl/reward/score.h"
@@ -26,6 +27,7 @@ struct AnswererConfig {
   std::string model;      // Hugging Face directory of a text LLM
   ServersConfig servers;  // in place of a model: `caprl serve-reward` elsewhere
   std::string dtype = "float32";
+  int64_t shard_layers = 0;
   AnswerMode mode = AnswerMode::kSample;
   double temperature = 0.6;
   double top_p = 1.0;
@@ -61,8 +63,11 @@ class RewardModel {
  public:
   /// Loads the answerer, if questions are asked, and what the terms need. InputError for a bad
   /// directory, dtype, or abstain label, for a prompt without its placeholders, and in
-  /// kLetterLogits for a tokenizer without tokens for the letters.
-  RewardModel(RewardConfig config, uint64_t seed, at::Device device);
+  /// kLetterLogits for a tokenizer without tokens for the letters. `ranks` hold the answerer's
+  /// layers among them with answerer.shard_layers, and must live as long: every one of them then
+  /// calls score() and answer() as often as the others.
+  RewardModel(RewardConfig config, uint64_t seed, at::Device device,
+              const Group& ranks = Group::alone());
   ~RewardModel();
   /// A pure function of (weights, seed, step, prompt ids, captions); how captions are batched
   /// changes logits by rounding at most. An empty caption is asked about like any other. Error for

@@ -37,6 +37,7 @@ struct PolicyConfig {
 struct ReferenceConfig {
   std::string model;  // empty: the policy's
   std::string dtype = "bfloat16";
+  int64_t shard_layers = 0;
   void fields(ConfigVisitor& v);
 };
 

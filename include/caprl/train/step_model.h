@@ -63,6 +63,7 @@ struct StepPlan {
   double weight_bytes = 2, answerer_bytes = 2, reduce_bytes = 4, logit_bytes = 4;
   double kv_cache_bytes = 0;  // 0: what is left
   bool reference = false;
+  double reference_shard_layers = 0, answerer_shard_layers = 0;
   int64_t zero_stage = 2;
   TypicalLengths lengths;
 };

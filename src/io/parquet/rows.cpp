@@ -1,6 +1,7 @@
 #include <arrow/record_batch.h>
 #include <parquet/arrow/reader.h>
 
+#include "caprl/core/pulse.h"
 #include "io/parquet/file.h"
 #include "io/parquet/to_json.h"
 
@@ -92,6 +93,7 @@ struct ParquetRows::Impl {
   /// Makes `batch` hold the row; an exception if the row group cannot be read on.
   void read_batch() {
     if (batch && in_batch < batch->num_rows()) return;
+    pulse();
     batch = value_of(batches->Next());
     if (!batch || batch->num_rows() == 0)
       throw parquet::ParquetException("the row group ends early");

@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "caprl/core/pulse.h"
 #include "ops/fused/kernels.h"
 #include "ops/fused/products.h"
 
@@ -28,6 +29,7 @@ struct Linear : torch::autograd::Function<Linear> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    pulse();
     const at::Tensor x = context->get_saved_variables()[0], g = as_matrix(gradients[0]);
     const auto holder = context->saved_data["weights"].toCapsule();
     const LinearWeights& weights = static_cast<const Holder&>(*holder).weights;
