@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <tuple>
-
 #include "architecture.h"
 #include "caprl/core/pulse.h"
 #include "caprl/ops/embedding.h"
@@ -116,33 +114,58 @@ at::Tensor Decoder::attention_block(int64_t index, const at::Tensor& hidden_NH,
   return ops::linear(mixed.reshape({-1, config_.num_heads * config_.head_dim}), layer.o);
 }
 
+Decoder::States Decoder::compute(int64_t index, const States& states, const ops::RotaryTable& table,
+                                 Attention& attention) const {
+  const Layer& layer = layers_[index];
+  const double eps = config_.rms_norm_eps;
+  const at::Tensor& next_norm =
+      index + 1 < config_.num_layers ? layers_[index + 1].input_norm : final_norm_H_;
+  const at::Tensor mixed = attention_block(index, states.normed, table, attention);
+  const auto [hidden, normed] =
+      ops::add_rms_norm(states.hidden, mixed, layer.post_attention_norm, eps);
+  const at::Tensor change = recompute_ == ops::Recompute::kMlp
+                                ? ops::feed_forward_again(normed, layer.feed_forward)
+                                : ops::feed_forward(normed, layer.feed_forward);
+  const auto [next, next_normed] = ops::add_rms_norm(hidden, change, next_norm, eps);
+  return {next, next_normed};
+}
+
+Decoder::States Decoder::run(int64_t index, const States& states, const ops::RotaryTable& table,
+                             Attention& attention) const {
+  if (recompute_ != ops::Recompute::kFull || !at::GradMode::is_enabled())
+    return compute(index, states, table, attention);
+  const auto keep = attention.weak_from_this().lock();
+  if (!keep) throw Error("[decode] layers are to be computed again: expected a shared attention");
+  const auto again = [this, index, table, keep](const ops::Tensors& x) -> ops::Tensors {
+    const States next = compute(index, {x[0], x[1]}, table, *keep);
+    return {next.hidden, next.normed};
+  };
+  const auto next = ops::recomputed(again, {states.hidden, states.normed});
+  return {next[0], next[1]};
+}
+
 at::Tensor Decoder::forward(const Embeddings& embeddings, const at::Tensor& positions,
                             Attention& attention) const {
-  at::Tensor hidden = embeddings.tokens;
-  const double eps = config_.rms_norm_eps;
-  if (positions.dim() != 2 || positions.size(0) != 3 || positions.size(1) != hidden.size(0))
+  const at::Tensor& tokens = embeddings.tokens;
+  if (positions.dim() != 2 || positions.size(0) != 3 || positions.size(1) != tokens.size(0))
     throw Error("[decode] expected positions [3, {}], got {} dimensions, {} elements",
-                hidden.size(0), positions.dim(), positions.numel());
+                tokens.size(0), positions.dim(), positions.numel());
   const ops::RotaryTable table = rope_.table(positions);
-  at::Tensor normed = ops::rms_norm(hidden, layers_.front().input_norm, eps);
+  const double eps = config_.rms_norm_eps;
+  States states{tokens, ops::rms_norm(tokens, layers_.front().input_norm, eps)};
   LayerPass pass(parameters_.sharded_layers());
   for (int64_t i = 0; i < config_.num_layers; ++i) {
     pulse();
     pass.need(i);
-    const Layer& layer = layers_[i];
+    states = run(i, states, table, attention);
+    if (i >= static_cast<int64_t>(embeddings.deep_features.size())) continue;
     const at::Tensor& next_norm =
         i + 1 < config_.num_layers ? layers_[i + 1].input_norm : final_norm_H_;
-    const at::Tensor mixed = attention_block(i, normed, table, attention);
-    std::tie(hidden, normed) = ops::add_rms_norm(hidden, mixed, layer.post_attention_norm, eps);
-    const at::Tensor change = ops::feed_forward(normed, layer.feed_forward);
-    if (i < static_cast<int64_t>(embeddings.deep_features.size())) {
-      hidden = (hidden + change).index_add(0, embeddings.image_places, embeddings.deep_features[i]);
-      normed = ops::rms_norm(hidden, next_norm, eps);
-    } else {
-      std::tie(hidden, normed) = ops::add_rms_norm(hidden, change, next_norm, eps);
-    }
+    states.hidden =
+        states.hidden.index_add(0, embeddings.image_places, embeddings.deep_features[i]);
+    states.normed = ops::rms_norm(states.hidden, next_norm, eps);
   }
-  return normed;
+  return states.normed;
 }
 
 }  // namespace caprl

@@ -9,6 +9,7 @@
 #include "caprl/models/model.h"
 #include "caprl/models/parameters.h"
 #include "caprl/ops/feed_forward.h"
+#include "caprl/ops/recompute.h"
 #include "decoder_config.h"
 
 namespace caprl {
@@ -26,6 +27,7 @@ class Decoder {
   /// positions [3, N]; a decoder with one axis reads row 0.
   at::Tensor forward(const Embeddings& embeddings, const at::Tensor& positions,
                      Attention& attention) const;
+  void set_recompute(ops::Recompute recompute) { recompute_ = recompute; }
 
  private:
   struct Layer {
@@ -42,7 +44,17 @@ class Decoder {
   Heads project(const Layer& layer, const at::Tensor& hidden_NH) const;
   at::Tensor attention_block(int64_t index, const at::Tensor& hidden_NH,
                              const ops::RotaryTable& table, Attention& attention) const;
+  /// What one layer hands to the next: the hidden states, and normed by the next one's norm.
+  struct States {
+    at::Tensor hidden, normed;
+  };
+  States compute(int64_t index, const States& states, const ops::RotaryTable& table,
+                 Attention& attention) const;
+  /// The same; with kFull by what computes it again for the backward pass.
+  States run(int64_t index, const States& states, const ops::RotaryTable& table,
+             Attention& attention) const;
   DecoderConfig config_;
+  ops::Recompute recompute_ = ops::Recompute::kNone;
   const Parameters& parameters_;
   at::Tensor embedding_VH_, final_norm_H_;
   std::vector<Layer> layers_;

@@ -57,13 +57,13 @@ at::Tensor InternVitTower::encode(const at::Tensor& patches) const {
   at::Tensor hidden =
       at::cat({class_token_.expand({tiles, 1, hidden_size}), embedded}, 1) + positions_;
   hidden = hidden.view({-1, hidden_size});
-  const auto attend = [&](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-    const auto batch = [&](const at::Tensor& x) {
+  const auto attend = [=](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+    const auto batch = [=](const at::Tensor& x) {
       return x.reshape({tiles, places + 1, heads, hidden_size / heads}).transpose(1, 2);
     };
     return ops::attention(batch(q), batch(k), batch(v)).transpose(1, 2).reshape({-1, hidden_size});
   };
-  for (const VitBlock& block : blocks_) hidden = block.forward(hidden, attend);
+  for (const VitBlock& block : blocks_) hidden = block.forward(hidden, attend, recompute_);
   return hidden.view({tiles, places + 1, hidden_size}).narrow(1, 1, places);
 }
 

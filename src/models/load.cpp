@@ -109,7 +109,9 @@ std::unique_ptr<Model> Model::load(const std::filesystem::path& dir, const Model
 
   Parameters parameters = architecture.parameters(options);
   parameters.fill([&](const ParameterSpec& spec) { return weights.tensor(sources.at(spec.name)); });
-  return architecture.build(architecture.traits, std::move(parameters));
+  auto model = architecture.build(architecture.traits, std::move(parameters));
+  model->set_recompute(options.recompute);
+  return model;
 }
 
 }  // namespace caprl

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <tuple>
 
 #include "caprl/ops/rms_norm.h"
 #include "vision_attention.h"
@@ -64,24 +63,44 @@ at::Tensor Qwen25VisionTower::merge(const at::Tensor& normed_PH) const {
   return ops::linear(at::gelu(ops::linear(blocks, merger0_, kBits)), merger2_, kBits);
 }
 
+Qwen25VisionTower::States Qwen25VisionTower::compute(size_t index, const States& states,
+                                                     const ImageBatch& images,
+                                                     const ops::RotaryTable& table) const {
+  const Block& block = blocks_[index];
+  const at::Tensor& next_norm =
+      index + 1 < blocks_.size() ? blocks_[index + 1].norm1 : merger_norm_;
+  const at::Tensor mixed = attention(block, states.normed, images, table);
+  const auto [hidden, normed] = ops::add_rms_norm(states.hidden, mixed, block.norm2, kNormEps);
+  const at::Tensor change = recompute_ == ops::Recompute::kMlp
+                                ? ops::feed_forward_again(normed, block.feed_forward, kBits)
+                                : ops::feed_forward(normed, block.feed_forward, kBits);
+  const auto [next, next_normed] = ops::add_rms_norm(hidden, change, next_norm, kNormEps);
+  return {next, next_normed};
+}
+
 ImageFeatures Qwen25VisionTower::forward(const at::Tensor& pixel_values_PC,
                                          std::span<const std::array<int64_t, 3>> grids) const {
-  const ImageBatch images(grids, grids_, config_.merge_size, patch_weight_HC_.device());
-  check_patches(pixel_values_PC, images.num_patches, config_.columns());
+  const auto images = std::make_shared<const ImageBatch>(grids, grids_, config_.merge_size,
+                                                         patch_weight_HC_.device());
+  check_patches(pixel_values_PC, images->num_patches, config_.columns());
   at::Tensor hidden = at::linear(pixel_values_PC.to(patch_weight_HC_.scalar_type()),
                                  patch_weight_HC_.view({config_.hidden_size, config_.columns()}));
-  hidden = images.arrange(hidden);
-  const ops::RotaryTable table = images.table();
-  at::Tensor normed = ops::rms_norm(hidden, blocks_.front().norm1, kNormEps);
+  hidden = images->arrange(hidden);
+  const ops::RotaryTable table = images->table();
+  States states{hidden, ops::rms_norm(hidden, blocks_.front().norm1, kNormEps)};
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    const Block& block = blocks_[i];
-    const at::Tensor& next_norm = i + 1 < blocks_.size() ? blocks_[i + 1].norm1 : merger_norm_;
-    const at::Tensor mixed = attention(block, normed, images, table);
-    std::tie(hidden, normed) = ops::add_rms_norm(hidden, mixed, block.norm2, kNormEps);
-    const at::Tensor change = ops::feed_forward(normed, block.feed_forward, kBits);
-    std::tie(hidden, normed) = ops::add_rms_norm(hidden, change, next_norm, kNormEps);
+    if (recompute_ != ops::Recompute::kFull) {
+      states = compute(i, states, *images, table);
+      continue;
+    }
+    const auto again = [this, i, images, table](const ops::Tensors& x) -> ops::Tensors {
+      const States next = compute(i, {x[0], x[1]}, *images, table);
+      return {next.hidden, next.normed};
+    };
+    const auto next = ops::recomputed(again, {states.hidden, states.normed});
+    states = {next[0], next[1]};
   }
-  return {images.restore(merge(normed)), {}};
+  return {images->restore(merge(states.normed)), {}};
 }
 
 }  // namespace caprl

@@ -134,28 +134,29 @@ at::Tensor QwenVisionTower::learned_positions(std::span<const std::array<int64_t
 
 ImageFeatures QwenVisionTower::forward(const at::Tensor& pixel_values_PC,
                                        std::span<const std::array<int64_t, 3>> grids) const {
-  const ImageBatch images(grids, grids_, config_.merge_size, patch_weight_HC_.device());
-  check_patches(pixel_values_PC, images.num_patches, config_.columns());
+  const auto images = std::make_shared<const ImageBatch>(grids, grids_, config_.merge_size,
+                                                         patch_weight_HC_.device());
+  check_patches(pixel_values_PC, images->num_patches, config_.columns());
   at::Tensor hidden = at::linear(
       pixel_values_PC.to(patch_weight_HC_.scalar_type()),
       patch_weight_HC_.view({config_.block.hidden_size, config_.columns()}), patch_bias_);
   if (positions_SH_.defined()) hidden = hidden + learned_positions(grids);
-  hidden = images.arrange(hidden);
-  const ops::RotaryTable table = images.table();
-  const auto attend = [&](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  hidden = images->arrange(hidden);
+  const auto attend = [images, table = images->table()](const at::Tensor& q, const at::Tensor& k,
+                                                        const at::Tensor& v) {
     const auto [turned_q, turned_k] = ops::rotate(q, k, table);
-    return attend_images(images, turned_q, turned_k, v);
+    return attend_images(*images, turned_q, turned_k, v);
   };
   ImageFeatures result;
   for (int64_t i = 0; i < config_.depth; ++i) {
-    hidden = blocks_[i].forward(hidden, attend);
+    hidden = blocks_[i].forward(hidden, attend, recompute_);
     const auto& deep = config_.deepstack_blocks;
     const auto found = std::find(deep.begin(), deep.end(), i);
     if (found != deep.end())
       result.deep.push_back(
-          images.restore(deepstack_mergers_[found - deep.begin()].forward(hidden)));
+          images->restore(deepstack_mergers_[found - deep.begin()].forward(hidden)));
   }
-  result.features = images.restore(merger_.forward(hidden));
+  result.features = images->restore(merger_.forward(hidden));
   return result;
 }
 

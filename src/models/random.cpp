@@ -41,7 +41,9 @@ std::unique_ptr<Model> Model::random(const nlohmann::json& config, uint64_t seed
   parameters.fill([&](const ParameterSpec& spec) {
     return random_values(spec, architecture.initializer_range, seed);
   });
-  return architecture.build(architecture.traits, std::move(parameters));
+  auto model = architecture.build(architecture.traits, std::move(parameters));
+  model->set_recompute(options.recompute);
+  return model;
 }
 
 }  // namespace caprl

@@ -23,6 +23,7 @@ class TextModel : public Model {
                     Attention& attention) const override;
   const at::Tensor& head_weight() const override { return head_VH_; }
   Positions positions(const Prompt& prompt) const override;
+  void set_recompute(ops::Recompute recompute) override { decoder_.set_recompute(recompute); }
 
  protected:
   ModelTraits traits_;

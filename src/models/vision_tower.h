@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "caprl/models/parameters.h"
+#include "caprl/ops/recompute.h"
 
 namespace caprl {
 
@@ -23,6 +24,10 @@ class VisionTower {
   /// pixel_values [P, C], the patches of all images; (t, h, w) of each. Error if they do not match.
   virtual ImageFeatures forward(const at::Tensor& pixel_values_PC,
                                 std::span<const std::array<int64_t, 3>> grids) const = 0;
+  void set_recompute(ops::Recompute recompute) { recompute_ = recompute; }
+
+ protected:
+  ops::Recompute recompute_ = ops::Recompute::kNone;
 };
 
 /// What a family says of its vision side. Parameters are called "visual.…", those that lead from

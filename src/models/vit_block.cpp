@@ -68,7 +68,7 @@ VitBlock::VitBlock(const VitBlockConfig& config, const std::string& prefix,
   if (!config.scale2.empty()) scale2_ = get(config.scale2);
 }
 
-at::Tensor VitBlock::forward(const at::Tensor& hidden_PH, const Attend& attend) const {
+at::Tensor VitBlock::attend_and_add(const at::Tensor& hidden_PH, const Attend& attend) const {
   const int64_t hidden_size = config_.hidden_size, heads = config_.num_heads;
   const at::Tensor normed =
       at::layer_norm(hidden_PH, {hidden_size}, norm1_weight_, norm1_bias_, config_.norm_eps);
@@ -78,13 +78,34 @@ at::Tensor VitBlock::forward(const at::Tensor& hidden_PH, const Attend& attend) 
   for (at::Tensor& x : qkv) x = x.view({-1, heads, hidden_size / heads});
   at::Tensor mixed = ops::linear(attend(qkv[0], qkv[1], qkv[2]), proj_, kBits);
   if (scale1_.defined()) mixed = mixed * scale1_;
-  const at::Tensor middle = hidden_PH + mixed;
-  const at::Tensor inner = ops::linear(
-      at::layer_norm(middle, {hidden_size}, norm2_weight_, norm2_bias_, config_.norm_eps), fc1_,
-      kBits);
-  at::Tensor fed = ops::linear(activate(config_.activation, inner), fc2_, kBits);
+  return hidden_PH + mixed;
+}
+
+at::Tensor VitBlock::feed_and_add(const at::Tensor& middle_PH) const {
+  const at::Tensor normed = at::layer_norm(middle_PH, {config_.hidden_size}, norm2_weight_,
+                                           norm2_bias_, config_.norm_eps);
+  const at::Tensor inner = activate(config_.activation, ops::linear(normed, fc1_, kBits));
+  at::Tensor fed = ops::linear(inner, fc2_, kBits);
   if (scale2_.defined()) fed = fed * scale2_;
-  return middle + fed;
+  return middle_PH + fed;
+}
+
+at::Tensor VitBlock::forward(const at::Tensor& hidden_PH, const Attend& attend,
+                             ops::Recompute recompute) const {
+  using ops::Tensors;
+  const auto feed = [this](const Tensors& x) -> Tensors { return {feed_and_add(x[0])}; };
+  const auto all = [this, attend](const Tensors& x) -> Tensors {
+    return {feed_and_add(attend_and_add(x[0], attend))};
+  };
+  switch (recompute) {
+    case ops::Recompute::kNone:
+      break;
+    case ops::Recompute::kMlp:
+      return ops::recomputed(feed, {attend_and_add(hidden_PH, attend)})[0];
+    case ops::Recompute::kFull:
+      return ops::recomputed(all, {hidden_PH})[0];
+  }
+  return all({hidden_PH})[0];
 }
 
 }  // namespace caprl

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "caprl/models/parameters.h"
+#include "caprl/ops/recompute.h"
 #include "config_reader.h"
 
 namespace caprl {
@@ -38,10 +39,15 @@ class VitBlock {
   /// q, k, v [P, heads, D] → [P, H].
   using Attend =
       std::function<at::Tensor(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)>;
-  /// hidden [P, H] → [P, H].
-  at::Tensor forward(const at::Tensor& hidden_PH, const Attend& attend) const;
+  /// hidden [P, H] → [P, H]. With Recompute::kFull what `attend` captures must live as long as the
+  /// graph.
+  at::Tensor forward(const at::Tensor& hidden_PH, const Attend& attend,
+                     ops::Recompute recompute) const;
 
  private:
+  at::Tensor attend_and_add(const at::Tensor& hidden_PH, const Attend& attend) const;
+  at::Tensor feed_and_add(const at::Tensor& middle_PH) const;
+
   VitBlockConfig config_;
   at::Tensor norm1_weight_, norm1_bias_, norm2_weight_, norm2_bias_;
   std::vector<ops::LinearWeights> qkv_;

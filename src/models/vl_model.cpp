@@ -87,6 +87,11 @@ VlModel::VlModel(ModelTraits traits, const DecoderConfig& text, const VisionPart
       multimodal_positions_(!text.rope.mrope_section.empty()),
       tower_(vision.build(parameters_)) {}
 
+void VlModel::set_recompute(ops::Recompute recompute) {
+  TextModel::set_recompute(recompute);
+  tower_->set_recompute(recompute);
+}
+
 Embeddings VlModel::embed(const BranchedBatch& batch) const {
   const at::Tensor embeddings = decoder_.embed(batch.ids, *traits_.image_token_id);
   const int64_t tokens = batch.image_places.defined() ? batch.image_places.numel() : 0;

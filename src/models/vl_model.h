@@ -32,6 +32,7 @@ class VlModel : public TextModel {
   /// With multimodal rotary positions the published rope index: an image starts at the next
   /// position and advances it by its longer side. Without, one after the other.
   Positions positions(const Prompt& prompt) const override;
+  void set_recompute(ops::Recompute recompute) override;
 
  private:
   bool multimodal_positions_;

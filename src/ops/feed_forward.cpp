@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "caprl/core/pulse.h"
+#include "caprl/ops/recompute.h"
 #include "caprl/ops/swiglu.h"
 #include "ops/fused/kernels.h"
 
@@ -80,6 +81,15 @@ at::Tensor feed_forward(const at::Tensor& x, const FeedForwardWeights& weights, 
   const std::array<LinearWeights, 2> inner{gate, up};
   const auto both = linear_each(x, inner);
   return linear(swiglu(both[0], both[1]), down);
+}
+
+at::Tensor feed_forward_again(const at::Tensor& x, const FeedForwardWeights& weights,
+                              RowBits bits) {
+  return recomputed(
+      [weights, bits](const Tensors& inputs) -> Tensors {
+        return {feed_forward(inputs[0], weights, bits)};
+      },
+      {x})[0];
 }
 
 }  // namespace caprl::ops

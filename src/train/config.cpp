@@ -6,6 +6,19 @@
 #include "caprl/core/error.h"
 
 namespace caprl {
+namespace {
+
+void add_checkpointing(ConfigVisitor& v, ops::Recompute& recompute) {
+  v.choice(
+      "gradient_checkpointing", recompute,
+      {{"none", ops::Recompute::kNone},
+       {"mlp", ops::Recompute::kMlp},
+       {"full", ops::Recompute::kFull}},
+      "activations that are computed again in the backward pass instead of kept: none; mlp: the "
+      "inside of every feed-forward layer; full: all but the states between layers");
+}
+
+}  // namespace
 
 void RunConfig::fields(ConfigVisitor& v) {
   v.field("dir", dir, "run folder: metrics, rollouts and checkpoints go there");
@@ -57,6 +70,7 @@ void TrainLoopConfig::fields(ConfigVisitor& v) {
   v.field("micro_tokens", micro_tokens,
           "tokens packed into one forward and backward pass; a longer group is its own pass",
           Range{1, 1e9});
+  add_checkpointing(v, gradient_checkpointing);
   v.field("loss_chunk_tokens", loss_chunk_tokens, "rows of logits that exist at a time",
           Range{1, 1e9});
   v.field("logits_dtype", logits_dtype,
@@ -197,6 +211,7 @@ void SftLoopConfig::fields(ConfigVisitor& v) {
   v.field("micro_tokens", micro_tokens,
           "tokens packed into one forward and backward pass; a longer group is its own pass",
           Range{1, 1e9});
+  add_checkpointing(v, gradient_checkpointing);
   v.field("loss_chunk_tokens", loss_chunk_tokens, "rows of logits that exist at a time",
           Range{1, 1e9});
   v.field("max_skipped_steps", max_skipped_steps,

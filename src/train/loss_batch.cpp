@@ -82,8 +82,9 @@ LossBatch make_loss_batch(std::span<const ScoredSequence> sequences, const Model
 
 at::Tensor hidden_rows(const Model& model, const LossBatch& batch) {
   const Embeddings embeddings = model.embed(batch.packed);
-  BranchedAttention attention(batch.packed.layout, embeddings.tokens.device());
-  const at::Tensor hidden = model.decode(embeddings, batch.packed.positions, attention);
+  const auto attention =
+      std::make_shared<BranchedAttention>(batch.packed.layout, embeddings.tokens.device());
+  const at::Tensor hidden = model.decode(embeddings, batch.packed.positions, *attention);
   return hidden.index_select(0, batch.rows);
 }
 

@@ -17,9 +17,9 @@ decltype(auto) with_memory_advice(const std::string& place, Work&& work) {
   } catch (const c10::OutOfMemoryError& error) {
     throw Error(
         "{}: {} Less is needed with a smaller train.micro_tokens, train.loss_chunk_tokens, "
-        "rollout.max_num_batched_tokens, rollout.kv_cache_gb or reward.answerer.micro_tokens, or, "
-        "with "
-        "several processes, parallel.zero_stage: 2",
+        "rollout.max_num_batched_tokens, rollout.kv_cache_gb or "
+        "reward.answerer.max_num_batched_tokens, with train.gradient_checkpointing: mlp or full, "
+        "or, with several processes, parallel.zero_stage: 2 and reward.answerer.shard_layers",
         place, error.what_without_backtrace());
   }
 }

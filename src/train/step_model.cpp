@@ -97,6 +97,22 @@ double collective_seconds(const StepPlan& plan, const MachineSpeeds& machine, in
          (summed + ring_seconds(gathered, gathered / plan.bucket_bytes, machine, ranks));
 }
 
+/// Values of a token that are there when a backward pass begins, with those of the layer that is
+/// computed again first.
+double kept_activations(const StepPlan& plan) {
+  const ModelSize& model = plan.policy;
+  switch (plan.recompute) {
+    case ops::Recompute::kNone:
+      break;
+    case ops::Recompute::kMlp:
+      return model.activations + model.mlp_activations / model.layers;
+    case ops::Recompute::kFull:
+      return 2 * model.hidden * model.layers +
+             (model.activations + model.mlp_activations) / model.layers;
+  }
+  return model.activations + model.mlp_activations;
+}
+
 /// Weights of a frozen model on one rank: with sharded layers its part of them, and those of the
 /// group that computes and of the next.
 double frozen_weights(const ModelSize& model, double shard_layers, int64_t ranks) {
@@ -124,12 +140,16 @@ ModelSize model_size(const ModelDescription& description) {
     if (spec.name == "model.embed_tokens.weight" || spec.name == "lm_head.weight") continue;
     (spec.name.starts_with("model.") ? size.trunk : size.vision) += values;
     if (!spec.name.starts_with("model.layers.")) continue;
-    // The backward pass needs what products and norms give, and inputs of products that neither
-    // gave.
     const bool product = spec.shape.size() == 2;
+    if (spec.name.ends_with("gate_proj.weight") || spec.name.ends_with("up_proj.weight")) {
+      size.mlp_activations += static_cast<double>(spec.shape[0]);
+      continue;
+    }
+    // The backward pass needs what products and norms give, and inputs of products that neither
+    // gave; SwiGLU's product is computed again.
     if (product || spec.name.ends_with("norm.weight"))
       size.activations += static_cast<double>(spec.shape[0]);
-    if (product && spec.shape[1] != traits.hidden_size)
+    if (product && spec.shape[1] != traits.hidden_size && !spec.name.ends_with("down_proj.weight"))
       size.activations += static_cast<double>(spec.shape[1]);
   }
   size.vocab = static_cast<double>(traits.vocab_size);
@@ -170,6 +190,7 @@ StepPlan step_plan(const GrpoConfig& config, const ModelDescription& policy,
   plan.reference_shard_layers = number(config.reference.shard_layers);
   plan.answerer_shard_layers = number(config.reward.answerer.shard_layers);
   plan.zero_stage = config.parallel.zero_stage;
+  plan.recompute = config.train.gradient_checkpointing;
   plan.lengths = lengths;
   plan.lengths.longest_completion =
       std::min(lengths.longest_completion, number(config.rollout.response_length));
@@ -195,11 +216,12 @@ StepTime predict_step(const StepPlan& plan, const MachineSpeeds& machine, int64_
   const double decode = decode_seconds(plan, machine, ranks);
   const double forward = forward_flops(plan, ranks) / products;
   const double extra_forwards = (plan.reference ? 1.0 : 0.0) + (plan.updates > 1 ? 1.0 : 0.0);
+  const double again = plan.recompute == ops::Recompute::kFull ? 1 : 0;  // of a pass's products
   const bool sharded = plan.zero_stage > 0;
   StepTime time;
   time.rollout = read_flops(plan, images) / products + decode;
   time.reward = reward_flops(plan, ranks) / products;
-  time.update = (3 * plan.epochs + extra_forwards) * forward +
+  time.update = ((3 + again) * plan.epochs + extra_forwards) * forward +
                 plan.updates * plan.policy.weights * kOptimizerBytes /
                     (sharded ? static_cast<double>(ranks) : 1.0) / machine.memory_bandwidth;
   time.collectives = collective_seconds(plan, machine, ranks, 2 * plan.epochs * forward);
@@ -230,7 +252,7 @@ RankMemory predict_memory(const StepPlan& plan, int64_t ranks) {
           ? 4 * policy.weights
           : 4 * (policy.weights / r + policy.vocab * policy.hidden) + 2 * plan.bucket_bytes;
   memory.optimizer = (master + moments) * policy.weights / (alone || plan.zero_stage == 0 ? 1 : r);
-  memory.activations = plan.micro_tokens * policy.activations * plan.weight_bytes +
+  memory.activations = plan.micro_tokens * kept_activations(plan) * plan.weight_bytes +
                        plan.loss_chunk_tokens * policy.vocab * plan.logit_bytes;
   const double samples = std::min(captions(plan, ranks), plan.most_samples);
   memory.kv_cache = plan.kv_cache_bytes > 0

@@ -70,16 +70,16 @@ Prompt prompt_of(const json& row, const json& one) {
   return prompt;
 }
 
-class Families : public testing::TestWithParam<size_t> {};
+class Families : public testing::TestWithParam<size_t> {
+ protected:
+  void expect_golden(ops::Recompute recompute) const;
+};
 
-TEST_P(Families, LogitsAndEveryGradient) {
+void Families::expect_golden(ops::Recompute recompute) const {
   const json& row = families()[GetParam()];
-  const auto model = Model::random(row["config"], 1, {.train = TrainedParts::kAll});
-  {
-    const at::NoGradGuard no_grad;
-    for (const ParameterSpec& spec : model->parameters().specs())
-      model->parameters().get(spec.name).copy_(values(spec));
-  }
+  const auto model =
+      Model::random(row["config"], 1, {.train = TrainedParts::kAll, .recompute = recompute});
+  model->parameters().fill(values);
   const SafetensorsFile golden(model_dir("families.safetensors"));
   for (const auto& [name, one] : row["cases"].items()) {
     SCOPED_TRACE(name);
@@ -112,6 +112,10 @@ TEST_P(Families, LogitsAndEveryGradient) {
     }
   }
 }
+
+TEST_P(Families, LogitsAndEveryGradient) { expect_golden(ops::Recompute::kNone); }
+TEST_P(Families, WithTheFeedForwardComputedAgain) { expect_golden(ops::Recompute::kMlp); }
+TEST_P(Families, WithLayersComputedAgain) { expect_golden(ops::Recompute::kFull); }
 
 INSTANTIATE_TEST_SUITE_P(Transformers, Families, testing::Range<size_t>(0, families().size()),
                          [](const auto& info) {

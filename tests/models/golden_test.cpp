@@ -62,8 +62,9 @@ TEST_P(Golden, PositionsAndImageFeatures) {
   EXPECT_TRUE(at::equal(packed.positions, expected("positions")));
   EXPECT_EQ(model->positions(prompt).next, expected("next_position").item<int64_t>());
   const at::Tensor places = (packed.ids == *model->traits().image_token_id).nonzero().squeeze(1);
-  EXPECT_LT(max_difference(model->embed(packed).tokens.index_select(0, places), expected("features")),
-            1e-9);
+  EXPECT_LT(
+      max_difference(model->embed(packed).tokens.index_select(0, places), expected("features")),
+      1e-9);
 }
 
 INSTANTIATE_TEST_SUITE_P(

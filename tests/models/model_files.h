@@ -60,8 +60,8 @@ inline Prompt golden_prompt(const std::string& name) {
 
 /// Hidden states of packed trees.
 inline at::Tensor run(const Model& model, const BranchedBatch& batch) {
-  BranchedAttention attention(batch.layout, batch.ids.device());
-  return model.decode(model.embed(batch), batch.positions, attention);
+  const auto attention = std::make_shared<BranchedAttention>(batch.layout, batch.ids.device());
+  return model.decode(model.embed(batch), batch.positions, *attention);
 }
 
 inline at::Tensor logits_of(const Model& model, const BranchedBatch& batch) {

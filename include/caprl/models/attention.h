@@ -3,14 +3,16 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 
 #include "caprl/ops/rotary.h"
 
 namespace caprl {
 
 /// A decoder hands every layer's queries, keys and values to this and knows nothing of masks or
-/// caches.
-class Attention {
+/// caches. Where layers are computed again for the backward pass (ops::Recompute::kFull), it is
+/// asked again then, and must belong to a shared_ptr.
+class Attention : public std::enable_shared_from_this<Attention> {
  public:
   virtual ~Attention() = default;
   /// q [N, Hq, D], k and v [N, Hkv, D] (Hq a multiple of Hkv) of decoder layer `layer`, q and k to

@@ -17,6 +17,7 @@
 #include "caprl/models/attention.h"
 #include "caprl/models/branched.h"
 #include "caprl/models/parameters.h"
+#include "caprl/ops/recompute.h"
 
 namespace caprl {
 
@@ -28,6 +29,7 @@ struct ModelOptions {
   at::Device device = at::kCPU;
   TrainedParts train = TrainedParts::kNone;
   LayerSharding sharding = {};  // of a frozen model
+  ops::Recompute recompute = ops::Recompute::kNone;
 };
 
 /// "float32", "bfloat16" or "float64"; otherwise an InputError that starts with `where`.
@@ -95,6 +97,9 @@ class Model {
   virtual const at::Tensor& head_weight() const = 0;
   /// Where that weight's gradient is summed (Parameters::gradient).
   at::Tensor head_gradient() const;
+
+  /// How much of decoder layers and vision blocks is computed again in backward passes.
+  virtual void set_recompute(ops::Recompute recompute) = 0;
 
   /// Of a model with sharded layers: takes part in the others' calls of decode() until every rank
   /// has called this. Each calls it as often, after any number of its own.

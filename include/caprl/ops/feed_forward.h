@@ -13,5 +13,8 @@ struct FeedForwardWeights {
 /// not kept (on a GPU only where all weights that are trained have a sum for their gradients).
 at::Tensor feed_forward(const at::Tensor& x, const FeedForwardWeights& weights,
                         RowBits bits = RowBits::kFixed);
+/// The same, of which only x is kept for the backward pass (Recompute::kMlp).
+at::Tensor feed_forward_again(const at::Tensor& x, const FeedForwardWeights& weights,
+                              RowBits bits = RowBits::kFixed);
 
 }  // namespace caprl::ops

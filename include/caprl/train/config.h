@@ -55,6 +55,7 @@ struct TrainLoopConfig {
   int64_t ppo_epochs = 1;
   int64_t ppo_mini_batches = 1;
   int64_t micro_tokens = 16384;
+  ops::Recompute gradient_checkpointing = ops::Recompute::kNone;
   int64_t loss_chunk_tokens = 2048;
   std::string logits_dtype = "float32";
   bool mask_truncated_completions = false;
@@ -116,6 +117,7 @@ struct GrpoConfig {
 struct SftLoopConfig {
   int64_t total_steps = 1000;
   int64_t micro_tokens = 16384;
+  ops::Recompute gradient_checkpointing = ops::Recompute::kNone;
   int64_t loss_chunk_tokens = 2048;
   int64_t max_skipped_steps = 3;
   void fields(ConfigVisitor& v);

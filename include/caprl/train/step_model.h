@@ -34,7 +34,9 @@ struct ModelSize {
   double vocab = 0, hidden = 0;
   double layers = 0, attention = 0;  // attention: heads · head dimension
   double kv_values = 0;              // of a token, all layers
-  double activations = 0;            // values of a token that the backward pass needs, all layers
+  // Values of a token that the backward pass needs, all layers: those inside of feed-forward
+  // layers, and the others.
+  double mlp_activations = 0, activations = 0;
   double merge = 4;                  // patches of an image token
 };
 ModelSize model_size(const ModelDescription& description);
@@ -64,6 +66,7 @@ struct StepPlan {
   double kv_cache_bytes = 0;  // 0: what is left
   bool reference = false;
   double reference_shard_layers = 0, answerer_shard_layers = 0;
+  ops::Recompute recompute = ops::Recompute::kNone;
   int64_t zero_stage = 2;
   TypicalLengths lengths;
 };
