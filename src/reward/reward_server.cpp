@@ -63,7 +63,7 @@ struct RewardServer::Impl {
 
   Impl(RewardServerConfig given, at::Device device)
       : config(opened(std::move(given), device)),
-        questions(config.reward, static_cast<uint64_t>(config.run.seed), device),
+        questions(config.reward, static_cast<uint64_t>(config.run.seed), device, Group::alone()),
         batcher(questions.answerer(), config.max_batch_captions, config.batch_wait_ms / 1000),
         server(config.server, routes()) {}
 

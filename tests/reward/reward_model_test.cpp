@@ -199,6 +199,7 @@ TEST(RewardConfig, EveryKeyIsReadFromYaml) {
   config.answerer = {"m",
                      {{"http://a:1"}, 2, 3, {}, {}},
                      "bfloat16",
+                     7,
                      AnswerMode::kLetterLogits,
                      0.1,
                      0.2,
