@@ -8,6 +8,7 @@
 #include "caprl/core/log.h"
 #include "caprl/io/json.h"
 #include "caprl/io/safetensors.h"
+#include "caprl/models/join.h"
 #include "caprl/models/model.h"
 #include "caprl/models/presets.h"
 #include "caprl/text/tokenizer.h"
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 struct InitOptions {
-  std::string preset, config, tokenizer, out, dtype;
+  std::string preset, config, vision, text, tokenizer, out, dtype;
   uint64_t seed = 1;
 };
 
@@ -30,6 +31,7 @@ constexpr std::array kTokenizerFiles = {
     "tokenizer.json",    "tokenizer.model",     "tokenizer_config.json",
     "vocab.json",        "merges.txt",          "special_tokens_map.json",
     "added_tokens.json", "chat_template.jinja", "chat_template.json"};
+constexpr std::array kTemplateFiles = {"chat_template.jinja", "chat_template.json"};
 
 /// Keys of config.json that hold ids, and the tokens of the Qwen2.5 family that they stand for.
 constexpr std::array<std::pair<const char*, const char*>, 7> kTokenKeys = {
@@ -111,6 +113,11 @@ void check_preprocessor(const InitOptions& options, const ModelTraits& traits) {
                      kPreprocessorFile);
 }
 
+void copy_tokenizer(const fs::path& source, const fs::path& dir) {
+  for (const char* name : kTokenizerFiles)
+    if (fs::exists(source / name)) fs::copy_file(source / name, dir / name);
+}
+
 void write_model(const InitOptions& options, json config, const ModelTraits& traits,
                  const fs::path& dir) {
   const at::ScalarType dtype = choose_dtype(config, options.dtype);
@@ -123,15 +130,55 @@ void write_model(const InitOptions& options, json config, const ModelTraits& tra
   write_file_atomic(dir / "generation_config.json",
                     json({{"eos_token_id", traits.eos_ids}}).dump(2) + "\n");
   if (traits.image_token_id) write_preprocessor(options, config, dir);
-  if (options.tokenizer.empty()) return;
-  for (const char* name : kTokenizerFiles)
-    if (fs::exists(fs::path(options.tokenizer) / name))
-      fs::copy_file(fs::path(options.tokenizer) / name, dir / name);
+  if (!options.tokenizer.empty()) copy_tokenizer(options.tokenizer, dir);
+}
+
+/// Conversations with images are written by the captioner's template.
+void replace_chat_template(const fs::path& source, const fs::path& dir) {
+  for (const char* name : kTemplateFiles) {
+    fs::remove(dir / name);
+    if (fs::exists(source / name)) fs::copy_file(source / name, dir / name);
+  }
+  if (fs::exists(dir / kTemplateFiles[0]) || fs::exists(dir / kTemplateFiles[1])) return;
+  const json config = read_json(source / "tokenizer_config.json");
+  if (!config.contains("chat_template") || !config["chat_template"].is_string())
+    throw InputError("--vision: {} has no chat template", source.string());
+  write_file_atomic(dir / kTemplateFiles[0], config["chat_template"].get<std::string>());
+}
+
+void write_joined(const InitOptions& options, const fs::path& dir) {
+  const auto tokenizer = Tokenizer::load(options.text);
+  const JoinedModel joined = join_models(
+      options.vision, options.text,
+      [&](const std::string& token) { return tokenizer->token_id(token); }, options.seed);
+  write_sharded_safetensors(dir, joined.weights);
+  write_file_atomic(dir / "config.json", joined.config.dump(2) + "\n");
+  copy_tokenizer(options.text, dir);
+  replace_chat_template(options.vision, dir);
+  for (const auto& [source, name] :
+       {std::pair(&options.text, "generation_config.json"), {&options.vision, kPreprocessorFile}})
+    if (fs::exists(fs::path(*source) / name)) fs::copy_file(fs::path(*source) / name, dir / name);
+  log_info("{}: the tower of {}, the decoder of {}, {} tensors drawn anew: {}", options.out,
+           options.vision, options.text, joined.fresh.size(), fmt::join(joined.fresh, ", "));
+}
+
+/// Beside the target, then renamed: a failure leaves nothing that looks like a model.
+template <class Write>
+void make_folder(const fs::path& out, Write write) {
+  if (fs::exists(out)) throw InputError("--out: {} exists already", out.string());
+  const fs::path temporary = fmt::format("{}.tmp-{}", fs::absolute(out).string(), getpid());
+  fs::create_directories(temporary);
+  try {
+    write(temporary);
+    fs::rename(temporary, out);
+  } catch (...) {
+    fs::remove_all(temporary);
+    throw;
+  }
 }
 
 void init_model(const InitOptions& options) {
   const fs::path out = options.out;
-  if (fs::exists(out)) throw InputError("--out: {} exists already", out.string());
   json config = options.config.empty() ? preset_config(options.preset) : read_json(options.config);
   if (!options.tokenizer.empty()) {
     const auto tokenizer = Tokenizer::load(options.tokenizer);
@@ -142,16 +189,8 @@ void init_model(const InitOptions& options) {
       describe_model(config, options.config.empty() ? options.preset : options.config);
   check_preprocessor(options, described.traits);
 
-  // Beside the target, then renamed: a failure leaves nothing that looks like a model.
-  const fs::path temporary = fmt::format("{}.tmp-{}", fs::absolute(out).string(), getpid());
-  fs::create_directories(temporary);
-  try {
-    write_model(options, config, described.traits, temporary);
-    fs::rename(temporary, out);
-  } catch (...) {
-    fs::remove_all(temporary);
-    throw;
-  }
+  make_folder(out,
+              [&](const fs::path& dir) { write_model(options, config, described.traits, dir); });
   log_info("{}: {}, {} tensors, seed {}", out.string(), described.traits.architecture,
            described.parameters.size(), options.seed);
 }
@@ -159,20 +198,32 @@ void init_model(const InitOptions& options) {
 }  // namespace
 
 void add_init_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("init", "Write a randomly initialised model directory");
+  CLI::App* command = app.add_subcommand(
+      "init", "Write a model directory: randomly initialised, or joined of two models");
   auto options = std::make_shared<InitOptions>();
   auto* shape = command->add_option_group("shape");
   shape->add_option("--preset", options->preset, "a shape by name")
       ->check(CLI::IsMember(preset_names()));
   shape->add_option("--config", options->config, "a config.json of your own");
+  auto* vision = shape->add_option("--vision", options->vision,
+                                   "a captioner whose vision tower is taken, with --text");
   shape->require_option(1);
   command->add_option("--out", options->out, "new folder")->required();
   command->add_option("--tokenizer", options->tokenizer,
-                      "model directory whose tokenizer and chat template are copied");
+                      "model directory whose tokenizer and chat template are copied")
+      ->excludes(vision);
+  auto* text = command->add_option("--text", options->text,
+                                   "a text model whose decoder and tokenizer are taken");
+  text->needs(vision);
+  vision->needs(text);
   command->add_option("--seed", options->seed, "of the random weights")->capture_default_str();
   command->add_option("--dtype", options->dtype, "default: the config's")
-      ->check(CLI::IsMember({"float32", "bfloat16", "float64"}));
-  command->callback([options] { init_model(*options); });
+      ->check(CLI::IsMember({"float32", "bfloat16", "float64"}))
+      ->excludes(vision);
+  command->callback([options] {
+    if (options->vision.empty()) return init_model(*options);
+    make_folder(options->out, [&](const fs::path& dir) { write_joined(*options, dir); });
+  });
 }
 
 }  // namespace caprl

@@ -3,23 +3,10 @@
 #include "architecture.h"
 #include "caprl/core/log.h"
 #include "caprl/io/json.h"
-#include "caprl/io/weight_files.h"
+#include "sources.h"
 
 namespace caprl {
 namespace {
-
-using SourceNames = std::unordered_map<std::string, std::string>;  // canonical → stored
-
-SourceNames find_sources(const Architecture& architecture, const WeightFiles& weights) {
-  SourceNames sources;
-  for (const std::string& stored : weights.names()) {
-    const auto [it, is_new] = sources.emplace(architecture.canonical_name(stored), stored);
-    if (!is_new)
-      throw InputError("{}: the tensors {} and {} are the same parameter",
-                       weights.file(stored).path().string(), it->second, stored);
-  }
-  return sources;
-}
 
 /// What only the weights say: the size of the vocabulary, and whether there is a head where the
 /// config is silent.
@@ -94,6 +81,17 @@ void warn_of_untied_head(const SourceNames& sources, const WeightFiles& weights)
 }
 
 }  // namespace
+
+SourceNames find_sources(const Architecture& architecture, const WeightFiles& weights) {
+  SourceNames sources;
+  for (const std::string& stored : weights.names()) {
+    const auto [it, is_new] = sources.emplace(architecture.canonical_name(stored), stored);
+    if (!is_new)
+      throw InputError("{}: the tensors {} and {} are the same parameter",
+                       weights.file(stored).path().string(), it->second, stored);
+  }
+  return sources;
+}
 
 std::unique_ptr<Model> Model::load(const std::filesystem::path& dir, const ModelOptions& options) {
   const auto config_path = dir / "config.json";

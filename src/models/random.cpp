@@ -4,6 +4,7 @@
 #include "caprl/core/error.h"
 #include "caprl/core/parallel.h"
 #include "caprl/core/philox.h"
+#include "random.h"
 
 namespace caprl {
 namespace {
@@ -14,6 +15,8 @@ uint64_t hash_name(std::string_view name) {
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   return hash;
 }
+
+}  // namespace
 
 at::Tensor random_values(const ParameterSpec& spec, double deviation, uint64_t seed) {
   if (spec.shape.size() == 1)
@@ -27,8 +30,6 @@ at::Tensor random_values(const ParameterSpec& spec, double deviation, uint64_t s
   });
   return values;
 }
-
-}  // namespace
 
 std::unique_ptr<Model> Model::random(const nlohmann::json& config, uint64_t seed,
                                      const ModelOptions& options) {

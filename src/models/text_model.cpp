@@ -29,7 +29,7 @@ Architecture describe_text_model(const ConfigReader& config, const DecoderConfig
   if (config.has("tie_word_embeddings"))
     architecture.tied = config.boolean_or("tie_word_embeddings", false);
   architecture.trains = [](TrainedParts parts, const std::string&) {
-    return parts != TrainedParts::kNone;
+    return parts != TrainedParts::kNone && parts != TrainedParts::kMerger;
   };
   architecture.build = [text](const ModelTraits& traits, Parameters parameters) {
     return std::make_unique<TextModel>(traits, text, std::move(parameters));

@@ -8,16 +8,18 @@ namespace caprl {
 namespace {
 
 bool trains(TrainedParts parts, const std::string& name) {
+  const ModelPart part = part_of(name);
   switch (parts) {
     case TrainedParts::kNone:
       return false;
     case TrainedParts::kAll:
       return true;
     case TrainedParts::kLanguage:
-      return !name.starts_with("visual.");
+      return part == ModelPart::kLanguage;
     case TrainedParts::kLanguageAndMerger:
-      return !name.starts_with("visual.") || name.starts_with("visual.merger.") ||
-             name.starts_with("visual.deepstack_merger_list.");
+      return part != ModelPart::kVision;
+    case TrainedParts::kMerger:
+      return part == ModelPart::kMerger;
   }
   return false;
 }
@@ -31,6 +33,13 @@ std::optional<bool> read_tied(const ConfigReader& config, const ConfigReader& te
 }
 
 }  // namespace
+
+ModelPart part_of(std::string_view parameter) {
+  if (!parameter.starts_with("visual.")) return ModelPart::kLanguage;
+  const bool merger = parameter.starts_with("visual.merger.") ||
+                      parameter.starts_with("visual.deepstack_merger_list.");
+  return merger ? ModelPart::kMerger : ModelPart::kVision;
+}
 
 VisionTokens read_qwen_vision_tokens(const ConfigReader& config) {
   const int64_t image = config.id_or("image_token_id", 151655);

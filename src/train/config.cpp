@@ -37,8 +37,10 @@ void PolicyConfig::fields(ConfigVisitor& v) {
   v.choice("train", train,
            {{"all", TrainedParts::kAll},
             {"language", TrainedParts::kLanguage},
-            {"language+merger", TrainedParts::kLanguageAndMerger}},
-           "which parts of the model are trained; the others are frozen");
+            {"language+merger", TrainedParts::kLanguageAndMerger},
+            {"merger", TrainedParts::kMerger}},
+           "which parts of the model are trained; the others are frozen. merger: what leads from "
+           "the vision tower to the decoder (the projector)");
 }
 
 void ReferenceConfig::fields(ConfigVisitor& v) {

@@ -26,6 +26,15 @@ std::string optimizer_file(int shard, int shards) {
 /// The training weights themselves, for when model/ holds them in another dtype.
 constexpr const char* kWeights = "weights";
 
+std::unique_ptr<Model> load_trainable(const std::filesystem::path& dir,
+                                      const ModelOptions& options) {
+  auto model = Model::load(dir, options);
+  if (model->parameters().num_trainable() == 0)
+    throw InputError("config: 'policy.train': {} ({}) has no such parts: nothing would be trained",
+                     dir.string(), model->traits().architecture);
+  return model;
+}
+
 }  // namespace
 
 Learner::Learner(std::filesystem::path model_dir, const std::filesystem::path& weights_dir,
@@ -34,7 +43,7 @@ Learner::Learner(std::filesystem::path model_dir, const std::filesystem::path& w
     : model_dir_(std::move(model_dir)),
       config_(optimizer),
       group_(group),
-      model_(Model::load(weights_dir, options)),
+      model_(load_trainable(weights_dir, options)),
       optimizer_(std::make_unique<AdamW>(model_->parameters(), optimizer, group, parallel)) {}
 
 UpdateResult Learner::finish(int64_t step, int64_t total_steps, int64_t max_skipped,

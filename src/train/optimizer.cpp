@@ -7,12 +7,17 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/pulse.h"
+#include "caprl/models/model.h"
 #include "train/gradients.h"
 
 namespace caprl {
 
 void OptimizerConfig::fields(ConfigVisitor& v) {
   v.field("lr", lr, "peak learning rate", Range{0, 10});
+  v.field("vision_tower_lr", vision_tower_lr,
+          "of the vision tower, if it is trained; follows the same schedule; 0: lr", Range{0, 10});
+  v.field("mm_projector_lr", mm_projector_lr,
+          "of what leads from the vision tower to the decoder, likewise; 0: lr", Range{0, 10});
   v.field("betas", betas, "decay of the first and second moment", Range{0, 0.999999});
   v.field("eps", eps, "added to the root of the second moment", Range{0, 1});
   v.field("weight_decay", weight_decay, "decoupled weight decay of matrices", Range{0, 10});
@@ -32,6 +37,10 @@ void OptimizerConfig::fields(ConfigVisitor& v) {
 void OptimizerConfig::validate() const {
   if (betas.size() != 2)
     throw InputError("config: 'optimizer.betas': expected 2 numbers, got {}", betas.size());
+  if (lr == 0 && (vision_tower_lr > 0 || mm_projector_lr > 0))
+    throw InputError(
+        "config: 'optimizer.vision_tower_lr' and 'optimizer.mm_projector_lr' are set beside "
+        "'optimizer.lr', which is 0; expected a positive one, or policy.train: merger");
 }
 
 AdamW::AdamW(Parameters& parameters, OptimizerConfig config, const Group& group,
@@ -62,13 +71,27 @@ void AdamW::make_runs() {
       if (range.size == 0) continue;
       const int64_t local = piece.local + range.begin - piece.range.begin;
       const bool decayed = parameters_.get(slice.name).dim() >= 2;
-      if (!runs_.empty() && runs_.back().decayed == decayed &&
+      const double ratio = lr_ratio(slice.name);
+      if (!runs_.empty() && runs_.back().decayed == decayed && runs_.back().lr_ratio == ratio &&
           runs_.back().range.end() == range.begin &&
           runs_.back().local + runs_.back().range.size == local)
         runs_.back().range.size += range.size;
       else
-        runs_.push_back({range, local, decayed});
+        runs_.push_back({range, local, decayed, ratio});
     }
+}
+
+double AdamW::lr_ratio(const std::string& parameter) const {
+  const auto ratio = [&](double lr) { return lr > 0 ? lr / config_.lr : 1; };
+  switch (part_of(parameter)) {
+    case ModelPart::kVision:
+      return ratio(config_.vision_tower_lr);
+    case ModelPart::kMerger:
+      return ratio(config_.mm_projector_lr);
+    case ModelPart::kLanguage:
+      break;
+  }
+  return 1;
 }
 
 void AdamW::begin(int64_t passes) { gradients_->begin(passes); }
@@ -108,6 +131,7 @@ void AdamW::update(const Run& run, ops::AdamWTerms terms) {
   const at::Tensor stored =
       parameters_.trainable_buffer().detach().narrow(0, run.range.begin, run.range.size);
   if (!run.decayed) terms.weight_decay = 0;
+  terms.lr *= run.lr_ratio;
   ops::adamw({local(gradient()), master_.defined() ? local(master_) : stored, local(exp_avg_),
               local(exp_avg_sq_), master_.defined() ? stored : at::Tensor()},
              terms);

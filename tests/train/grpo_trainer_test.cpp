@@ -155,7 +155,8 @@ TEST_F(Grpo, TrainsThePartsThatAreAskedFor) {
   const std::map<TrainedParts, std::set<Part>> expected = {
       {TrainedParts::kAll, {Part::kVision, Part::kMerger, Part::kLanguage}},
       {TrainedParts::kLanguage, {Part::kLanguage}},
-      {TrainedParts::kLanguageAndMerger, {Part::kMerger, Part::kLanguage}}};
+      {TrainedParts::kLanguageAndMerger, {Part::kMerger, Part::kLanguage}},
+      {TrainedParts::kMerger, {Part::kMerger}}};
   const auto before = weights(folder_ / "captioner");
   for (const auto& [parts, trained] : expected) {
     GrpoConfig config = grpo(fmt::format("parts_{}", static_cast<int>(parts)), 2);

@@ -52,6 +52,30 @@ void backward(const Parameters& parameters) {
   loss.div(3).backward();
 }
 
+TEST(AdamW, PartsHaveTheirOwnLearningRates) {
+  const std::vector<std::string> names = {
+      "visual.blocks.0.norm1.weight", "visual.merger.ln_q.weight",
+      "visual.deepstack_merger_list.0.norm.weight", "model.norm.weight"};
+  std::vector<ParameterSpec> specs;
+  for (const std::string& name : names) specs.push_back({name, {3}});
+  Parameters parameters(specs, at::kDouble, at::kCPU, [](const std::string&) { return true; });
+  parameters.trainable_buffer().detach().fill_(1);
+  OptimizerConfig config = plain();
+  config.lr = 0.4;
+  config.vision_tower_lr = 0.1;
+  config.mm_projector_lr = 0.8;
+  AdamW optimizer(parameters, config);
+  optimizer.begin(1);
+  at::Tensor loss = at::zeros({}, at::kDouble);
+  for (const std::string& name : names) loss = loss + parameters.get(name).sum();
+  loss.backward();
+  optimizer.step(0.2, 1);  // half way through a warm-up
+  // The first step of Adam is the learning rate, whatever the gradient.
+  const std::vector<double> moved = {0.05, 0.4, 0.4, 0.2};
+  for (size_t i = 0; i < names.size(); ++i)
+    EXPECT_NEAR(parameters.get(names[i])[0].item<double>(), 1 - moved[i], 1e-7) << names[i];
+}
+
 TEST(AdamW, MatchesTheFormulaInDouble) {
   Parameters parameters = make_parameters(at::kDouble);
   AdamW optimizer(parameters, plain());

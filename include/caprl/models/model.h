@@ -22,7 +22,12 @@
 namespace caprl {
 
 /// Which parts are trained.
-enum class TrainedParts { kNone, kAll, kLanguage, kLanguageAndMerger };
+enum class TrainedParts { kNone, kAll, kLanguage, kLanguageAndMerger, kMerger };
+
+/// What a parameter belongs to: the vision tower, what leads from its features to the decoder, or
+/// the decoder with embeddings and head.
+enum class ModelPart { kVision, kMerger, kLanguage };
+ModelPart part_of(std::string_view parameter);
 
 struct ModelOptions {
   at::ScalarType dtype = at::kFloat;

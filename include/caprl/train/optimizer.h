@@ -23,6 +23,7 @@ enum class LrSchedule { kConstant, kLinear, kCosine, kWsd };
 /// Section `optimizer`.
 struct OptimizerConfig {
   double lr = 1e-6;
+  double vision_tower_lr = 0, mm_projector_lr = 0;  // 0: lr
   std::vector<double> betas = {0.9, 0.999};
   double eps = 1e-8;
   double weight_decay = 0.01;
@@ -85,10 +86,12 @@ class AdamW {
     Extent range;   // of the weights
     int64_t local;  // place in this rank's state
     bool decayed;
+    double lr_ratio;  // to lr
   };
 
   int64_t num_weights() const { return parameters_.num_trainable(); }
   void make_runs();
+  double lr_ratio(const std::string& parameter) const;
   void update(const Run& run, ops::AdamWTerms terms);
   void send_weights();
 
