@@ -19,7 +19,7 @@ struct Options {
   std::vector<std::string> files;
   int64_t rows = 3;
   std::string out;
-  bool embed_images = false, skip_bad_rows = false, json = false, sft = false;
+  bool llava = false, embed_images = false, skip_bad_rows = false, json = false, sft = false;
   int64_t row_group_mb = 32;
   std::string model;
   int64_t max_prompt_length = 4096;
@@ -34,6 +34,7 @@ void inspect(const Options& options) {
 
 void convert(const Options& options) {
   ConvertOptions convert;
+  if (options.llava) convert.form = RowForm::kLlava;
   convert.embed_images = options.embed_images;
   convert.bad_rows = options.skip_bad_rows ? BadRows::kSkip : BadRows::kStop;
   convert.layout.row_group_bytes = options.row_group_mb << 20;
@@ -106,6 +107,8 @@ void add_data_command(CLI::App& app) {
 
   CLI::App* converting = add("convert", "Write all rows as one Parquet or JSONL file", convert);
   converting->add_option("--out", options->out, "FILE.parquet, or a JSONL file")->required();
+  converting->add_flag("--llava", options->llava,
+                       "the files hold LLaVA's conversations; write a row for each answer");
   converting->add_flag("--embed-images", options->embed_images,
                        "put the images at paths into the file");
   converting->add_flag("--skip-bad-rows", options->skip_bad_rows,

@@ -7,6 +7,7 @@
 #include "caprl/data/reader.h"
 #include "caprl/io/base64.h"
 #include "caprl/io/jsonl.h"
+#include "data/llava.h"
 #include "data/row_types.h"
 
 namespace caprl {
@@ -65,7 +66,7 @@ class Rows {
     std::vector<ColumnType> columns;
     ConvertCounts ignored;
     for (const std::string& file : files_) {
-      if (is_parquet(file))
+      if (is_parquet(file) && options_.form == RowForm::kAsIs)
         add_columns(columns, with_image(ParquetFile(file).columns(), file), file);
       else
         for_each_of(
@@ -104,11 +105,21 @@ class Rows {
         json row = reader->row();
         if (!row.is_object())
           throw InputError("{}: expected an object, got {}", place->where, row.type_name());
-        normalise(row, *place, from);
-        use(row, place->where);
+        for (json& made : rows_in(std::move(row), place->where)) {
+          normalise(made, *place, from);
+          use(made, place->where);
+          ++counts.rows;
+        }
       });
-      (used ? counts.rows : counts.skipped) += place->count;
+      if (!used) counts.skipped += place->count;
     }
+  }
+
+  std::vector<json> rows_in(json row, const std::string& where) const {
+    if (options_.form == RowForm::kLlava) return rows_of_llava(row, where);
+    std::vector<json> rows;
+    rows.push_back(std::move(row));
+    return rows;
   }
 
   /// The column image, if there is one, with both its members.

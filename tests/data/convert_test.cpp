@@ -121,6 +121,58 @@ TEST_F(Convert, BadRowsStopOrAreCounted) {
     EXPECT_FALSE(entry.path().filename().string().starts_with(".bad")) << "left behind";
 }
 
+TEST_F(Convert, ConversationsOfLlava) {
+  write("llava.jsonl", json_of(R"({"id": "7", "image": "a.png", "conversations": [
+      {"from": "human", "value": "What is this?\n<image>"}, {"from": "gpt", "value": "A cat."},
+      {"from": "human", "value": "Its colour?"}, {"from": "gpt", "value": "Red."}]})")
+                               .dump() +
+                           "\n" +
+                           json_of(R"({"conversations": [{"from": "system", "value": "Be brief."},
+      {"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Hi"}]})")
+                               .dump());
+  const ConvertCounts counts = convert("llava.jsonl", "llava.parquet", {.form = RowForm::kLlava});
+  EXPECT_EQ(counts.rows, 3);
+  convert("llava.parquet", "rows.jsonl");
+  const json shown = json_of(R"({"role": "user", "content": [{"type": "image", "image": "a.png"},
+                                 {"type": "text", "text": "What is this?"}]})");
+  const auto said = [](const char* role, const char* text) {
+    return json{{"role", role}, {"content", {{{"type", "text"}, {"text", text}}}}};
+  };
+  EXPECT_EQ(lines("rows.jsonl"),
+            (std::vector<json>{
+                {{"id", "7"}, {"messages", {shown}}, {"response", "A cat."}},
+                {{"id", "7#1"},
+                 {"messages", {shown, said("assistant", "A cat."), said("user", "Its colour?")}},
+                 {"response", "Red."}},
+                {{"messages", {said("system", "Be brief."), said("user", "Hello")}},
+                 {"response", "Hi"}}}));
+}
+
+TEST_F(Convert, ConversationsThatAreNone) {
+  const auto refused = [](const std::string& turns, const char* image = "null") {
+    write("bad.jsonl",
+          R"({"image": )" + std::string(image) + R"(, "conversations": )" + turns + "}");
+    return message_of<InputError>(
+        [] { convert("bad.jsonl", "bad_rows.jsonl", {.form = RowForm::kLlava}); });
+  };
+  const std::string ask = R"({"from": "human", "value": "?"})",
+                    see = R"({"from": "human", "value": "<image>"})",
+                    tell = R"({"from": "gpt", "value": "!"})";
+  EXPECT_THAT(refused("[" + tell + "]"),
+              HasSubstr("bad.jsonl:1: conversations: an answer without a question"));
+  EXPECT_THAT(refused("[" + ask + "," + ask + "]"), HasSubstr("two questions"));
+  EXPECT_THAT(refused("[" + ask + "," + tell + "," + ask + "]"), HasSubstr("has no answer"));
+  EXPECT_THAT(refused("[" + see + "," + tell + "]"),
+              HasSubstr("<image> in a row without an image"));
+  EXPECT_THAT(refused("[" + ask + "," + tell + "]", R"("a.png")"),
+              HasSubstr("no question has the row's image"));
+  EXPECT_THAT(refused("[" + see + "," + tell + "," + see + "," + tell + "]", R"("a.png")"),
+              HasSubstr("more than once"));
+  EXPECT_THAT(refused("[]"), HasSubstr("there is no answer"));
+  EXPECT_THAT(refused(R"([{"from": "cat", "value": "?"}])"), HasSubstr("got 'cat'"));
+  EXPECT_FALSE(std::filesystem::exists(path("bad_rows.jsonl")));
+}
+
 TEST(RowTypes, WhatIsOfBothTypes) {
   const auto merged = [](const char* one, const char* other) {
     return describe(

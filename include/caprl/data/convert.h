@@ -10,14 +10,18 @@
 
 namespace caprl {
 
+/// kLlava: conversations, of which each answer becomes a row of supervised training.
+enum class RowForm { kAsIs, kLlava };
+
 struct ConvertOptions {
+  RowForm form = RowForm::kAsIs;
   bool embed_images = false;  // reads images at paths into image.bytes
   BadRows bad_rows = BadRows::kStop;
   ParquetLayout layout;
 };
 
 struct ConvertCounts {
-  int64_t rows = 0, skipped = 0;
+  int64_t rows = 0, skipped = 0;  // written, and passed over
 };
 
 /// All rows of the files, JSONL or Parquet, in one file: Parquet if `out` ends in ".parquet", JSONL
