@@ -121,19 +121,23 @@ std::string stored_name(const Part& vision, const std::string& name) {
   return embedding.substr(0, embedding.size() - tail) + name.substr(prefix.size());
 }
 
+void check_kinds(const Part& vision, const Part& text) {
+  const std::string& family = vision.architecture.traits.architecture;
+  if (!family.starts_with("Qwen") || !vision.architecture.traits.image_token_id)
+    throw InputError("{}: expected Qwen2-VL, Qwen2.5-VL or Qwen3-VL, got {}", vision.dir.string(),
+                     family);
+  if (text.architecture.traits.image_token_id)
+    throw InputError("{}: expected a text model, got {}", text.dir.string(),
+                     text.architecture.traits.architecture);
+}
+
 }  // namespace
 
 JoinedModel join_models(const fs::path& vision_dir, const fs::path& text_dir,
                         const std::function<std::optional<int64_t>(const std::string&)>& token_id,
                         uint64_t seed) {
   const Part vision(vision_dir), text(text_dir);
-  const std::string& family = vision.architecture.traits.architecture;
-  if (!family.starts_with("Qwen"))
-    throw InputError("{}: expected Qwen2-VL, Qwen2.5-VL or Qwen3-VL, got {}", vision_dir.string(),
-                     family);
-  if (text.architecture.traits.image_token_id)
-    throw InputError("{}: expected a text model, got {}", text_dir.string(),
-                     text.architecture.traits.architecture);
+  check_kinds(vision, text);
   JoinedModel joined;
   joined.config = joined_config(vision, text, token_id);
   Architecture architecture = describe_architecture(joined.config, "the joined config");
@@ -151,14 +155,16 @@ JoinedModel join_models(const fs::path& vision_dir, const fs::path& text_dir,
       joined.fresh.push_back(spec.name);
     } else {
       throw InputError("{}: there is no tensor {} of shape [{}], which {} needs",
-                       source.dir.string(), spec.name, fmt::join(spec.shape, ", "), family);
+                       source.dir.string(), spec.name, fmt::join(spec.shape, ", "),
+                       vision.architecture.traits.architecture);
     }
     joined.weights.emplace_back(stored_name(vision, spec.name), values.to(dtype));
   }
   const size_t tied_head = text.names.contains(kHeadName) && *architecture.tied ? 1 : 0;
   if (num_of_text + tied_head != text.names.size())
     throw InputError("{}: {} of its {} tensors have no place in a {}", text_dir.string(),
-                     text.names.size() - num_of_text, text.names.size(), family);
+                     text.names.size() - num_of_text, text.names.size(),
+                     vision.architecture.traits.architecture);
   return joined;
 }
 

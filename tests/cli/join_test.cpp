@@ -116,10 +116,12 @@ TEST_F(Join, RefusesWhatDoesNotFit) {
   EXPECT_THAT(refused("text", "text"), HasSubstr("expected Qwen2-VL, Qwen2.5-VL or Qwen3-VL"));
   EXPECT_THAT(refused("vision", "vision"), HasSubstr("expected a text model"));
   text("blind", "large");
-  std::string tokenizer = read_file(path("blind") + "/tokenizer.json");
-  for (size_t at; (at = tokenizer.find("|vision_start|")) != std::string::npos;)
-    tokenizer.replace(at, 14, "|something|");
-  std::ofstream(path("blind") + "/tokenizer.json") << tokenizer;
+  for (const char* name : {"/tokenizer.json", "/tokenizer_config.json"}) {
+    std::string content = read_file(path("blind") + name);
+    for (size_t at; (at = content.find("|vision_start|")) != std::string::npos;)
+      content.replace(at, 14, "|something|");
+    std::ofstream(path("blind") + name) << content;
+  }
   EXPECT_THAT(refused("vision", "blind"), HasSubstr("the vocabulary has no <|vision_start|>"));
   text("odd", "large", {{"num_attention_heads", 8}, {"num_key_value_heads", 2}});  // heads of 12
   EXPECT_THAT(refused("vision", "odd"), HasSubstr("heads of 12 cannot be divided"));

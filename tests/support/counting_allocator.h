@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 
 namespace caprl {
 
@@ -18,33 +19,31 @@ class CountingAllocator : public c10::Allocator {
   ~CountingAllocator() override { c10::SetCPUAllocator(real_, kPriority); }
 
   c10::DataPtr allocate(size_t bytes) override {
-    c10::DataPtr data = real_->allocate(bytes);
-    if (bytes == 0) return data;
+    if (bytes == 0) return {nullptr, nullptr, &release, c10::DeviceType::CPU};
+    // Its size stands before it.
+    const size_t whole = (bytes + 2 * kHeader - 1) / kHeader * kHeader;
+    auto* block = static_cast<char*>(std::aligned_alloc(kHeader, whole));
+    *reinterpret_cast<int64_t*>(block) = static_cast<int64_t>(bytes);
     live += static_cast<int64_t>(bytes);
     peak = std::max<int64_t>(peak, live);
-    auto* block = new Block{std::move(data), static_cast<int64_t>(bytes)};
-    void* begin = block->data.get();
-    return {begin, block, &release, c10::DeviceType::CPU};
+    return {block + kHeader, block + kHeader, &release, c10::DeviceType::CPU};
   }
-  c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
+  c10::DeleterFnPtr raw_deleter() const override { return &release; }
   void copy_data(void* to, const void* from, size_t bytes) const override {
     default_copy_data(to, from, bytes);
   }
 
   int64_t live_bytes() const { return live; }
   int64_t peak_bytes() const { return peak; }
-  void forget_peak() { peak = live.load(); }
 
  private:
   static constexpr uint8_t kPriority = 255;
-  struct Block {
-    c10::DataPtr data;
-    int64_t bytes;
-  };
-  static void release(void* block) {
-    auto* mine = static_cast<Block*>(block);
-    live -= mine->bytes;
-    delete mine;
+  static constexpr size_t kHeader = 64;  // what vectors may ask for
+  static void release(void* data) {
+    if (data == nullptr) return;
+    char* block = static_cast<char*>(data) - kHeader;
+    live -= *reinterpret_cast<int64_t*>(block);
+    std::free(block);
   }
   inline static std::atomic<int64_t> live = 0, peak = 0;
   c10::Allocator* real_;
