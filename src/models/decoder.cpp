@@ -60,7 +60,8 @@ Decoder::Decoder(DecoderConfig config, const Parameters& parameters)
       parameters_(parameters),
       embedding_VH_(parameters.get(kEmbeddingName)),
       final_norm_H_(parameters.get("model.norm.weight")),
-      rope_(config_.rope, config_.head_dim, embedding_VH_.options()) {
+      rope_(config_.rope, config_.head_dim, embedding_VH_.options()),
+      trained_(parameters.any_trainable("model.layers.")) {
   for (int64_t i = 0; i < config_.num_layers; ++i) {
     const std::string layer = fmt::format("model.layers.{}.", i);
     const auto get = [&](const char* name) { return parameters.get(layer + name); };
@@ -140,7 +141,7 @@ Decoder::States Decoder::run(int64_t index, const States& states, const ops::Rot
     const States next = compute(index, {x[0], x[1]}, table, *keep);
     return {next.hidden, next.normed};
   };
-  const auto next = ops::recomputed(again, {states.hidden, states.normed});
+  const auto next = ops::recomputed(again, {states.hidden, states.normed}, trained_);
   return {next[0], next[1]};
 }
 

@@ -59,6 +59,7 @@ class Decoder {
   at::Tensor embedding_VH_, final_norm_H_;
   std::vector<Layer> layers_;
   Rope rope_;
+  bool trained_;  // any layer
 };
 
 }  // namespace caprl

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "caprl/core/error.h"
 #include "caprl/core/memory.h"
 #include "caprl/dist/group.h"
@@ -97,6 +99,11 @@ void Parameters::attach_gradient(const std::string& name, const at::Tensor& valu
 at::Tensor Parameters::gradient(const std::string& name) const {
   const auto it = gradients_.find(name);
   return it == gradients_.end() ? at::Tensor() : it->second->values;
+}
+
+bool Parameters::any_trainable(std::string_view prefix) const {
+  return std::ranges::any_of(trainable_slices_,
+                             [&](const Slice& slice) { return slice.name.starts_with(prefix); });
 }
 
 bool Parameters::is_trainable(const std::string& name) const { return get(name).requires_grad(); }

@@ -30,7 +30,8 @@ Qwen25VisionTower::Qwen25VisionTower(Qwen25VisionConfig config, const Parameters
       merger_norm_(parameters.get("visual.merger.ln_q.weight")),
       merger0_(parameters.linear("visual.merger.mlp.0")),
       merger2_(parameters.linear("visual.merger.mlp.2")),
-      grids_(grid_options(config_, patch_weight_HC_)) {
+      grids_(grid_options(config_, patch_weight_HC_)),
+      trained_(parameters.any_trainable("visual.blocks.")) {
   for (int64_t i = 0; i < config_.depth; ++i) {
     const std::string block = fmt::format("visual.blocks.{}.", i);
     const auto linear = [&](const char* name) { return parameters.linear(block + name); };
@@ -97,7 +98,7 @@ ImageFeatures Qwen25VisionTower::forward(const at::Tensor& pixel_values_PC,
       const States next = compute(i, {x[0], x[1]}, *images, table);
       return {next.hidden, next.normed};
     };
-    const auto next = ops::recomputed(again, {states.hidden, states.normed});
+    const auto next = ops::recomputed(again, {states.hidden, states.normed}, trained_);
     states = {next[0], next[1]};
   }
   return {images->restore(merge(states.normed)), {}};

@@ -63,6 +63,7 @@ class Qwen25VisionTower : public VisionTower {
   at::Tensor merger_norm_;
   ops::LinearWeights merger0_, merger2_;
   GridCache grids_;
+  bool trained_;  // any block
 };
 
 }  // namespace caprl

@@ -51,7 +51,7 @@ void add_vit_block_specs(const VitBlockConfig& config, const std::string& prefix
 
 VitBlock::VitBlock(const VitBlockConfig& config, const std::string& prefix,
                    const Parameters& parameters)
-    : config_(config) {
+    : config_(config), trained_(parameters.any_trainable(prefix)) {
   const auto get = [&](const std::string& name) { return parameters.get(prefix + name); };
   const auto both = [&](const std::string& name, at::Tensor& weight, at::Tensor& bias) {
     weight = get(name + ".weight");
@@ -101,9 +101,9 @@ at::Tensor VitBlock::forward(const at::Tensor& hidden_PH, const Attend& attend,
     case ops::Recompute::kNone:
       break;
     case ops::Recompute::kMlp:
-      return ops::recomputed(feed, {attend_and_add(hidden_PH, attend)})[0];
+      return ops::recomputed(feed, {attend_and_add(hidden_PH, attend)}, trained_)[0];
     case ops::Recompute::kFull:
-      return ops::recomputed(all, {hidden_PH})[0];
+      return ops::recomputed(all, {hidden_PH}, trained_)[0];
   }
   return all({hidden_PH})[0];
 }

@@ -49,6 +49,7 @@ class VitBlock {
   at::Tensor feed_and_add(const at::Tensor& middle_PH) const;
 
   VitBlockConfig config_;
+  bool trained_;  // any of it
   at::Tensor norm1_weight_, norm1_bias_, norm2_weight_, norm2_bias_;
   std::vector<ops::LinearWeights> qkv_;
   ops::LinearWeights proj_, fc1_, fc2_;

@@ -85,11 +85,14 @@ at::Tensor feed_forward(const at::Tensor& x, const FeedForwardWeights& weights, 
 
 at::Tensor feed_forward_again(const at::Tensor& x, const FeedForwardWeights& weights,
                               RowBits bits) {
+  const auto is_trained = [](const LinearWeights& one) {
+    return one.weight.values.requires_grad();
+  };
   return recomputed(
       [weights, bits](const Tensors& inputs) -> Tensors {
         return {feed_forward(inputs[0], weights, bits)};
       },
-      {x})[0];
+      {x}, is_trained(weights.gate) || is_trained(weights.up) || is_trained(weights.down))[0];
 }
 
 }  // namespace caprl::ops

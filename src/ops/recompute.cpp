@@ -4,6 +4,8 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 #include "caprl/core/pulse.h"
 
 namespace caprl::ops {
@@ -59,9 +61,12 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
 
 }  // namespace
 
-Tensors recomputed(Work f, const Tensors& inputs) {
-  if (!at::GradMode::is_enabled()) return f(inputs);
-  const at::Tensor leaf = at::empty({0}, inputs.front().options()).set_requires_grad(true);
+Tensors recomputed(Work f, const Tensors& inputs, bool trained) {
+  const bool wanted =
+      trained || std::ranges::any_of(inputs, [](const at::Tensor& x) { return x.requires_grad(); });
+  if (!at::GradMode::is_enabled() || !wanted) return f(inputs);
+  const at::Tensor leaf =
+      at::empty({0}, inputs.front().options().requires_grad(false)).set_requires_grad(trained);
   return Recomputed::apply(leaf, f, at::TensorList(inputs));
 }
 

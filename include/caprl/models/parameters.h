@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -55,6 +56,8 @@ class Parameters {
   bool contains(const std::string& name) const { return views_.contains(name); }
   const std::vector<ParameterSpec>& specs() const { return specs_; }
   bool is_trainable(const std::string& name) const;
+  /// Whether any parameter that begins so is.
+  bool any_trainable(std::string_view prefix) const;
   at::Tensor trainable_buffer() const { return trainable_; }  // [num_trainable]
   at::Tensor frozen_buffer() const { return frozen_; }        // [num_frozen], but sharded layers
   int64_t num_trainable() const { return trainable_.numel(); }

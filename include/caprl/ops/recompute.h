@@ -18,7 +18,8 @@ using Tensors = std::vector<at::Tensor>;
 
 /// f(inputs), whose inputs alone are kept: the backward pass calls f again, which must give the
 /// same and whose captures must live as long as the graph. Gradients go to the inputs and to every
-/// leaf that f reads. Without a graph to be made, f(inputs).
-Tensors recomputed(std::function<Tensors(const Tensors&)> f, const Tensors& inputs);
+/// leaf that f reads; `trained`: whether any of these wants one. Without a graph to be made,
+/// f(inputs).
+Tensors recomputed(std::function<Tensors(const Tensors&)> f, const Tensors& inputs, bool trained);
 
 }  // namespace caprl::ops
