@@ -9,9 +9,10 @@ namespace {
 
 constexpr int64_t kMostRanks = 1024;
 
-ModelDescription describe(const std::string& model_dir) {
+ModelDescription describe(const std::string& model_dir, TrainedParts parts = TrainedParts::kNone,
+                          const LoraConfig& lora = {}) {
   const std::filesystem::path file = std::filesystem::path(model_dir) / "config.json";
-  return describe_model(read_json(file), file.string());
+  return describe_model(read_json(file), file.string(), parts, lora);
 }
 
 /// A row of a table; `speed`: a rank's beside that of one alone with as many images.
@@ -63,8 +64,9 @@ std::shared_ptr<DryRunOptions> add_dry_run_options(CLI::App& command) {
 
 void print_dry_run(const GrpoConfig& config, const DryRunOptions& options) {
   const MachineSpeeds machine = machine_speeds(options.machine);
-  const StepPlan plan = step_plan(config, describe(config.policy.model),
-                                  describe(config.reward.answerer.model), options.lengths);
+  const StepPlan plan =
+      step_plan(config, describe(config.policy.model, config.policy.train, config.policy.lora),
+                describe(config.reward.answerer.model), options.lengths);
   std::cout << fmt::format(
       "Seconds of a step on {}: {:.0f} reached of {:.0f} TFLOP/s; prompts of {:.0f} tokens, "
       "captions of {:.0f}, at most {:.0f}.\nAn estimate (docs/SCALING.md), not a measurement.\n\n",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "adapters.h"
 #include "caprl/io/json.h"
 #include "internlm2.h"
 #include "internvl.h"
@@ -58,6 +59,22 @@ std::string Architecture::canonical_name(std::string_view name) const {
   return result;
 }
 
+std::string Architecture::published_name(std::string_view canonical) const {
+  std::string result(canonical);
+  for (const auto& [stored, replacement] : renamed_parts) {
+    const size_t at = result.find(replacement);
+    if (at == std::string::npos) continue;
+    result.replace(at, replacement.size(), stored);
+    break;
+  }
+  for (const auto& [stored, replacement] : renamed_prefixes) {
+    if (!result.starts_with(replacement)) continue;
+    result.replace(0, replacement.size(), stored);
+    break;
+  }
+  return canonical_name(result) == canonical ? result : std::string(canonical);
+}
+
 void Architecture::set_tied(bool value) {
   tied = value;
   std::erase_if(specs, [](const ParameterSpec& spec) { return spec.name == kHeadName; });
@@ -88,14 +105,24 @@ Architecture describe_architecture(const nlohmann::json& config, const std::stri
 }
 
 Parameters Architecture::parameters(const ModelOptions& options) const {
-  return {specs, options.dtype, options.device,
-          [&](const std::string& name) { return trains(options.train, name); }, options.sharding};
+  const Training training = plan_training(*this, options.train, options.lora);
+  auto all = specs;
+  all.insert(all.end(), training.adapters.begin(), training.adapters.end());
+  return {std::move(all),   options.dtype,
+          options.device,   [&](const std::string& name) { return training.trains(name); },
+          options.sharding, options.lora};
 }
 
-ModelDescription describe_model(const nlohmann::json& config, const std::string& where) {
+ModelDescription describe_model(const nlohmann::json& config, const std::string& where,
+                                TrainedParts parts, const LoraConfig& lora) {
   Architecture architecture = describe_architecture(config, where);
   architecture.set_tied(architecture.tied.value_or(false));
-  return {architecture.traits, architecture.specs};
+  const Training training = plan_training(architecture, parts, lora);
+  ModelDescription description{architecture.traits, architecture.specs, training.adapters, {}};
+  for (const auto* specs : {&description.parameters, &description.adapters})
+    for (const ParameterSpec& spec : *specs)
+      if (training.trains(spec.name)) description.trained.push_back(spec);
+  return description;
 }
 
 void find_image_token(Architecture& architecture, const std::filesystem::path& model_dir) {

@@ -34,8 +34,12 @@ struct Architecture {
 
   /// The name in `specs` of what a weight file calls `name`.
   std::string canonical_name(std::string_view name) const;
+  /// The reverse, where several names are canonical_name()'s the one that transformers has in
+  /// memory (since 4.52, "model.language_model.…").
+  std::string published_name(std::string_view canonical) const;
   void set_tied(bool value);
-  /// Memory for all of them.
+  /// Memory for all of them, and for adapters where the options ask for some. InputError if these
+  /// do not fit.
   Parameters parameters(const ModelOptions& options) const;
   /// The vocabulary has as many ids as the embedding has rows, whatever the config says.
   void set_vocab_size(int64_t size);

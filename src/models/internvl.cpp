@@ -166,6 +166,7 @@ Architecture describe_internvl_hf(const ConfigReader& config) {
   architecture.renamed_prefixes.insert(architecture.renamed_prefixes.end(),
                                        {{"model.language_model.", "model."},
                                         {"language_model.model.", "model."},
+                                        {"lm_head.", "lm_head."},
                                         {"language_model.lm_head.", "lm_head."}});
   return architecture;
 }

@@ -1,5 +1,8 @@
+#include "load.h"
+
 #include <ATen/ATen.h>
 
+#include "adapters.h"
 #include "architecture.h"
 #include "caprl/core/log.h"
 #include "caprl/io/json.h"
@@ -94,6 +97,13 @@ SourceNames find_sources(const Architecture& architecture, const WeightFiles& we
 }
 
 std::unique_ptr<Model> Model::load(const std::filesystem::path& dir, const ModelOptions& options) {
+  if (is_adapter(dir)) return load_merged(base_of_adapter(dir), dir, options);
+  return load_model(dir, options,
+                    [](const ParameterSpec&, const at::Tensor& stored) { return stored; });
+}
+
+std::unique_ptr<Model> load_model(const std::filesystem::path& dir, const ModelOptions& options,
+                                  const FromStored& from_stored) {
   const auto config_path = dir / "config.json";
   Architecture architecture = describe_architecture(read_json(config_path), config_path.string());
   add_generation_eos_ids(architecture.traits, dir);
@@ -106,7 +116,10 @@ std::unique_ptr<Model> Model::load(const std::filesystem::path& dir, const Model
   if (*architecture.tied) warn_of_untied_head(sources, weights);
 
   Parameters parameters = architecture.parameters(options);
-  parameters.fill([&](const ParameterSpec& spec) { return weights.tensor(sources.at(spec.name)); });
+  parameters.fill([&](const ParameterSpec& spec) {
+    if (is_adapter_name(spec.name)) return first_adapter_values(spec, options.seed);
+    return from_stored(spec, weights.tensor(sources.at(spec.name)));
+  });
   auto model = architecture.build(architecture.traits, std::move(parameters));
   model->set_recompute(options.recompute);
   return model;

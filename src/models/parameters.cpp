@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "adapters.h"
 #include "caprl/core/error.h"
 #include "caprl/core/memory.h"
 #include "caprl/dist/group.h"
@@ -21,8 +22,8 @@ bool LayerSharding::active() const { return layers > 0 && ranks != nullptr && ra
 
 Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType dtype, at::Device device,
                        const std::function<bool(const std::string&)>& trainable,
-                       const LayerSharding& sharding)
-    : specs_(std::move(specs)) {
+                       const LayerSharding& sharding, LoraConfig lora)
+    : specs_(std::move(specs)), lora_(std::move(lora)) {
   const auto options = at::TensorOptions(device).dtype(dtype);
   if (sharding.active()) sharded_layers_ = std::make_shared<LayerShards>(sharding, specs_, options);
   const auto is_sharded = [&](const ParameterSpec& spec) {
@@ -85,7 +86,12 @@ ops::Weight Parameters::weight(const std::string& name) const {
 }
 
 ops::LinearWeights Parameters::linear(const std::string& prefix, bool bias) const {
-  return {weight(prefix + ".weight"), bias ? weight(prefix + ".bias") : ops::Weight()};
+  ops::LinearWeights weights{weight(prefix + ".weight"),
+                             bias ? weight(prefix + ".bias") : ops::Weight()};
+  if (contains(adapter_a_name(prefix)))
+    weights.adapter = {weight(adapter_a_name(prefix)), weight(adapter_b_name(prefix)),
+                       lora_.scale()};
+  return weights;
 }
 
 void Parameters::attach_gradient(const std::string& name, const at::Tensor& values,

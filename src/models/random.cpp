@@ -1,22 +1,14 @@
 #include <ATen/ATen.h>
 
+#include "adapters.h"
 #include "architecture.h"
 #include "caprl/core/error.h"
 #include "caprl/core/parallel.h"
 #include "caprl/core/philox.h"
+#include "name_hash.h"
 #include "random.h"
 
 namespace caprl {
-namespace {
-
-/// FNV-1a, 64 bit.
-uint64_t hash_name(std::string_view name) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
-
-}  // namespace
 
 at::Tensor random_values(const ParameterSpec& spec, double deviation, uint64_t seed) {
   if (spec.shape.size() == 1)
@@ -40,7 +32,8 @@ std::unique_ptr<Model> Model::random(const nlohmann::json& config, uint64_t seed
                      architecture.image_token);
   Parameters parameters = architecture.parameters(options);
   parameters.fill([&](const ParameterSpec& spec) {
-    return random_values(spec, architecture.initializer_range, seed);
+    return is_adapter_name(spec.name) ? first_adapter_values(spec, options.seed)
+                                      : random_values(spec, architecture.initializer_range, seed);
   });
   auto model = architecture.build(architecture.traits, std::move(parameters));
   model->set_recompute(options.recompute);

@@ -1,10 +1,13 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <array>
 
+#include "adapters.h"
 #include "architecture.h"
 #include "caprl/io/json.h"
 #include "caprl/io/weight_files.h"
+#include "other_files.h"
 
 namespace caprl {
 namespace {
@@ -17,6 +20,8 @@ bool holds_weights(const std::filesystem::path& file) {
   return std::any_of(kEndings.begin(), kEndings.end(),
                      [&](std::string_view ending) { return name.ends_with(ending); });
 }
+
+}  // namespace
 
 void copy_other_files(const std::filesystem::path& source, const std::filesystem::path& dir) {
   for (const auto& entry : std::filesystem::directory_iterator(source)) {
@@ -31,8 +36,6 @@ void copy_other_files(const std::filesystem::path& source, const std::filesystem
   }
 }
 
-}  // namespace
-
 NamedTensors stored_weights(const Model& model, const std::filesystem::path& source_dir) {
   const auto config_path = source_dir / "config.json";
   const Architecture architecture =
@@ -46,13 +49,17 @@ NamedTensors stored_weights(const Model& model, const std::filesystem::path& sou
     if (!tied_head && !model.parameters().contains(name))
       throw Error("{} holds {}, which the model to be saved does not have", source_dir.string(),
                   stored);
-    const at::Tensor& tensor = tied_head ? model.head_weight() : model.parameters().get(name);
-    tensors.emplace_back(stored, tensor.detach().to(source.dtype(stored)));
+    tensors.emplace_back(stored,
+                         tied_head ? model.head_weight().detach().to(source.dtype(stored))
+                                   : merged_weight(model.parameters(), name, source.dtype(stored)));
     num_parameters += !tied_head;
   }
-  if (num_parameters != model.parameters().specs().size())
+  const auto expected = static_cast<size_t>(
+      std::ranges::count_if(model.parameters().specs(),
+                            [](const ParameterSpec& spec) { return !is_adapter_name(spec.name); }));
+  if (num_parameters != expected)
     throw Error("{} holds {} of the {} parameters of the model to be saved", source_dir.string(),
-                num_parameters, model.parameters().specs().size());
+                num_parameters, expected);
   return tensors;
 }
 

@@ -69,18 +69,17 @@ at::Tensor feed_forward(const at::Tensor& x, const FeedForwardWeights& weights, 
               "[feed_forward] expected x [N, H], gate and up of one shape, biases for all or none, "
               "got ",
               x.sizes(), ", ", gate.weight.values.sizes(), " and ", up.weight.values.sizes());
-  if (fused::runs_on(x)) return fused::feed_forward(x, weights);
+  const bool adapted = gate.is_adapted() || up.is_adapted() || down.is_adapted();
+  if (fused::runs_on(x) && !adapted) return fused::feed_forward(x, weights);
   const auto bias = [](const LinearWeights& one) {
     return one.bias.defined() ? std::optional(one.bias.values) : std::nullopt;
   };
-  if (at::GradMode::is_enabled())
+  if (at::GradMode::is_enabled() && !adapted)
     return FeedForward::apply(x, gate.weight.values, up.weight.values, down.weight.values,
                               bias(gate), bias(up), bias(down));
-  if (bits == RowBits::kAny)
-    return linear(swiglu(linear(x, gate, bits), linear(x, up, bits)), down, bits);
   const std::array<LinearWeights, 2> inner{gate, up};
-  const auto both = linear_each(x, inner);
-  return linear(swiglu(both[0], both[1]), down);
+  const auto both = linear_each(x, inner, bits);
+  return linear(swiglu(both[0], both[1]), down, bits);
 }
 
 at::Tensor feed_forward_again(const at::Tensor& x, const FeedForwardWeights& weights,

@@ -16,26 +16,57 @@ void check(const at::Tensor& x, const LinearWeights& weights) {
               weight.sizes(), " and ", bias.defined() ? bias.sizes() : at::IntArrayRef());
   TORCH_CHECK(x.scalar_type() == weight.scalar_type(), "[linear] expected one dtype, got ",
               x.scalar_type(), " and ", weight.scalar_type());
+  if (!weights.adapter.defined()) return;
+  const at::Tensor &a = weights.adapter.a.values, &b = weights.adapter.b.values;
+  TORCH_CHECK(a.dim() == 2 && b.dim() == 2 && a.size(0) == b.size(1) &&
+                  a.size(1) == weight.size(1) && b.size(0) == weight.size(0) &&
+                  a.scalar_type() == x.scalar_type() && b.scalar_type() == x.scalar_type(),
+              "[linear] expected an adapter [r, K] and [N, r] of a weight ", weight.sizes(), " of ",
+              x.scalar_type(), ", got ", a.sizes(), " of ", a.scalar_type(), " and ", b.sizes(),
+              " of ", b.scalar_type());
 }
 
-at::Tensor multiply(const at::Tensor& x, const LinearWeights& weights) {
-  return at::linear(x, weights.weight.values, weights.bias.values);
+/// Products with the matrices themselves, whatever adapts them.
+std::vector<at::Tensor> multiply_each(const at::Tensor& x, std::span<const LinearWeights> weights,
+                                      RowBits bits) {
+  if (fused::runs_on(x)) return fused::linear_each(x, weights);
+  if (bits == RowBits::kFixed && cpu::runs_on(x))
+    return cpu::linear_each(x, weights, x.scalar_type());
+  std::vector<at::Tensor> results;
+  for (const LinearWeights& one : weights)
+    results.push_back(at::linear(x, one.weight.values, one.bias.values));
+  return results;
+}
+
+/// The scale is applied to the r numbers in between: N is larger.
+void add_adapters(const at::Tensor& x, std::span<const LinearWeights> weights, RowBits bits,
+                  std::span<at::Tensor> results) {
+  std::vector<LinearWeights> first;
+  for (const LinearWeights& one : weights)
+    if (one.is_adapted()) first.push_back({one.adapter.a, {}});
+  if (first.empty()) return;
+  const auto inner = multiply_each(x, first, bits);
+  auto next = inner.begin();
+  for (size_t i = 0; i < weights.size(); ++i) {
+    if (!weights[i].is_adapted()) continue;
+    const LinearWeights second{weights[i].adapter.b, {}};
+    const at::Tensor change =
+        multiply_each(*next++ * weights[i].adapter.scale, {&second, 1}, bits).front();
+    results[i] = at::GradMode::is_enabled() ? results[i] + change : results[i].add_(change);
+  }
 }
 
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const LinearWeights& weights, RowBits bits) {
-  if (bits == RowBits::kFixed || fused::runs_on(x)) return linear_each(x, {&weights, 1}).front();
-  check(x, weights);
-  return multiply(x, weights);
+  return linear_each(x, {&weights, 1}, bits).front();
 }
 
-std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearWeights> weights) {
+std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearWeights> weights,
+                                    RowBits bits) {
   for (const LinearWeights& one : weights) check(x, one);
-  if (fused::runs_on(x)) return fused::linear_each(x, weights);
-  if (cpu::runs_on(x)) return cpu::linear_each(x, weights, x.scalar_type());
-  std::vector<at::Tensor> results;
-  for (const LinearWeights& one : weights) results.push_back(multiply(x, one));
+  std::vector<at::Tensor> results = multiply_each(x, weights, bits);
+  add_adapters(x, weights, bits, results);
   return results;
 }
 

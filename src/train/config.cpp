@@ -28,25 +28,11 @@ void RunConfig::fields(ConfigVisitor& v) {
           Range{0, 4096});
 }
 
-void PolicyConfig::fields(ConfigVisitor& v) {
-  v.field("model", model, "Hugging Face directory of the model that is trained");
-  v.field("dtype", dtype,
-          "float32, bfloat16 or float64 weights; bfloat16 is trained with float32 master weights");
-  v.field("chat_template", chat_template,
-          "Jinja file in place of the model directory's chat template");
-  v.choice("train", train,
-           {{"all", TrainedParts::kAll},
-            {"language", TrainedParts::kLanguage},
-            {"language+merger", TrainedParts::kLanguageAndMerger},
-            {"merger", TrainedParts::kMerger}},
-           "which parts of the model are trained; the others are frozen. merger: what leads from "
-           "the vision tower to the decoder (the projector)");
-}
-
 void ReferenceConfig::fields(ConfigVisitor& v) {
   v.field("model", model,
           "directory of the KL reference, loaded only with algorithm.use_kl_loss; "
-          "empty: policy.model as it was before training");
+          "empty: policy.model as it was before training; with policy.lora_rank the weights in "
+          "memory without their adapters");
   v.field("dtype", dtype, "float32, bfloat16 or float64");
   v.field("shard_layers", shard_layers,
           "decoder layers that are gathered at a time where each process holds its part of the "
@@ -178,6 +164,26 @@ void require(const std::string& value, std::string_view key) {
   if (value.empty()) throw InputError("config: '{}' must be set", key);
 }
 
+/// Adapters can be left out; modules that are trained whole cannot.
+void check_base_reference(const GrpoConfig& config) {
+  if (!config.algorithm.use_kl_loss || !config.reference_is_base()) return;
+  if (!config.policy.lora.modules_to_save.empty())
+    throw InputError(
+        "config: 'policy.modules_to_save' are trained whole, so the policy without its adapters is "
+        "no KL reference; set 'reference.model', which is then loaded");
+  if (config.reference.shard_layers != 0)
+    throw InputError(
+        "config: 'reference.shard_layers' is {}, but with 'policy.lora_rank' the reference is the "
+        "policy's weights, which every process holds whole; expected 0, or a 'reference.model'",
+        config.reference.shard_layers);
+  if (config.reference.dtype != config.policy.dtype)
+    throw InputError(
+        "config: 'reference.dtype' is {}, but with 'policy.lora_rank' the reference is the "
+        "policy's "
+        "weights, which are {} ('policy.dtype'); make them equal, or set 'reference.model'",
+        config.reference.dtype, config.policy.dtype);
+}
+
 }  // namespace
 
 void GrpoConfig::validate() const {
@@ -202,8 +208,9 @@ void GrpoConfig::validate() const {
   reward.validate();
   algorithm.validate();
   optimizer.validate();
-  parse_dtype(policy.dtype, "config: 'policy.dtype'");
+  policy.validate();
   parse_dtype(reference.dtype, "config: 'reference.dtype'");
+  check_base_reference(*this);
   if (parse_dtype(train.logits_dtype, "config: 'train.logits_dtype'") == at::kDouble)
     throw InputError("config: 'train.logits_dtype': expected float32 or bfloat16, got 'float64'");
 }
@@ -236,7 +243,7 @@ void SftConfig::validate() const {
   require(policy.model, "policy.model");
   if (data.train_files.empty()) throw InputError("config: 'data.train_files' must name a file");
   optimizer.validate();
-  parse_dtype(policy.dtype, "config: 'policy.dtype'");
+  policy.validate();
 }
 
 namespace {

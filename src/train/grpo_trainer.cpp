@@ -41,7 +41,7 @@ struct GrpoTrainer::Impl {
   Learner learner;
   PromptBuilder prompts;
   RewardModel reward;
-  std::unique_ptr<Model> reference;  // only with a KL term
+  std::unique_ptr<Model> loaded_reference;  // only with a KL term that needs one
   Dataset<CaptionRow> train_rows, val_rows;
   DataOrder order;
   PhaseTimers timers;
@@ -60,11 +60,8 @@ struct GrpoTrainer::Impl {
       : config(std::move(given)),
         session(config, config.train.total_steps, resume, world),
         learner(config.policy.model, session.weights_dir(config.policy.model),
-                {parse_dtype(config.policy.dtype, "config: 'policy.dtype'"),
-                 session.device(),
-                 config.policy.train,
-                 {},
-                 config.train.gradient_checkpointing},
+                config.policy.options(session.device(), config.run.seed,
+                                      config.train.gradient_checkpointing),
                 config.optimizer, world.group(), config.parallel),
         prompts(config.policy.model, config.policy.chat_template, learner.model().traits(),
                 config.data.max_prompt_length),
@@ -80,10 +77,10 @@ struct GrpoTrainer::Impl {
     if (!learner.model().traits().image_token_id)
       throw InputError("{}: expected a vision-language model, got {}", config.policy.model,
                        learner.model().traits().architecture);
-    if (config.algorithm.use_kl_loss) {
+    if (config.algorithm.use_kl_loss && !config.reference_is_base()) {
       const std::string& dir =
           config.reference.model.empty() ? config.policy.model : config.reference.model;
-      reference = Model::load(dir, reference_options(config.reference, session));
+      loaded_reference = Model::load(dir, reference_options(config.reference, session));
     }
     log_info("{}: {}", config.policy.model, describe_training(learner.model()));
     log_info("{} images to train on, {} held out, {} bad rows skipped", train_rows.rows.size(),
@@ -91,6 +88,12 @@ struct GrpoTrainer::Impl {
     check_trace();
     session.open(learner);
     data_batches = session.start().data_batches;
+  }
+
+  /// What the KL term compares with, where there is one.
+  const Model* reference() const {
+    if (!config.algorithm.use_kl_loss) return nullptr;
+    return loaded_reference ? loaded_reference.get() : &learner.model();
   }
 
   void check_trace() const {
@@ -118,7 +121,7 @@ struct GrpoTrainer::Impl {
       compare_within_groups(groups);
       deal_update(groups);
       timed(step, "update_actor", [&] {
-        update_policy(learner, reference.get(), config, session.group(), groups, step, metrics);
+        update_policy(learner, reference(), config, session.group(), groups, step, metrics);
       });
     }
     metrics["train/num_gen_batches"] = static_cast<double>(filter.num_batches());

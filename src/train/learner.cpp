@@ -26,12 +26,23 @@ std::string optimizer_file(int shard, int shards) {
 /// The training weights themselves, for when model/ holds them in another dtype.
 constexpr const char* kWeights = "weights";
 
-std::unique_ptr<Model> load_trainable(const std::filesystem::path& dir,
-                                      const ModelOptions& options) {
+std::unique_ptr<Model> load_whole(const std::filesystem::path& dir, const ModelOptions& options) {
   auto model = Model::load(dir, options);
   if (model->parameters().num_trainable() == 0)
     throw InputError("config: 'policy.train': {} ({}) has no such parts: nothing would be trained",
                      dir.string(), model->traits().architecture);
+  return model;
+}
+
+std::unique_ptr<Model> load_trainable(const std::filesystem::path& model_dir,
+                                      const std::filesystem::path& weights_dir,
+                                      const ModelOptions& options) {
+  if (is_adapter(weights_dir) != options.lora.enabled() && weights_dir != model_dir)
+    throw InputError("{} was saved {} adapters, but 'policy.lora_rank' is {}", weights_dir.string(),
+                     is_adapter(weights_dir) ? "with" : "without", options.lora.rank);
+  if (!options.lora.enabled()) return load_whole(weights_dir, options);
+  auto model = Model::load(model_dir, options);
+  if (weights_dir != model_dir) load_adapter(*model, model_dir, weights_dir);
   return model;
 }
 
@@ -43,7 +54,7 @@ Learner::Learner(std::filesystem::path model_dir, const std::filesystem::path& w
     : model_dir_(std::move(model_dir)),
       config_(optimizer),
       group_(group),
-      model_(load_trainable(weights_dir, options)),
+      model_(load_trainable(model_dir_, weights_dir, options)),
       optimizer_(std::make_unique<AdamW>(model_->parameters(), optimizer, group, parallel)) {}
 
 UpdateResult Learner::finish(int64_t step, int64_t total_steps, int64_t max_skipped,
@@ -72,8 +83,16 @@ UpdateResult Learner::finish(int64_t step, int64_t total_steps, int64_t max_skip
 
 std::function<void(const std::filesystem::path& folder)> Learner::snapshot(bool copied) const {
   const Shards& cut = optimizer_->shards();
+  const bool adapters = model_->parameters().lora().enabled();
   NamedTensors weights, state;
-  if (group_.is_first()) weights = stored_weights(*model_, model_dir_);
+  std::string adapter_config;
+  if (group_.is_first() && adapters) {
+    StoredAdapter adapter = stored_adapter(*model_, model_dir_);
+    weights = std::move(adapter.tensors);
+    adapter_config = std::move(adapter.config);
+  } else if (group_.is_first()) {
+    weights = stored_weights(*model_, model_dir_);
+  }
   if (group_.is_first() || cut.ranks() > 1) {  // otherwise every rank has the same
     state = optimizer_->state();
     state.emplace_back(kWeights, local_weights());
@@ -82,10 +101,14 @@ std::function<void(const std::filesystem::path& folder)> Learner::snapshot(bool 
     copy_to_host("weights", weights);
     copy_to_host("state", state);
   }
-  return [weights = std::move(weights), state = std::move(state), source = model_dir_,
+  return [weights = std::move(weights), adapter_config = std::move(adapter_config),
+          state = std::move(state), source = model_dir_,
           file = optimizer_file(optimizer_->shard(), cut.ranks())](
              const std::filesystem::path& folder) {
-    if (!weights.empty()) save_model(weights, source, folder / "model");
+    if (!adapter_config.empty())
+      save_adapter({weights, adapter_config}, source, folder / "model");
+    else if (!weights.empty())
+      save_model(weights, source, folder / "model");
     if (!state.empty()) write_safetensors(folder / file, state);
   };
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "caprl/core/error.h"
+#include "caprl/ops/low_rank.h"
 #include "caprl/ops/policy_loss.h"
 #include "caprl/train/loss_batch.h"
 #include "train/policy_totals.h"
@@ -164,7 +165,10 @@ void update_policy(Learner& learner, const Model* reference, const GrpoConfig& c
   const bool on_policy = config.train.ppo_epochs == 1 && batches.size() == 1;
   learner.wait_for_weights();
   for (MiniBatch& batch : batches) {
-    if (reference) batch.reference = score_tokens(*reference, batch.sequences, config);
+    if (reference) {
+      const ops::AdaptersOff base_weights;
+      batch.reference = score_tokens(*reference, batch.sequences, config);
+    }
     if (!on_policy) batch.old = score_tokens(learner.model(), batch.sequences, config);
   }
   PolicyTotals totals;

@@ -11,8 +11,9 @@
 namespace caprl {
 
 /// Runs train.ppo_epochs × train.ppo_mini_batches updates on the groups, of which every rank of
-/// `ranks` knows all and trains those that deal_groups gave it. `reference` may be null without a
-/// KL term. Adds actor/* and training/rollout_probs_diff_* to the metrics, the same on all ranks.
+/// `ranks` knows all and trains those that deal_groups gave it. `reference` is used without
+/// adapters, so it may be the learner's model itself; null without a KL term. Adds actor/* and
+/// training/rollout_probs_diff_* to the metrics, the same on all ranks.
 void update_policy(Learner& learner, const Model* reference, const GrpoConfig& config,
                    const Group& ranks, const std::vector<CaptionGroup>& groups, int64_t step,
                    Metrics& metrics);

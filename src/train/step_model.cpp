@@ -12,6 +12,15 @@ namespace {
 /// the last three written, too; the new weight; the gradient again for the norm.
 constexpr double kOptimizerBytes = 4 + 3 * 8 + 2 + 4;
 
+double num_values(const ParameterSpec& spec) {
+  double values = 1;
+  for (const int64_t extent : spec.shape) values *= static_cast<double>(extent);
+  return values;
+}
+
+/// Products of a training pass over those of its forward half: frozen weights have no gradient.
+double pass_products(const StepPlan& plan) { return plan.policy.adapters > 0 ? 2 : 3; }
+
 double captions(const StepPlan& plan, int64_t ranks) {
   return plan.images / static_cast<double>(ranks) * plan.group;
 }
@@ -88,9 +97,9 @@ double collective_seconds(const StepPlan& plan, const MachineSpeeds& machine, in
   const double tokens = plan.epochs * captions(plan, ranks) *
                         (lengths.prompt / plan.group + lengths.completion) / plan.updates;
   const double passes = std::max(1.0, std::ceil(tokens / plan.micro_tokens));
-  const double bytes = plan.policy.weights * plan.reduce_bytes;
+  const double bytes = plan.policy.trained() * plan.reduce_bytes;
   const double gathered =
-      plan.policy.weights * (plan.zero_stage == 0 ? plan.reduce_bytes : plan.weight_bytes);
+      plan.policy.trained() * (plan.zero_stage == 0 ? plan.reduce_bytes : plan.weight_bytes);
   const double summed = exposed_seconds(bytes, plan.bucket_bytes, backward / plan.updates / passes,
                                         passes, plan.zero_stage == 2, machine, ranks);
   return plan.updates *
@@ -133,9 +142,11 @@ MachineSpeeds machine_speeds(std::string_view name) {
 ModelSize model_size(const ModelDescription& description) {
   const ModelTraits& traits = description.traits;
   ModelSize size;
+  for (const ParameterSpec& spec : description.adapters) size.adapters += num_values(spec);
+  double trained = 0;
+  for (const ParameterSpec& spec : description.trained) trained += num_values(spec);
   for (const ParameterSpec& spec : description.parameters) {
-    double values = 1;
-    for (const int64_t extent : spec.shape) values *= static_cast<double>(extent);
+    const double values = num_values(spec);
     size.weights += values;
     if (spec.name == "model.embed_tokens.weight" || spec.name == "lm_head.weight") continue;
     (spec.name.starts_with("model.") ? size.trunk : size.vision) += values;
@@ -152,6 +163,7 @@ ModelSize model_size(const ModelDescription& description) {
     if (product && spec.shape[1] != traits.hidden_size && !spec.name.ends_with("down_proj.weight"))
       size.activations += static_cast<double>(spec.shape[1]);
   }
+  size.frozen = size.weights + size.adapters - trained;
   size.vocab = static_cast<double>(traits.vocab_size);
   size.hidden = static_cast<double>(traits.hidden_size);
   size.layers = static_cast<double>(traits.num_layers);
@@ -189,6 +201,7 @@ StepPlan step_plan(const GrpoConfig& config, const ModelDescription& policy,
   plan.reference = config.algorithm.use_kl_loss;
   plan.reference_shard_layers = number(config.reference.shard_layers);
   plan.answerer_shard_layers = number(config.reward.answerer.shard_layers);
+  plan.reference_is_base = config.reference_is_base();
   plan.zero_stage = config.parallel.zero_stage;
   plan.recompute = config.train.gradient_checkpointing;
   plan.lengths = lengths;
@@ -221,10 +234,11 @@ StepTime predict_step(const StepPlan& plan, const MachineSpeeds& machine, int64_
   StepTime time;
   time.rollout = read_flops(plan, images) / products + decode;
   time.reward = reward_flops(plan, ranks) / products;
-  time.update = ((3 + again) * plan.epochs + extra_forwards) * forward +
-                plan.updates * plan.policy.weights * kOptimizerBytes /
+  time.update = ((pass_products(plan) + again) * plan.epochs + extra_forwards) * forward +
+                plan.updates * plan.policy.trained() * kOptimizerBytes /
                     (sharded ? static_cast<double>(ranks) : 1.0) / machine.memory_bandwidth;
-  time.collectives = collective_seconds(plan, machine, ranks, 2 * plan.epochs * forward);
+  time.collectives =
+      collective_seconds(plan, machine, ranks, (pass_products(plan) - 1) * plan.epochs * forward);
   // Sums of independent lengths; the largest of `ranks` normal numbers (Cramér 1946, §28.6).
   time.waiting = (decode + time.reward) * plan.lengths.spread / std::sqrt(captions(plan, ranks)) *
                  std::sqrt(2 * std::log(static_cast<double>(ranks)));
@@ -241,17 +255,18 @@ RankMemory predict_memory(const StepPlan& plan, int64_t ranks) {
   const bool alone = ranks == 1;
   const double master = plan.weight_bytes < 4 ? 4 : 0, moments = 8;
   RankMemory memory;
+  const double head = policy.adapters > 0 ? 0 : policy.vocab * policy.hidden;
   memory.weights =
-      policy.weights * plan.weight_bytes +
+      (policy.weights + policy.adapters) * plan.weight_bytes +
       frozen_weights(plan.answerer, plan.answerer_shard_layers, ranks) * plan.answerer_bytes;
-  if (plan.reference)
+  if (plan.reference && !plan.reference_is_base)
     memory.weights +=
         frozen_weights(policy, plan.reference_shard_layers, ranks) * plan.weight_bytes;
-  memory.gradients =
-      alone || plan.zero_stage < 2
-          ? 4 * policy.weights
-          : 4 * (policy.weights / r + policy.vocab * policy.hidden) + 2 * plan.bucket_bytes;
-  memory.optimizer = (master + moments) * policy.weights / (alone || plan.zero_stage == 0 ? 1 : r);
+  memory.gradients = alone || plan.zero_stage < 2
+                         ? 4 * policy.trained()
+                         : 4 * (policy.trained() / r + head) + 2 * plan.bucket_bytes;
+  memory.optimizer =
+      (master + moments) * policy.trained() / (alone || plan.zero_stage == 0 ? 1 : r);
   memory.activations = plan.micro_tokens * kept_activations(plan) * plan.weight_bytes +
                        plan.loss_chunk_tokens * policy.vocab * plan.logit_bytes;
   const double samples = std::min(captions(plan, ranks), plan.most_samples);

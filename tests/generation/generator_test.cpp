@@ -88,6 +88,40 @@ TEST(Generate, GreedyTokensAreTheArgMaxOfTheFullForwardPass) {
   expect_full_logprobs(*model, requests, results, 1.0, 1e-5);
 }
 
+/// Tokens and log-probabilities have the adapters, and so do images.
+TEST(Generate, AdaptersAreUsedAsInTheFullForwardPass) {
+  for (const auto& config : {tiny_text_config(), tiny_vision_config()}) {
+    ModelOptions options{.train = TrainedParts::kAll};
+    options.lora.rank = 3;
+    const auto model = Model::random(config, 3, options);
+    auto requests = some_requests();
+    if (model->traits().image_token_id) requests[1].prompt = image_prompt(4, 8, 1);
+    SamplingParams params = sampling(20);
+    params.banned_ids = {56, 57, 58, 59, 60};
+    const Results base = generate(*model, requests, params);
+    {
+      const at::NoGradGuard no_grad;
+      for (const auto& slice : model->parameters().trainable_slices())
+        if (slice.name.ends_with("lora_B.weight")) model->parameters().get(slice.name).fill_(0.05);
+    }
+    const Results results = generate(*model, requests, params);
+    expect_full_logprobs(*model, requests, results, 1.0, 2e-5);
+    EXPECT_NE(results[1][0].logprobs, base[1][0].logprobs);
+    for (size_t r = 0; r < requests.size(); ++r)
+      expect_same(generate(*model, {&requests[r], 1}, params)[0], results[r]);
+
+    params.temperature = 0;
+    const Results greedy = generate(*model, requests, params);
+    for (size_t r = 0; r < requests.size(); ++r)
+      for (size_t s = 0; s < greedy[r].size(); ++s) {
+        const at::Tensor logits =
+            full_logits(*model, requests[r].prompt, requests[r].suffixes[s], greedy[r][s].ids);
+        EXPECT_TRUE(
+            at::equal(logits.narrow(1, 0, 56).argmax(1), at::tensor(greedy[r][s].ids, at::kLong)));
+      }
+  }
+}
+
 TEST(Generate, RepeatsExactly) {
   const auto model = tiny_model(tiny_text_config());
   const auto requests = some_requests();

@@ -147,6 +147,30 @@ TEST(ProductsOnKernels, FeedForward) {
   }
 }
 
+LinearWeights adapted(const Weight& weight, const Weight& a, const Weight& b) {
+  return {weight, {}, {a, b, 1.5}};
+}
+
+/// Queries, keys and values with adapters: W, W, W, A, A, A, B, B, B.
+TEST(ProductsOnKernels, Adapters) {
+  compare({{{24, 16}, {8, 16}, {8, 16}, {4, 16}, {4, 16}, {4, 16}, {24, 4}, {8, 4}, {8, 4}},
+           [](const at::Tensor& x, const std::vector<Weight>& w) {
+             const std::array<LinearWeights, 3> all{
+                 adapted(w[0], w[3], w[6]), adapted(w[1], w[4], w[7]), adapted(w[2], w[5], w[8])};
+             return linear_each(x, all);
+           }},
+          16);
+}
+
+TEST(ProductsOnKernels, FeedForwardWithAdapters) {
+  compare({{{24, 16}, {24, 16}, {16, 24}, {4, 16}, {4, 16}, {4, 24}, {24, 4}, {24, 4}, {16, 4}},
+           [](const at::Tensor& x, const std::vector<Weight>& w) {
+             return Tensors{feed_forward(x, {adapted(w[0], w[3], w[6]), adapted(w[1], w[4], w[7]),
+                                             adapted(w[2], w[5], w[8])})};
+           }},
+          16);
+}
+
 /// A frozen weight has neither sum nor gradient, one that is trained keeps its own.
 TEST(ProductsOnKernels, FrozenWeights) {
   const OnKernels on;

@@ -69,17 +69,24 @@ class TinyRun : public testing::Test {
     return config;
   }
 
-  static std::map<std::string, at::Tensor> weights(const std::filesystem::path& model_dir) {
-    const SafetensorsFile file(model_dir / "model.safetensors");
+  static std::map<std::string, at::Tensor> tensors(const std::filesystem::path& path) {
+    const SafetensorsFile file(path);
     std::map<std::string, at::Tensor> tensors;
     for (const auto& entry : file.entries()) tensors[entry.name] = file.tensor(entry.name).clone();
     return tensors;
+  }
+  static std::map<std::string, at::Tensor> weights(const std::filesystem::path& model_dir) {
+    return tensors(model_dir / "model.safetensors");
   }
   static std::filesystem::path checkpoint(const std::string& run, int64_t step) {
     return folder_ / run / "checkpoints" / fmt::format("step_{:06}", step);
   }
   static std::map<std::string, at::Tensor> weights(const std::string& run, int64_t step) {
     return weights(checkpoint(run, step) / "model");
+  }
+  /// What a run with adapters has saved.
+  static std::map<std::string, at::Tensor> adapter(const std::string& run, int64_t step) {
+    return tensors(checkpoint(run, step) / "model" / kAdapterWeights);
   }
 
   /// Lines of a JSONL file, plain or zstd.

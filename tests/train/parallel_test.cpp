@@ -40,7 +40,10 @@ class ParallelRun : public TinyRun {
 
   /// The largest difference of any weight, relative to the largest weight.
   static double difference(const std::string& one, const std::string& other, int64_t step) {
-    const auto expected = weights(one, step), got = weights(other, step);
+    return difference(weights(one, step), weights(other, step));
+  }
+  static double difference(const std::map<std::string, at::Tensor>& expected,
+                           const std::map<std::string, at::Tensor>& got) {
     double difference = 0;
     for (const auto& [name, tensor] : expected)
       difference = std::max(
@@ -127,6 +130,24 @@ TEST_F(ParallelRun, FrozenModelsMayBeHeldInParts) {
   config.reward.answerer.shard_layers = 2;
   expect_done(config, 2);
   expect_same_run("held_whole", "held_in_parts");
+}
+
+/// Only adapters have gradients, state and shards.
+TEST_F(ParallelRun, AdaptersToo) {
+  const auto adapted = [](const std::string& name, int64_t stage) {
+    GrpoConfig config = parallel(name, stage);
+    config.policy.lora.rank = 8;
+    config.reference.dtype = "float64";
+    config.algorithm.use_kl_loss = true;
+    return config;
+  };
+  expect_done(adapted("adapters_one", 0), 1);
+  for (const int64_t stage : {1, 2}) {
+    const std::string name = fmt::format("adapters_zero{}", stage);
+    expect_done(adapted(name, stage), 2);
+    EXPECT_EQ(sampled("adapters_one", 4), sampled(name, 4)) << name;
+    EXPECT_LT(difference(adapter("adapters_one", 4), adapter(name, 4)), 1e-10) << name;
+  }
 }
 
 TEST_F(ParallelRun, RefusesABatchThatItCannotDivide) {

@@ -44,6 +44,37 @@ TEST(StepModel, SizesOfThePublishedModels) {
   EXPECT_EQ(policy.mlp_activations, 36.0 * 2 * 11008);
 }
 
+/// Rank 8 on every layer of the decoder: 8 · (inputs + outputs) each.
+TEST(StepModel, AdaptersAreWhatIsTrained) {
+  LoraConfig lora;
+  lora.rank = 8;
+  const ModelSize size =
+      model_size(describe_model(preset_config("qwen2_5_vl_3b"), "", TrainedParts::kLanguage, lora));
+  const double layer = 8.0 * (2 * (2048 + 2048) + 2 * (2048 + 256) + 3 * (2048 + 11008));
+  EXPECT_EQ(size.adapters, 36 * layer);
+  EXPECT_EQ(size.trained(), size.adapters);
+  EXPECT_EQ(size.frozen, size.weights);
+  EXPECT_EQ(size.weights, size_of("qwen2_5_vl_3b").weights);
+
+  StepPlan plan = plan_3b();
+  const RankMemory whole = predict_memory(plan, 1);
+  plan.policy = size;
+  plan.reference = plan.reference_is_base = true;
+  const RankMemory memory = predict_memory(plan, 1);
+  EXPECT_EQ(memory.weights, whole.weights + 2 * size.adapters);
+  EXPECT_EQ(memory.gradients, 4 * size.adapters);
+  EXPECT_EQ(memory.optimizer, 12 * size.adapters);
+}
+
+/// Of the vision tower nothing is trained.
+TEST(StepModel, FrozenPartsHaveNoOptimizerState) {
+  StepPlan plan = plan_3b();
+  plan.policy =
+      model_size(describe_model(preset_config("qwen2_5_vl_3b"), "", TrainedParts::kLanguage));
+  EXPECT_EQ(plan.policy.frozen, plan.policy.vision);
+  EXPECT_EQ(predict_memory(plan, 1).optimizer, 12 * (plan.policy.weights - plan.policy.vision));
+}
+
 /// Decoding of 64 and of 256 captions in groups of 8 after prompts of 1,300 tokens, 512 tokens on
 /// average behind them, at 4.3 TB/s: 6.17 GB of weights and 1.59 GB of keys and values; 2.0 ms of
 /// products and 6.37 GB.

@@ -16,6 +16,7 @@
 #include "caprl/io/safetensors.h"
 #include "caprl/models/attention.h"
 #include "caprl/models/branched.h"
+#include "caprl/models/lora.h"
 #include "caprl/models/parameters.h"
 #include "caprl/ops/recompute.h"
 
@@ -35,6 +36,8 @@ struct ModelOptions {
   TrainedParts train = TrainedParts::kNone;
   LayerSharding sharding = {};  // of a frozen model
   ops::Recompute recompute = ops::Recompute::kNone;
+  LoraConfig lora = {};  // if enabled, adapters of these parts are trained in their place
+  uint64_t seed = 0;     // of the adapters' first values
 };
 
 /// "float32", "bfloat16" or "float64"; otherwise an InputError that starts with `where`.
@@ -56,10 +59,14 @@ struct ModelTraits {
 struct ModelDescription {
   ModelTraits traits;
   std::vector<ParameterSpec> parameters;  // with lm_head.weight unless the config ties it
+  std::vector<ParameterSpec> adapters;    // beside them
+  std::vector<ParameterSpec> trained;     // of both
 };
 /// InputError "WHERE: …" naming the key that is missing, ill-typed, unsupported or contradicts
-/// another.
-ModelDescription describe_model(const nlohmann::json& config, const std::string& where);
+/// another; InputError if adapters do not fit.
+ModelDescription describe_model(const nlohmann::json& config, const std::string& where,
+                                TrainedParts parts = TrainedParts::kAll,
+                                const LoraConfig& lora = {});
 
 /// What a decoder starts from.
 struct Embeddings {
@@ -80,7 +87,8 @@ class Model {
   /// Reads config.json, checks every tensor's name and shape against it, loads. Names may be those
   /// of the hub or those that transformers uses in memory ("model.language_model.…"). The
   /// vocabulary size is that of the embedding tensor. A stored output head is passed over if the
-  /// config ties it. InputError names the file and the tensor.
+  /// config ties it. InputError names the file and the tensor. A directory of an adapter stands for
+  /// its base model with the adapter merged into the weights (load_merged).
   static std::unique_ptr<Model> load(const std::filesystem::path& dir, const ModelOptions& options);
   /// Random weights: normal(0, initializer_range) by counter-based numbers, norms one, biases zero.
   static std::unique_ptr<Model> random(const nlohmann::json& config, uint64_t seed,
@@ -124,8 +132,9 @@ Prompt expand_images(std::vector<int64_t> ids,
                      std::vector<std::shared_ptr<const ImagePatches>> images,
                      const ModelTraits& traits);
 
-/// The weights as save_model() writes them: names and dtypes of `source_dir`. They alias the
-/// model's where the dtype is the same. Error if `source_dir` describes another model.
+/// The weights as save_model() writes them: names and dtypes of `source_dir`, adapters merged into
+/// them. They alias the model's where the dtype is the same. Error if `source_dir` describes
+/// another model.
 NamedTensors stored_weights(const Model& model, const std::filesystem::path& source_dir);
 
 /// Writes DIR as a Hugging Face model directory: weights under the names and in the dtypes of

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "caprl/models/lora.h"
 #include "caprl/ops/linear.h"
 
 namespace caprl {
@@ -43,9 +44,10 @@ struct LayerSharding {
 class Parameters {
  public:
   /// Uninitialised storage for `specs`; those that `trainable` accepts get requires_grad.
+  /// `lora`: what those of adapters, which are among the specs, have in common.
   Parameters(std::vector<ParameterSpec> specs, at::ScalarType dtype, at::Device device,
              const std::function<bool(const std::string&)>& trainable,
-             const LayerSharding& sharding = {});
+             const LayerSharding& sharding = {}, LoraConfig lora = {});
 
   /// Copies what `values` gives for every parameter, of any dtype and device, to its place.
   void fill(const std::function<at::Tensor(const ParameterSpec&)>& values);
@@ -61,9 +63,10 @@ class Parameters {
   at::Tensor trainable_buffer() const { return trainable_; }  // [num_trainable]
   at::Tensor frozen_buffer() const { return frozen_; }        // [num_frozen], but sharded layers
   int64_t num_trainable() const { return trainable_.numel(); }
+  const LoraConfig& lora() const { return lora_; }
   /// The parameter for operations that may add to its gradient's sum themselves.
   ops::Weight weight(const std::string& name) const;
-  /// PREFIX.weight and, if it has one, PREFIX.bias.
+  /// PREFIX.weight and, if it has one, PREFIX.bias, with the layer's adapter if it has one.
   ops::LinearWeights linear(const std::string& prefix, bool bias = true) const;
   /// From now on operations add the parameter's gradient straight to `values`, float (double for
   /// double weights), of its shape, and most tell `added`; undefined: no longer.
@@ -80,6 +83,7 @@ class Parameters {
 
  private:
   std::vector<ParameterSpec> specs_;
+  LoraConfig lora_;
   std::vector<Slice> trainable_slices_;
   at::Tensor trainable_, frozen_;
   std::shared_ptr<LayerShards> sharded_layers_;

@@ -31,11 +31,15 @@ struct PolicyConfig {
   std::string dtype = "bfloat16";
   std::string chat_template;  // a Jinja file; empty: the model directory's
   TrainedParts train = TrainedParts::kAll;
+  LoraConfig lora;
   void fields(ConfigVisitor& v);
+  void validate() const;  // InputError
+  /// `seed`: the run's.
+  ModelOptions options(at::Device device, int64_t seed, ops::Recompute recompute) const;
 };
 
 struct ReferenceConfig {
-  std::string model;  // empty: the policy's
+  std::string model;  // empty: the policy's, with adapters its base weights themselves
   std::string dtype = "bfloat16";
   int64_t shard_layers = 0;
   void fields(ConfigVisitor& v);
@@ -110,6 +114,8 @@ struct GrpoConfig {
   GrpoLogConfig log;
   void fields(ConfigVisitor& v);
   std::vector<PresetValue> preset_values() const;
+  /// Whether the KL reference is the policy itself without its adapters.
+  bool reference_is_base() const { return policy.lora.enabled() && reference.model.empty(); }
   /// Conditions between keys; InputError names both.
   void validate() const;
 };

@@ -28,7 +28,8 @@ struct UpdateResult {
 class Learner {
  public:
   /// The model directory is the origin of tokenizer and config files too; `weights_dir` is where
-  /// the weights come from (a checkpoint's model/ when a run is continued).
+  /// the weights come from (a checkpoint's model/ when a run is continued), with adapters what is
+  /// trained of them. InputError if the one has adapters and the other has not.
   Learner(std::filesystem::path model_dir, const std::filesystem::path& weights_dir,
           const ModelOptions& options, const OptimizerConfig& optimizer, const Group& group,
           const ParallelConfig& parallel);
@@ -49,8 +50,8 @@ class Learner {
 
   /// This rank's part of a checkpoint as it is now, to be written to a folder by what is returned:
   /// optimizer.safetensors, or optimizer-00002-of-00004.safetensors, and of rank 0 model/ (a
-  /// Hugging Face directory). `copied`: to memory of its own, so that training may go on meanwhile;
-  /// the next such snapshot uses the same memory.
+  /// Hugging Face directory; of adapters a PEFT directory). `copied`: to memory of its own, so that
+  /// training may go on meanwhile; the next such snapshot uses the same memory.
   std::function<void(const std::filesystem::path& folder)> snapshot(bool copied) const;
   /// How the files of the optimizer were cut; what load_optimizer() must be told.
   const Shards& shards() const { return optimizer_->shards(); }

@@ -28,16 +28,19 @@ MachineSpeeds machine_speeds(std::string_view name);
 
 /// Sizes of a model that decide about time and memory.
 struct ModelSize {
-  double weights = 0;  // all parameters
-  double trunk = 0;    // those that every token of text is multiplied with, without the head
-  double vision = 0;   // those that every image patch is multiplied with
+  double weights = 0;  // all parameters but those of adapters
+  double frozen = 0;   // of these
+  double adapters = 0;
+  double trunk = 0;   // those that every token of text is multiplied with, without the head
+  double vision = 0;  // those that every image patch is multiplied with
   double vocab = 0, hidden = 0;
   double layers = 0, attention = 0;  // attention: heads · head dimension
   double kv_values = 0;              // of a token, all layers
   // Values of a token that the backward pass needs, all layers: those inside of feed-forward
   // layers, and the others.
   double mlp_activations = 0, activations = 0;
-  double merge = 4;                  // patches of an image token
+  double merge = 4;  // patches of an image token
+  double trained() const { return weights - frozen + adapters; }
 };
 ModelSize model_size(const ModelDescription& description);
 
@@ -63,8 +66,9 @@ struct StepPlan {
   double most_samples = 256;  // worked on at a time
   double micro_tokens = 16384, loss_chunk_tokens = 2048, bucket_bytes = 128e6;
   double weight_bytes = 2, answerer_bytes = 2, reduce_bytes = 4, logit_bytes = 4;
-  double kv_cache_bytes = 0;  // 0: what is left
-  bool reference = false;
+  double kv_cache_bytes = 0;       // 0: what is left
+  bool reference = false;          // log-probabilities of a KL reference are computed
+  bool reference_is_base = false;  // by the policy's own weights
   double reference_shard_layers = 0, answerer_shard_layers = 0;
   ops::Recompute recompute = ops::Recompute::kNone;
   int64_t zero_stage = 2;

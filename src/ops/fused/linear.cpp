@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 #include "caprl/core/pulse.h"
 #include "ops/fused/kernels.h"
 #include "ops/fused/products.h"
@@ -49,7 +51,10 @@ at::Tensor multiply_by(const at::Tensor& x, const LinearWeights& weights) {
 std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearWeights> weights) {
   if (weights.size() == 1) return {multiply_by(x, weights.front())};
   const bool trained = takes_gradients(x, weights);
-  if (trained || !at::GradMode::is_enabled())
+  const bool frozen = std::ranges::none_of(weights, [](const LinearWeights& one) {
+    return one.weight.values.requires_grad() || one.bias.values.requires_grad();
+  });
+  if (trained || frozen || !at::GradMode::is_enabled())
     if (const auto all = joined(weights, trained)) {
       std::vector<int64_t> sizes;
       for (const LinearWeights& one : weights) sizes.push_back(one.weight.values.size(0));
