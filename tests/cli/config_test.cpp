@@ -24,7 +24,8 @@ void expect_valid(const std::filesystem::path& file) {
 TEST(Configs, AllAreValid) {
   int count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(kRepository / "configs")) {
-    if (entry.path().stem().string().ends_with("_sft"))
+    if (entry.path().stem().string().ends_with("_sft") ||
+        entry.path().stem().string().starts_with("pretrain_"))
       expect_valid<SftConfig>(entry.path());
     else if (entry.path().stem().string().starts_with("caption_"))
       expect_valid<CaptionConfig>(entry.path());
