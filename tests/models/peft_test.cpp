@@ -65,6 +65,44 @@ TEST_F(Peft, NamesAndShapesArePefts) {
   }
 }
 
+/// Modules as transformers (and the models' own code, of those it has not) calls them.
+TEST_F(Peft, NamesOfEveryFamilyAreThoseOfItsModules) {
+  const std::map<std::string, std::vector<std::string>> modules = {
+      {"Qwen25", {"model.layers.0.self_attn.q_proj"}},
+      {"InternLM2", {"model.layers.0.attention.wqkv", "model.layers.2.feed_forward.w3"}},
+      {"Qwen2VL",
+       {"model.language_model.layers.0.mlp.up_proj", "model.visual.blocks.0.attn.qkv",
+        "model.visual.merger.mlp.0"}},
+      {"Qwen3VL",
+       {"model.language_model.layers.0.self_attn.o_proj", "model.visual.blocks.0.mlp.linear_fc1",
+        "model.visual.deepstack_merger_list.0.linear_fc2"}},
+      {"InternVLHFlayoutQwen25",
+       {"model.language_model.layers.0.self_attn.k_proj",
+        "model.vision_tower.encoder.layer.0.attention.projection_layer",
+        "model.multi_modal_projector.linear_1"}},
+      {"InternVLoriginallayoutQwen3",
+       {"language_model.model.layers.0.self_attn.v_proj", "vision_model.encoder.layers.0.attn.qkv",
+        "mlp1.1"}}};
+  size_t found = 0;
+  for (size_t i = 0; i < families().size(); ++i) {
+    const auto expected = modules.find(family_name(i));
+    if (expected == modules.end()) continue;
+    ++found;
+    const json& config = families()[i]["config"];
+    write_file_atomic(temp_.path() / "config.json", config.dump());
+    const auto model = Model::random(config, 1, with_lora(lora_of(2)));
+    std::set<std::string> names;
+    for (const auto& [name, tensor] : stored_adapter(*model, temp_.path()).tensors)
+      names.insert(name);
+    EXPECT_EQ(names.size(), 2 * adapted_modules(*model).size());
+    for (const std::string& module : expected->second)
+      for (const char* end : {".lora_A.weight", ".lora_B.weight"})
+        EXPECT_TRUE(names.contains("base_model.model." + module + end))
+            << expected->first << ": " << module;
+  }
+  EXPECT_EQ(found, modules.size());
+}
+
 /// But for what transformers computes in float32: norms, rotary positions, softmax.
 TEST_F(Peft, AnAdapterOfPeftComputesTheSame) {
   constexpr double kFloatRounding = 5e-5;
