@@ -85,7 +85,8 @@ at::Tensor feed_forward(const at::Tensor& x, const FeedForwardWeights& weights, 
 at::Tensor feed_forward_again(const at::Tensor& x, const FeedForwardWeights& weights,
                               RowBits bits) {
   const auto is_trained = [](const LinearWeights& one) {
-    return one.weight.values.requires_grad();
+    const at::Tensor& a = one.adapter.a.values;
+    return one.weight.values.requires_grad() || (a.defined() && a.requires_grad());
   };
   return recomputed(
       [weights, bits](const Tensors& inputs) -> Tensors {
