@@ -1,5 +1,7 @@
 #include "caprl/data/validate.h"
 
+#include <algorithm>
+
 #include "caprl/core/error.h"
 #include "caprl/core/parallel.h"
 #include "caprl/data/dataset.h"
@@ -17,13 +19,14 @@ struct Checked {
   std::vector<ImageSource> images;
   std::string fault;
   int64_t count = 1;
+  PromptBuilder::Length length;
 };
 
 class Validator {
  public:
   Validator(RowKind kind, const PromptBuilder& prompts,
-            const std::function<void(const std::string&)>& report)
-      : kind_(kind), prompts_(prompts), report_(report) {}
+            const std::function<void(const std::string&)>& report, ImageCheck images)
+      : kind_(kind), prompts_(prompts), report_(report), images_(images) {}
 
   ValidationCounts check(const std::string& file) {
     ValidationCounts counts{file};
@@ -76,17 +79,29 @@ class Validator {
     });
     for (const Checked& checked : block_) {
       counts.rows += checked.count;
-      if (checked.fault.empty()) continue;
+      if (checked.fault.empty()) {
+        count_tokens(checked.length, counts);
+        continue;
+      }
       counts.bad += checked.count;
       report_(checked.fault);
     }
     block_.clear();
   }
 
+  static void count_tokens(const PromptBuilder::Length& length, ValidationCounts& counts) {
+    counts.prompt_tokens += length.tokens;
+    counts.image_tokens += length.image_tokens;
+    counts.longest_prompt = std::max(counts.longest_prompt, length.tokens);
+  }
+
   void build_prompt(Checked& checked) const {
     if (!checked.fault.empty()) return;
     try {
-      prompts_.build(checked.messages, checked.images, checked.where);
+      if (images_ == ImageCheck::kPixels)
+        prompts_.build(checked.messages, checked.images, checked.where);
+      else
+        checked.length = prompts_.measure(checked.messages, checked.images, checked.where);
     } catch (const InputError& error) {
       checked.fault = error.what();
     }
@@ -95,6 +110,7 @@ class Validator {
   RowKind kind_;
   const PromptBuilder& prompts_;
   const std::function<void(const std::string&)>& report_;
+  ImageCheck images_;
   SeenIds ids_;
   std::vector<Checked> block_;
 };
@@ -103,8 +119,9 @@ class Validator {
 
 std::vector<ValidationCounts> validate_data(const std::vector<std::string>& files, RowKind kind,
                                             const PromptBuilder& prompts,
-                                            const std::function<void(const std::string&)>& report) {
-  Validator validator(kind, prompts, report);
+                                            const std::function<void(const std::string&)>& report,
+                                            ImageCheck images) {
+  Validator validator(kind, prompts, report, images);
   std::vector<ValidationCounts> counts;
   for (const std::string& file : expand_data_files(files)) counts.push_back(validator.check(file));
   return counts;

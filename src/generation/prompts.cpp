@@ -19,29 +19,59 @@ PromptBuilder::PromptBuilder(const std::filesystem::path& model_dir,
 
 Prompt PromptBuilder::build(std::span<const ChatMessage> messages,
                             std::span<const ImageSource> images, const std::string& where) const {
-  if (!images.empty() && !patches_)
-    throw InputError("{}: the row has an image, but the model is text-only", where);
+  check_images(images, where);
   std::vector<std::shared_ptr<const ImagePatches>> patches;
   for (const ImageSource& image : images) patches.push_back(load(image));
   Prompt prompt = expand(messages, std::move(patches), where);
-  const auto length = static_cast<int64_t>(prompt.ids.size());
-  if (length > max_prompt_length_)
-    throw InputError(
-        "{}: the prompt is too long: expected at most {} tokens "
-        "(data.max_prompt_length), got {}",
-        where, max_prompt_length_, length);
+  check_length(static_cast<int64_t>(prompt.ids.size()), where);
   return prompt;
 }
 
-int64_t PromptBuilder::num_tokens(std::span<const ChatMessage> messages,
-                                  std::span<const ImageSource> images) const {
-  auto count = static_cast<int64_t>(chat_->render(messages, true).size());
+void PromptBuilder::check_images(std::span<const ImageSource> images,
+                                 const std::string& where) const {
+  if (!images.empty() && !patches_)
+    throw InputError("{}: the row has an image, but the model is text-only", where);
+}
+
+void PromptBuilder::check_length(int64_t tokens, const std::string& where) const {
+  if (tokens > max_prompt_length_)
+    throw InputError(
+        "{}: the prompt is too long: expected at most {} tokens "
+        "(data.max_prompt_length), got {}",
+        where, max_prompt_length_, tokens);
+}
+
+namespace {
+
+/// Of a text with one token in each image's place. No patches: a model of text alone.
+PromptBuilder::Length with_images(size_t text_tokens, std::span<const ImageSource> images,
+                                  const std::optional<PatchConfig>& patches, int64_t merge_size) {
+  PromptBuilder::Length length{static_cast<int64_t>(text_tokens), 0};
+  if (!patches) return length;
   for (const ImageSource& image : images) {
-    if (!patches_) continue;
-    const int64_t patches = count_patches(stored_size(image), *patches_);
-    count += patches / (traits_.merge_size * traits_.merge_size) - 1;  // one stands there already
+    const ImageSize size = stored_size(image);
+    const int64_t rows = at_place(image.name, [&] { return count_patches(size, *patches); });
+    length.image_tokens += rows / (merge_size * merge_size);
   }
-  return count;
+  length.tokens += length.image_tokens - static_cast<int64_t>(images.size());
+  return length;
+}
+
+}  // namespace
+
+PromptBuilder::Length PromptBuilder::length(std::span<const ChatMessage> messages,
+                                            std::span<const ImageSource> images) const {
+  return with_images(chat_->render(messages, true).size(), images, patches_, traits_.merge_size);
+}
+
+PromptBuilder::Length PromptBuilder::measure(std::span<const ChatMessage> messages,
+                                             std::span<const ImageSource> images,
+                                             const std::string& where) const {
+  check_images(images, where);
+  const size_t text = at_place(where, [&] { return chat_->render(messages, true).size(); });
+  const Length length = with_images(text, images, patches_, traits_.merge_size);
+  check_length(length.tokens, where);
+  return length;
 }
 
 std::shared_ptr<const ImagePatches> PromptBuilder::load(const ImageSource& source) const {

@@ -37,14 +37,26 @@ class PromptBuilder {
                 std::vector<std::shared_ptr<const ImagePatches>> images,
                 const std::string& where) const;
   /// How many tokens build() will give, by the images' headers alone.
+  struct Length {
+    int64_t tokens = 0, image_tokens = 0;  // all, and the images' among them
+  };
+  Length length(std::span<const ChatMessage> messages, std::span<const ImageSource> images) const;
   int64_t num_tokens(std::span<const ChatMessage> messages,
-                     std::span<const ImageSource> images) const;
+                     std::span<const ImageSource> images) const {
+    return length(messages, images).tokens;
+  }
+  /// The same with the InputErrors of build(), but for those of the images' pixels.
+  Length measure(std::span<const ChatMessage> messages, std::span<const ImageSource> images,
+                 const std::string& where) const;
   /// A response as it is trained on: its tokens and the end of the turn.
   std::vector<int64_t> response(const std::string& text) const;
   /// A sampled response as text, without its special tokens.
   std::string text(std::span<const int64_t> ids) const;
 
  private:
+  void check_images(std::span<const ImageSource> images, const std::string& where) const;
+  void check_length(int64_t tokens, const std::string& where) const;
+
   ModelTraits traits_;
   int64_t max_prompt_length_;
   std::shared_ptr<const Tokenizer> tokenizer_;
