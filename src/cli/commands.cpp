@@ -1,5 +1,11 @@
 #include "cli/commands.h"
 
+#include <fmt/format.h>
+
+#include "caprl/core/version.h"
+#include "cli/build_info.h"
+#include "cli/examples.h"
+
 namespace caprl {
 
 void add_commands(CLI::App& app) {
@@ -17,7 +23,17 @@ void add_commands(CLI::App& app) {
   add_init_command(app);
   add_tokenize_command(app);
   add_config_command(app);
+  add_completion_command(app);
   add_doctor_command(app);
+  add_help_pages_command(app);
+}
+
+void set_up_commands(CLI::App& app) {
+  app.set_version_flag("--version", fmt::format("caprl {}\n{}", version(), build_info()));
+  app.require_subcommand(1);
+  app.fallthrough();  // so that --version is understood after a command, as of caprl-train
+  add_commands(app);
+  add_examples(app);
 }
 
 }  // namespace caprl

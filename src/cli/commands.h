@@ -7,11 +7,13 @@ namespace caprl {
 
 void add_caption_command(CLI::App& app);
 void add_checkpoint_command(CLI::App& app);
+void add_completion_command(CLI::App& app);
 void add_config_command(CLI::App& app);
 void add_data_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_export_command(CLI::App& app);
+void add_help_pages_command(CLI::App& app);
 void add_import_command(CLI::App& app);
 void add_init_command(CLI::App& app);
 void add_report_command(CLI::App& app);
@@ -23,5 +25,8 @@ void add_train_command(CLI::App& app);
 
 /// Every command, in the order in which the help names them.
 void add_commands(CLI::App& app);
+
+/// The whole command line: commands with examples in their help, --version.
+void set_up_commands(CLI::App& app);
 
 }  // namespace caprl

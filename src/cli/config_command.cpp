@@ -1,17 +1,14 @@
 #include <fmt/format.h>
 
-#include <functional>
 #include <iostream>
 #include <memory>
 
 #include "caprl/core/config_keys.h"
 #include "caprl/core/error.h"
-#include "caprl/reward/server.h"
-#include "caprl/tasks/caption.h"
-#include "caprl/tasks/eval.h"
-#include "caprl/train/config.h"
+#include "caprl/reward/presets.h"
 #include "caprl/train/presets.h"
 #include "cli/commands.h"
+#include "cli/config_kinds.h"
 
 namespace caprl {
 namespace {
@@ -19,22 +16,13 @@ namespace {
 /// Whose configuration is meant.
 struct Kind {
   std::string command = "train";
+  std::unique_ptr<ConfigRoot> config() const { return default_config(command); }
 };
 
-void add_kind(CLI::App& app, Kind& kind) {
-  app.add_option("--for", kind.command, "whose configuration")
-      ->check(CLI::IsMember({"train", "sft", "caption", "eval", "serve-reward"}))
+CLI::Option* add_kind(CLI::App& app, Kind& kind) {
+  return app.add_option("--for", kind.command, "whose configuration")
+      ->check(CLI::IsMember(config_commands()))
       ->capture_default_str();
-}
-
-/// work(config) with the default configuration of that command.
-template <class Work>
-void with_config(const Kind& kind, Work work) {
-  if (kind.command == "sft") return work(SftConfig());
-  if (kind.command == "caption") return work(CaptionConfig());
-  if (kind.command == "eval") return work(PrismConfig());
-  if (kind.command == "serve-reward") return work(RewardServerConfig());
-  work(GrpoConfig());
 }
 
 void print_docs() {
@@ -48,12 +36,10 @@ void print_docs() {
                "What `preset: release`, `paper` and `capRL++` mean. A key that the file or `--set` "
                "names is as named there.\n\n"
             << presets_to_markdown(reward_presets()) << "\n"
-            << presets_to_markdown(training_presets()) << "\n# `caprl train`\n\n"
-            << config_to_markdown(GrpoConfig()) << "\n# `caprl sft`\n\n"
-            << config_to_markdown(SftConfig()) << "\n# `caprl caption`\n\n"
-            << config_to_markdown(CaptionConfig()) << "\n# `caprl eval`\n\n"
-            << config_to_markdown(PrismConfig()) << "\n# `caprl serve-reward`\n\n"
-            << config_to_markdown(RewardServerConfig());
+            << presets_to_markdown(training_presets());
+  for (const std::string& command : config_commands())
+    std::cout << "\n# `caprl " << command << "`\n\n"
+              << config_to_markdown(*default_config(command));
 }
 
 /// "  presets: release 8, paper 5, capRL++ 8 (server: qa_num)", where presets name the key.
@@ -74,28 +60,39 @@ void explain(const ConfigKey& key) {
                            key.allowed.empty() ? "" : ", ", key.allowed, key.value);
 }
 
-template <class Config>
-void explain_path(Config config, const std::string& path, const Kind& kind) {
-  ConfigOf<Config> root(config);
-  const ConfigKeys keys(root);
-  const ConfigKey& asked = keys.find(path, fmt::format("config of caprl {}", kind.command));
+bool has_key(const std::string& command, const std::string& path) {
+  const auto config = default_config(command);
+  for (const ConfigKey& key : ConfigKeys(*config).all())
+    if (key.path == path) return true;
+  return false;
+}
+
+/// The first command that has the key; "train" if none does.
+std::string command_with(const std::string& path) {
+  for (const std::string& command : config_commands())
+    if (has_key(command, path)) return command;
+  return "train";
+}
+
+void explain_path(const std::string& command, const std::string& path) {
+  const auto config = default_config(command);
+  const ConfigKeys keys(*config);
+  const ConfigKey& asked = keys.find(path, fmt::format("config of caprl {}", command));
   explain(asked);
-  if (!asked.is_section) return print_presets(path);
+  if (!asked.is_section && command == "train") return print_presets(path);
   for (const ConfigKey& key : keys.all())
     if (key.path.starts_with(path + ".")) explain(key);
 }
 
-template <class Config>
-std::vector<ConfigKey> resolved(Config config, const std::string& file) {
-  load_config(file, {}, config);
-  ConfigOf<Config> root(config);
-  return ConfigKeys(root).all();
+std::vector<ConfigKey> resolved(const Kind& kind, const std::string& file) {
+  const auto config = kind.config();
+  load_config(file, {}, *config);
+  return ConfigKeys(*config).all();
 }
 
 /// A line "key: A → B" for every key that differs; false: none does.
-template <class Config>
-bool print_differences(Config config, const std::string& a, const std::string& b) {
-  const auto left = resolved(config, a), right = resolved(config, b);
+bool print_differences(const Kind& kind, const std::string& a, const std::string& b) {
+  const auto left = resolved(kind, a), right = resolved(kind, b);
   bool any = false;
   for (size_t i = 0; i < left.size(); ++i) {
     if (left[i].value == right[i].value) continue;
@@ -117,12 +114,11 @@ void add_show(CLI::App& command) {
   show->add_option("--set", options->overrides, "key.path=value; may be repeated")
       ->allow_extra_args(false);
   show->callback([options] {
-    with_config(*options, [&](auto config) {
-      if (options->file.empty() && !options->overrides.empty())
-        throw InputError("--set needs a config file to change");
-      if (!options->file.empty()) load_config(options->file, options->overrides, config);
-      std::cout << config_to_yaml(config);
-    });
+    if (options->file.empty() && !options->overrides.empty())
+      throw InputError("--set needs a config file to change");
+    const auto config = options->config();
+    if (!options->file.empty()) load_config(options->file, options->overrides, *config);
+    std::cout << config_to_yaml(*config);
   });
 }
 
@@ -132,10 +128,12 @@ void add_explain(CLI::App& command) {
   };
   auto options = std::make_shared<Options>();
   CLI::App* app = command.add_subcommand("explain", "What a key or a section means");
-  add_kind(*app, *options);
+  options->command.clear();
+  add_kind(*app, *options)->default_str("the first that has the key");
   app->add_option("key", options->path, "rollout.n, or a section: rollout")->required();
   app->callback([options] {
-    with_config(*options, [&](auto config) { explain_path(config, options->path, *options); });
+    explain_path(options->command.empty() ? command_with(options->path) : options->command,
+                 options->path);
   });
 }
 
@@ -150,9 +148,7 @@ void add_diff(CLI::App& command) {
   app->add_option("a", options->a, "YAML file")->required();
   app->add_option("b", options->b, "YAML file")->required();
   app->callback([options] {
-    with_config(*options, [&](auto config) {
-      if (!print_differences(config, options->a, options->b)) std::cout << "no key differs\n";
-    });
+    if (!print_differences(*options, options->a, options->b)) std::cout << "no key differs\n";
   });
 }
 
@@ -162,10 +158,8 @@ void add_schema(CLI::App& command) {
       "schema", "JSON Schema of a config file, with which editors complete and check it");
   add_kind(*app, *kind);
   app->callback([kind] {
-    with_config(*kind, [&](auto config) {
-      ConfigOf<decltype(config)> root(config);
-      std::cout << config_to_json_schema(root, fmt::format("caprl {}", kind->command));
-    });
+    const auto config = kind->config();
+    std::cout << config_to_json_schema(*config, fmt::format("caprl {}", kind->command));
   });
 }
 

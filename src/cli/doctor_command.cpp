@@ -1,5 +1,3 @@
-#include <ATen/DeviceAccelerator.h>
-#include <ATen/Parallel.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/ones_like.h>
 #include <fmt/format.h>
@@ -16,6 +14,7 @@
 #include "caprl/dist/world.h"
 #include "caprl/train/config.h"
 #include "cli/commands.h"
+#include "cli/doctor_checks.h"
 
 namespace caprl {
 namespace {
@@ -39,9 +38,6 @@ double wall_clock() {
 
 void describe_machine(const Launch& launch) {
   std::cout << "caprl " << version() << "\n"
-            << "CPU threads: " << at::get_num_threads() << "\n"
-            << "GPUs: " << (at::hasCUDA() ? static_cast<int>(at::accelerator::deviceCount()) : 0)
-            << "\n"
             << "launched by: " << launch.launcher << ", rank " << launch.rank << " of "
             << launch.world_size << "\n";
 }
@@ -115,8 +111,13 @@ void check_network(const Launch& launch, const Options& options) {
 void examine(const Options& options) {
   const Launch launch = read_launch();
   set_log_rank(launch.rank);
-  if (launch.rank == 0) describe_machine(launch);
+  Checklist checks;
+  if (launch.rank == 0) {
+    describe_machine(launch);
+    check_installation(checks);
+  }
   if (options.network) check_network(launch, options);
+  if (!checks.all_passed()) throw Error("{}", checks.failures());
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// `caprl train --dry-run`: time and memory on paper, before anything is allocated.
+// `caprl train --dry-run`: would training start, how long will it take, does it
+// fit? Nothing is written, no weights are loaded.
 #pragma once
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -10,12 +11,15 @@ namespace caprl {
 
 struct DryRunOptions {
   bool wanted = false;
-  std::string machine = "h100";
+  std::string machine = "this";
+  int64_t ranks = 0;                           // 0: this launch's
+  double prompt_tokens = 0, image_tokens = 0;  // 0: the data's
   TypicalLengths lengths;
 };
 std::shared_ptr<DryRunOptions> add_dry_run_options(CLI::App& command);
 
-/// Reads the two models' config.json and prints a table for 1 to 1,024 devices.
-void print_dry_run(const GrpoConfig& config, const DryRunOptions& options);
+/// Checks all that training needs, then prints time and memory of a step; on
+/// rank 0 alone. InputError after all of it if training would not start.
+void check_start(const GrpoConfig& config, const std::string& resume, const DryRunOptions& options);
 
 }  // namespace caprl

@@ -38,8 +38,8 @@ void run_training(const TrainingOptions& options, More... more) {
   const Launch launch = read_launch();
   set_log_rank(launch.rank);
   load_config(options.config->config, options.config->overrides, config);
-  World world(launch, choose_device(config.run.device, launch.local_rank), config.parallel.timeout(),
-              config.parallel.collective_timeout());
+  World world(launch, choose_device(config.run.device, launch.local_rank),
+              config.parallel.timeout(), config.parallel.collective_timeout());
   world.run([&] { Trainer(std::move(config), options.resume, world, more...).run(); });
 }
 
@@ -60,7 +60,7 @@ void add_train_command(CLI::App& app) {
     GrpoConfig config;
     load_config(options->config->config, options->config->overrides, config);
     config.validate();
-    print_dry_run(config, *dry_run);
+    check_start(config, options->resume, *dry_run);
   });
 }
 

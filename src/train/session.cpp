@@ -99,7 +99,8 @@ int agree_on_signal(const Group& group) {
 
 nlohmann::json state_of(int64_t step, int64_t data_batches, const Learner& learner) {
   const Shards& shards = learner.shards();
-  return {{"step", step},
+  return {{"caprl", version()},
+          {"step", step},
           {"data_batches", data_batches},
           {"skipped_in_a_row", learner.skipped_in_a_row()},
           {"shards",
@@ -162,7 +163,18 @@ void Session::open(Learner& learner) {
 }
 
 void Session::load(Learner& learner) {
-  const auto state = load_state(*start_.checkpoint / "state.json");
+  const auto file = *start_.checkpoint / "state.json";
+  const auto state = load_state(file);
+  try {
+    load(state, learner);
+  } catch (const nlohmann::json::exception& error) {
+    throw InputError("{}: written by caprl {}, which caprl {} cannot continue: {}", file.string(),
+                     state.is_object() ? state.value("caprl", "of another version") : "unknown",
+                     version(), error.what());
+  }
+}
+
+void Session::load(const nlohmann::json& state, Learner& learner) {
   start_.data_batches = state.at("data_batches").get<int64_t>();
   learner.set_skipped_in_a_row(state.at("skipped_in_a_row").get<int64_t>());
   const auto& shards = state.at("shards");

@@ -8,6 +8,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -82,6 +83,7 @@ class Session {
   Session(const RunConfig& run, const CheckpointConfig& checkpoint, const LogConfig& log,
           const std::string& yaml, int64_t total_steps, const std::string& resume, World& world);
   void load(Learner& learner);
+  void load(const nlohmann::json& state, Learner& learner);
   void save(int64_t step, const Metrics& metrics, Learner& learner, int64_t data_batches);
   void finish_saving();
 

@@ -190,6 +190,7 @@ StepPlan step_plan(const GrpoConfig& config, const ModelDescription& policy,
   plan.epochs = number(config.train.ppo_epochs);
   plan.updates = number(config.train.ppo_epochs * config.train.ppo_mini_batches);
   plan.most_samples = number(config.rollout.limits.max_num_seqs);
+  plan.most_inquiries = number(config.reward.answerer.limits.max_num_seqs);
   plan.micro_tokens = number(config.train.micro_tokens);
   plan.loss_chunk_tokens = number(config.train.loss_chunk_tokens);
   plan.bucket_bytes = number(config.parallel.bucket_mb) * 1e6;
@@ -205,8 +206,9 @@ StepPlan step_plan(const GrpoConfig& config, const ModelDescription& policy,
   plan.zero_stage = config.parallel.zero_stage;
   plan.recompute = config.train.gradient_checkpointing;
   plan.lengths = lengths;
-  plan.lengths.longest_completion =
-      std::min(lengths.longest_completion, number(config.rollout.response_length));
+  const double limit = number(config.rollout.response_length);
+  plan.lengths.longest_completion = std::min(lengths.longest_completion, limit);
+  plan.lengths.completion = std::min(lengths.completion, limit);
   return plan;
 }
 

@@ -57,6 +57,12 @@ TEST(ConfigExplain, KeysAndSections) {
               HasSubstr("integer, 0 to 65535; default 0"));
 }
 
+TEST(ConfigExplain, FindsTheCommandOfAKey) {
+  EXPECT_THAT(caprl({"config", "explain", "captioner.model"}).out,
+              testing::StartsWith("captioner.model: "));
+  EXPECT_EQ(caprl({"config", "explain", "captioner.model", "--for", "train"}).exit_code, 2);
+}
+
 TEST(ConfigExplain, NamesTheNearestKey) {
   const Outcome wrong = caprl({"config", "explain", "rolout.n"});
   EXPECT_EQ(wrong.exit_code, 2);

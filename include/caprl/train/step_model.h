@@ -57,13 +57,14 @@ struct TypicalLengths {
 /// What is known of a run before it begins.
 struct StepPlan {
   ModelSize policy, answerer;
-  double images = 128;        // a step's, on all ranks
-  double group = 8;           // captions of an image
-  double questions = 8;       // draws per caption
-  double answer_tokens = 10;  // sampled per question; 0: letters are read from one forward pass
-  double epochs = 1;          // passes over a rollout
-  double updates = 1;         // optimizer steps a rollout
-  double most_samples = 256;  // worked on at a time
+  double images = 128;          // a step's, on all ranks
+  double group = 8;             // captions of an image
+  double questions = 8;         // draws per caption
+  double answer_tokens = 10;    // sampled per question; 0: letters are read from one forward pass
+  double epochs = 1;            // passes over a rollout
+  double updates = 1;           // optimizer steps a rollout
+  double most_samples = 256;    // worked on at a time
+  double most_inquiries = 256;  // the same of questions
   double micro_tokens = 16384, loss_chunk_tokens = 2048, bucket_bytes = 128e6;
   double weight_bytes = 2, answerer_bytes = 2, reduce_bytes = 4, logit_bytes = 4;
   double kv_cache_bytes = 0;       // 0: what is left
