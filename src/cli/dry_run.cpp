@@ -219,6 +219,7 @@ void check_start(const GrpoConfig& config, const std::string& resume,
       checks.fail("plan", error.what());
     }
   }
+  std::cout << std::flush;  // before the error
   if (!checks.all_passed()) throw InputError("training would not start: {}", checks.failures());
   std::cout << "\nTraining would start.\n";
 }

@@ -1,6 +1,8 @@
 // Decoded pixels against Pillow's (through transformers' load_image), byte for byte.
 #include <gmock/gmock.h>
 
+#include "caprl/image/source.h"
+#include "support/temp_folder.h"
 #include "test_support.h"
 
 namespace caprl {
@@ -69,6 +71,27 @@ TEST(Decode, BytesAfterTheImageAreIgnored) {
     const RgbImage padded = decode_image(as_bytes(content + std::string(100, '\0')), file);
     EXPECT_EQ(plain.pixels, padded.pixels) << file;
   }
+}
+
+/// Of a file by its beginning; and where that is all metadata, by more of it.
+TEST(StoredSize, OfAFileWhateverStandsBeforeIt) {
+  const TempFolder folder;
+  const std::string plain = encode_jpeg({3, 2, std::vector<uint8_t>(18, 7)}, 90);
+  const std::string comment = std::string("\xff\xfe\xff\xff") + std::string(0xfffd, 'c');
+  std::string padded = plain;
+  for (int i = 0; i < 3; ++i) padded.insert(2, comment);
+  for (const std::string& content : {plain, padded}) {
+    ImageSource source;
+    source.path = folder.write("image.jpg", content);
+    source.name = "an image";
+    const ImageSize size = stored_size(source);
+    EXPECT_EQ(size.width, 3);
+    EXPECT_EQ(size.height, 2);
+  }
+  ImageSource cut;
+  cut.path = folder.write("cut.jpg", plain.substr(0, 20));
+  cut.name = "a cut image";
+  EXPECT_THAT(input_error([&] { stored_size(cut); }), testing::StartsWith("a cut image"));
 }
 
 }  // namespace

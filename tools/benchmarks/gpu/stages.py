@@ -45,7 +45,7 @@ def environment(context: Context, log):
     torch = "import torch; print(torch.__version__, torch.version.cuda, torch.cuda.is_available(), torch.cuda.is_available() and torch.cuda.get_device_name())"
     found = {"gpu": gpu.strip() if status == 0 else "none", "python": sys.version.split()[0],
              "torch": (run([sys.executable, "-c", torch], 60, log)[1].strip().splitlines() or ["none"])[-1],
-             "caprl": run([context.program("caprl"), "--version"], 60, log)[1].strip()}
+             "caprl": run([context.program("caprl"), "--version"], 60, log)[1].strip().replace("\n", ", ")}
     if shutil.which("nvcc"):
         found["nvcc"] = run(["nvcc", "--version"], 20, log)[1].strip().splitlines()[-1]
     usable = " True " in found["torch"]
