@@ -45,6 +45,8 @@ constexpr Example kExamples[] = {
      "caprl data inspect data/train.parquet --rows 1"},
     {"data convert", "rows and the images that they name as one file",
      "caprl data convert train.jsonl --out train.parquet --embed-images"},
+    {"data convert", "LLaVA's conversations as rows for caprl sft",
+     "caprl data convert llava.jsonl --llava --out sft.jsonl"},
     {"data stats", "counts for a script", "caprl data stats 'data/*.parquet' --json"},
     {"data validate", "every row as training will read it",
      "caprl data validate 'data/*.parquet' --model models/Qwen2.5-VL-3B-Instruct"},
@@ -58,6 +60,9 @@ constexpr Example kExamples[] = {
     {"import", "a llama.cpp file", "caprl import --gguf model.gguf --out models/answerer"},
     {"init", "a model of random weights for benchmarks",
      "caprl init --preset qwen2_5_3b --out models/random --dtype bfloat16"},
+    {"init", "a new captioner of a vision tower and a text model",
+     "caprl init --vision models/Qwen2.5-VL-3B-Instruct --text models/Qwen2.5-3B-Instruct --out "
+     "models/joined"},
     {"tokenize", "text to ids",
      "echo '\"A red cup.\"' | caprl tokenize --model models/Qwen2.5-3B-Instruct"},
     {"tokenize", "ids to text",
