@@ -81,7 +81,12 @@ Tensors run(const Case& c, int64_t columns, at::ScalarType dtype, int64_t gap, b
   {
     const at::NoGradGuard no_grad;
     const Tensors again = c.op(x, buffer.weights);
-    for (size_t i = 0; i < out.size(); ++i) EXPECT_TRUE(again[i].equal(out[i])) << "output " << i;
+    // Weights side by side whose gradients are autograd's are one product here alone, and the
+    // library's sums depend on a product's size.
+    const bool same_products = !on_kernels || sums || gap > 0;
+    for (size_t i = 0; i < out.size(); ++i)
+      EXPECT_TRUE(same_products ? again[i].equal(out[i]) : again[i].allclose(out[i], 1e-2, 1e-4))
+          << "output " << i;
   }
   return results;
 }
