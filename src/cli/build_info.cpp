@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <torch/headeronly/version.h>
 
+#include <commit.h>  // made by CMake (CaprlCommit.cmake)
 #include "caprl/io/parquet.h"
-#include "commit.h"
 
 namespace caprl {
 

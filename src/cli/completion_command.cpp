@@ -3,9 +3,9 @@
 #include <iostream>
 #include <memory>
 
+#include <completion_files.h>  // made of completion/ by CMake
 #include "cli/commands.h"
 #include "cli/completion_tree.h"
-#include "completion_files.h"
 
 namespace caprl {
 namespace {

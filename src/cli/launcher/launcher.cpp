@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-#include "help_pages.h"
+#include <help_pages.h>  // what caprl-core help-pages prints
 
 namespace {
 
