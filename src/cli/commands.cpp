@@ -12,6 +12,7 @@ void add_commands(CLI::App& app) {
   add_train_command(app);
   add_sft_command(app);
   add_caption_command(app);
+  add_qa_command(app);
   add_eval_command(app);
   add_serve_reward_command(app);
   add_score_command(app);

@@ -16,6 +16,7 @@ void add_export_command(CLI::App& app);
 void add_help_pages_command(CLI::App& app);
 void add_import_command(CLI::App& app);
 void add_init_command(CLI::App& app);
+void add_qa_command(CLI::App& app);
 void add_report_command(CLI::App& app);
 void add_score_command(CLI::App& app);
 void add_serve_reward_command(CLI::App& app);

@@ -4,6 +4,7 @@
 #include "caprl/reward/server.h"
 #include "caprl/tasks/caption.h"
 #include "caprl/tasks/eval.h"
+#include "caprl/tasks/qa.h"
 #include "caprl/train/config.h"
 
 namespace caprl {
@@ -27,11 +28,10 @@ struct Kind {
   const char* command;
   std::unique_ptr<ConfigRoot> (*make)();
 };
-constexpr Kind kKinds[] = {{"train", make<GrpoConfig>},
-                           {"sft", make<SftConfig>},
-                           {"caption", make<CaptionConfig>},
-                           {"eval", make<PrismConfig>},
-                           {"serve-reward", make<RewardServerConfig>}};
+constexpr Kind kKinds[] = {
+    {"train", make<GrpoConfig>},      {"sft", make<SftConfig>},
+    {"caption", make<CaptionConfig>}, {"qa", make<QaConfig>},
+    {"eval", make<PrismConfig>},      {"serve-reward", make<RewardServerConfig>}};
 
 }  // namespace
 

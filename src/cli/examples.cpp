@@ -27,6 +27,11 @@ constexpr Example kExamples[] = {
     {"caption", "caption a folder of images with a trained model",
      "caprl caption --config configs/caption_3b.yaml --set 'data.images=[photos]' "
      "--set captioner.model=runs/grpo_3b/checkpoints/latest/model"},
+    {"caption", "archives of images, on eight GPUs, into Parquet",
+     "torchrun --no-python --nproc-per-node 8 caprl caption --config configs/caption_3b.yaml "
+     "--set 'data.files=[shards/*.tar]' --set output.format=parquet"},
+    {"qa", "questions about a folder of images, as rows to train on",
+     "caprl qa --config configs/qa_caprl.yaml --set 'data.images=[photos]'"},
     {"eval", "Prism evaluation of a trained model",
      "caprl eval --config configs/eval_prism.yaml "
      "--set captioner.model=runs/grpo_3b/checkpoints/latest/model"},

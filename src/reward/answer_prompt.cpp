@@ -5,8 +5,8 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/parallel.h"
+#include "caprl/generation/shared_prefix.h"
 #include "caprl/text/placeholders.h"
-#include "shared_prefix.h"
 
 namespace caprl {
 namespace {

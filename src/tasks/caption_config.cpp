@@ -1,4 +1,5 @@
 #include "caprl/core/error.h"
+#include "caprl/io/parquet.h"
 #include "caprl/tasks/caption.h"
 
 namespace caprl {
@@ -11,20 +12,41 @@ void CaptionerConfig::fields(ConfigVisitor& v) {
 }
 
 void CaptionDataConfig::fields(ConfigVisitor& v) {
-  v.field("files", files,
-          "JSONL and Parquet files, and patterns of them, of rows with image, and perhaps id and "
-          "prompt");
+  v.field(
+      "files", files,
+      "JSONL and Parquet files and WebDataset archives (.tar), and patterns of them, of rows with "
+      "image, and perhaps id and prompt");
   v.field("images", images,
-          "image files, and folders whose .jpg, .jpeg, .png and .webp files are used");
+          "image files, patterns of them, and folders whose .jpg, .jpeg, .png and .webp files are "
+          "used");
   v.field("prompt", prompt,
           "what images, and rows without a prompt, are asked; the image comes first");
   v.field("max_prompt_length", max_prompt_length,
           "longest prompt in tokens, image tokens included; a longer one is a bad row, never cut",
           Range{1, 1e9});
-  v.field("shard", shard, "which part of the data this process does, from 0", Range{0, 1e6});
+  v.choice(
+      "duplicates", duplicates,
+      {{"name", DuplicateKey::kName}, {"content", DuplicateKey::kContent}},
+      "which items are another one, and are left out. name: rows with the same id, images with "
+      "the same path; content: images with the same bytes, each of which is read beforehand");
+  v.field("shard", shard,
+          "which part of the data this process does, from 0, where no launcher starts several",
+          Range{0, 1e6});
   v.field("num_shards", num_shards, "parts that the data is divided into", Range{1, 1e6});
   v.choice("bad_rows", bad_rows, {{"stop", BadRows::kStop}, {"skip", BadRows::kSkip}},
-           "whether a bad row stops the run or is skipped and counted");
+           "whether a bad row or image stops the run or is set aside in quarantine.jsonl");
+}
+
+void CaptionOutputConfig::fields(ConfigVisitor& v) {
+  v.choice("format", format,
+           {{"jsonl", CaptionFormat::kJsonl}, {"parquet", CaptionFormat::kParquet}},
+           "of the captions' files");
+  v.choice("records", records,
+           {{"detailed", CaptionRecords::kDetailed}, {"pairs", CaptionRecords::kPairs}},
+           "detailed: all captions of an image, their lengths and why they ended; pairs: image and "
+           "caption, as in CapRL-2M, of one caption an image");
+  v.field("rows_per_shard", rows_per_shard,
+          "images of one file; 0: all that a process does are in one", Range{0, 1e9});
 }
 
 void CaptionSamplingConfig::fields(ConfigVisitor& v) {
@@ -63,6 +85,7 @@ void CaptionConfig::fields(ConfigVisitor& v) {
   v.section("captioner", captioner, "the model that captions");
   v.section("data", data, "images");
   v.section("sampling", sampling, "how captions are sampled");
+  v.section("output", output, "files of captions");
 }
 
 void CaptionConfig::validate() const {
@@ -73,6 +96,12 @@ void CaptionConfig::validate() const {
   if (data.shard >= data.num_shards)
     throw InputError("config: 'data.shard': expected less than data.num_shards, {}, got {}",
                      data.num_shards, data.shard);
+  if (output.records == CaptionRecords::kPairs && sampling.n != 1)
+    throw InputError(
+        "config: 'output.records': pairs have one caption an image, but 'sampling.n' is {}",
+        sampling.n);
+  if (output.format == CaptionFormat::kParquet && !has_parquet())
+    throw InputError("config: 'output.format': this build has no Parquet; expected jsonl");
 }
 
 }  // namespace caprl

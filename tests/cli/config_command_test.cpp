@@ -6,6 +6,7 @@
 #include "caprl/reward/server.h"
 #include "caprl/tasks/caption.h"
 #include "caprl/tasks/eval.h"
+#include "caprl/tasks/qa.h"
 #include "caprl/train/config.h"
 #include "support.h"
 #include "support/temp_folder.h"
@@ -118,6 +119,7 @@ TEST(ConfigSchema, HasEveryKey) {
   expect_every_key<GrpoConfig>("train");
   expect_every_key<SftConfig>("sft");
   expect_every_key<CaptionConfig>("caption");
+  expect_every_key<QaConfig>("qa");
   expect_every_key<PrismConfig>("eval");
   expect_every_key<RewardServerConfig>("serve-reward");
 }

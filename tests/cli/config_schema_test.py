@@ -21,13 +21,13 @@ class Yaml12(yaml.SafeLoader):
 Yaml12.add_implicit_resolver(
     "tag:yaml.org,2002:float", __import__("re").compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789"))
 
-COMMANDS = ["train", "sft", "caption", "eval", "serve-reward"]
+COMMANDS = ["train", "sft", "caption", "qa", "eval", "serve-reward"]
 
 
 def command_of(file):
     """Which command a shipped config is for, by its name."""
     name = file.stem
-    for part, command in (("_sft", "sft"), ("pretrain", "sft"), ("caption_", "caption"), ("eval", "eval"), ("serve_reward", "serve-reward")):
+    for part, command in (("_sft", "sft"), ("pretrain", "sft"), ("caption_", "caption"), ("qa_", "qa"), ("eval", "eval"), ("serve_reward", "serve-reward")):
         if part in name:
             return command
     return "train"

@@ -5,6 +5,7 @@
 #include "caprl/reward/server.h"
 #include "caprl/tasks/caption.h"
 #include "caprl/tasks/eval.h"
+#include "caprl/tasks/qa.h"
 #include "caprl/train/config.h"
 #include "support.h"
 
@@ -29,6 +30,8 @@ TEST(Configs, AllAreValid) {
       expect_valid<SftConfig>(entry.path());
     else if (entry.path().stem().string().starts_with("caption_"))
       expect_valid<CaptionConfig>(entry.path());
+    else if (entry.path().stem().string().starts_with("qa_"))
+      expect_valid<QaConfig>(entry.path());
     else if (entry.path().stem().string().find("eval") != std::string::npos)
       expect_valid<PrismConfig>(entry.path());
     else if (entry.path().stem().string().starts_with("serve_reward_"))

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "caprl/core/error.h"
+#include "caprl/data/reader.h"
 #include "caprl/data/rows.h"
 #include "caprl/io/gguf.h"
 #include "caprl/io/json.h"
@@ -92,6 +93,17 @@ void parse_rows(std::span<const std::byte> bytes) {
   }
 }
 
+void parse_tar(std::span<const std::byte> bytes) {
+  const auto rows = DataReader::open(folder().write("rows.tar", text_of(bytes)), RowKind::kImage);
+  while (const auto place = rows->next()) {
+    try {
+      rows->row();
+      file_content({{}, {}, "image", place->image});
+    } catch (const InputError&) {
+    }
+  }
+}
+
 std::vector<FuzzTarget> make_targets() {
   fs::create_directory(folder() / "json");
   fs::create_directory(folder() / "model");
@@ -107,6 +119,7 @@ std::vector<FuzzTarget> make_targets() {
       {"chat_template", parse_chat_template, {golden("text/templates")}},
       {"image", parse_image, {golden("image/files")}},
       {"rows", parse_rows, {own / "rows"}},
+      {"tar", parse_tar, {own / "tar"}},
   };
 }
 

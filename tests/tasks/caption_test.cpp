@@ -1,42 +1,15 @@
 #include "caprl/tasks/caption.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <set>
 
+#include "caption_run.h"
 #include "support/errors.h"
-#include "support/tiny_run.h"
 
 namespace caprl {
 namespace {
 
 using nlohmann::json;
 using testing::HasSubstr;
-
-class CaptionImages : public TinyRun {
- protected:
-  static CaptionConfig config(const std::string& name) {
-    CaptionConfig config;
-    config.run.dir = path(name);
-    config.run.threads = 1;
-    config.captioner.model = path("captioner");
-    config.captioner.dtype = "float32";
-    config.data.files = {path("world/train.jsonl")};
-    config.sampling.response_length = 6;
-    return config;
-  }
-  /// Lines by index, once each.
-  static std::map<int64_t, json> captions(const std::string& run,
-                                          const std::string& file = "captions.jsonl") {
-    std::map<int64_t, json> result;
-    for (const json& line : lines(folder_ / run / file)) {
-      const auto [place, is_new] = result.emplace(line.at("index").get<int64_t>(), line);
-      EXPECT_TRUE(is_new) << "captioned twice: " << line;
-    }
-    return result;
-  }
-};
 
 TEST_F(CaptionImages, EveryRowGetsItsCaptions) {
   CaptionConfig c = config("rows");
@@ -151,6 +124,9 @@ TEST_F(CaptionImages, BadRowsStopOrAreCounted) {
   c.data.bad_rows = BadRows::kSkip;
   EXPECT_EQ(caption_images(c).skipped, 1);
   EXPECT_EQ(std::filesystem::file_size(folder_ / "bad/captions.jsonl"), 0u);
+  EXPECT_THAT(lines(folder_ / "bad/quarantine.jsonl").at(0).at("reason").get<std::string>(),
+              HasSubstr("broken.png"));
+  EXPECT_EQ(caption_images(c).found, 1);
 }
 
 TEST_F(CaptionImages, WrongConfigsAreRefusedBeforeAnyWork) {

@@ -1,4 +1,4 @@
-// Data files row by row, JSONL or Parquet.
+// Data files row by row: JSONL, Parquet, or WebDataset archives.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -20,16 +20,16 @@ enum class RowKind { kCaption, kImage, kSft, kAny };
 std::vector<std::string> expand_data_files(const std::vector<std::string>& names);
 
 struct RowPlace {
-  std::string where;  // "FILE:LINE", "FILE: row 12 (row group 0)"
+  std::string where;  // "FILE:LINE", "FILE: row 12 (row group 0)", "FILE: sample 'a' (byte 512)"
   int64_t count = 1;  // rows; more than one cannot be read together, and row() says why
-  StoredImage image;  // what stands in a Parquet file's image.bytes, which row() leaves out
+  StoredImage image;  // in a Parquet file's image.bytes or in an archive; row() leaves it out
 };
 
 /// The rows of one file, in order. Not thread safe.
 class DataReader {
  public:
-  /// Parquet by its name or content, JSONL otherwise. InputError naming file and column if columns
-  /// that `kind` needs are missing or of another type.
+  /// An archive by its name (".tar"), Parquet by its name or content, JSONL otherwise. InputError
+  /// naming file and column if columns that `kind` needs are missing or of another type.
   static std::unique_ptr<DataReader> open(const std::filesystem::path& file, RowKind kind);
   virtual ~DataReader() = default;
 

@@ -4,7 +4,7 @@
 #include "caprl/core/error.h"
 #include "caprl/generation/generator.h"
 #include "caprl/generation/prompts.h"
-#include "reward/shared_prefix.h"
+#include "caprl/generation/shared_prefix.h"
 #include "reward/terms/judge_prompt.h"
 #include "reward/terms/terms.h"
 

@@ -16,6 +16,8 @@
 #include "tasks/eval/prompt.h"
 #include "tasks/eval/records.h"
 #include "tasks/eval/summary.h"
+#include "tasks/records.h"
+#include "tasks/run_folder.h"
 
 namespace caprl {
 namespace {
@@ -35,20 +37,11 @@ std::string decisive_keys(PrismConfig config) {
 
 void open_folder(const PrismConfig& config) {
   const std::filesystem::path dir = config.run.dir, saved = dir / "config.yaml";
-  std::error_code error;
-  std::filesystem::create_directories(dir, error);
-  if (error) throw InputError("run.dir: {} cannot be created: {}", config.run.dir, error.message());
-  if (std::filesystem::exists(saved)) {
-    PrismConfig before;
-    load_config(saved, {}, before);
-    if (decisive_keys(before) != decisive_keys(config))
-      throw InputError(
-          "{} was begun with another model, data or sampling ({}); choose another run.dir",
-          config.run.dir, saved.string());
-  }
+  require_same_run<PrismConfig>(config, saved, decisive_keys);
+  create_run_folder(config.run.dir);
   remove_unfinished(dir);
   write_file_atomic(saved, config_to_yaml(config));
-  repair_records(dir);
+  repair_records(dir, kItemRecords);
 }
 
 std::unique_ptr<Model> load_model(const std::string& dir, const std::string& dtype,
@@ -144,7 +137,7 @@ class EvalRun {
   void evaluate_all() {
     if (todo_.empty()) return;
     JsonlAppender output(
-        records_file(config_.run.dir, world_.group().rank(), world_.group().size()));
+        records_file(config_.run.dir, kItemRecords, world_.group().rank(), world_.group().size()));
     const auto total = static_cast<int64_t>(todo_.size());
     PrefetchQueue<Prepared> queue([this](int64_t place) { return prepare(place); }, 0, total,
                                   static_cast<size_t>(config_.data.batch_items));

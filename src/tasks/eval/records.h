@@ -18,11 +18,8 @@ struct ItemRecord {
   int64_t answers = 0, truncated_answers = 0, unread_answers = 0;
 };
 
-/// The file that a rank appends to.
-std::filesystem::path records_file(const std::filesystem::path& dir, int rank, int size);
-
-/// Cuts off what a kill has left of last lines. Nobody may be writing.
-void repair_records(const std::filesystem::path& dir);
+/// What the files are called: items.jsonl, items-00001-of-00004.jsonl of a rank.
+inline constexpr const char* kItemRecords = "items";
 
 /// Every item's record, of all ranks of all runs in the folder, by index. InputError naming the
 /// line that is none, or of another item than the data has there.

@@ -1,4 +1,4 @@
-#include "shared_prefix.h"
+#include "caprl/generation/shared_prefix.h"
 
 #include <algorithm>
 
