@@ -36,7 +36,9 @@ class Tar : public testing::Test {
         ":\n"
         "  i = tarfile.TarInfo(name); i.size = size\n"
         "  t.addfile(i, io.BytesIO((name[-5:].encode() * size)[:size]))\n"
-        "l = tarfile.TarInfo('link'); l.type = tarfile.SYMTYPE; l.linkname = 'x' * 120; "
+        "l = tarfile.TarInfo('link'); l.type = tarfile.SYMTYPE; l.linkname = 'x' * " +
+        std::string(format == "USTAR" ? "90" : "120") +
+        "; "
         "t.addfile(l)\n"
         "t.close()\n";
     write_file_atomic(folder_.path() / "make.py", script);
