@@ -73,20 +73,16 @@ inline std::vector<std::vector<std::string>> caprl_calls(std::string_view line) 
   return calls;
 }
 
-inline void do_nothing(CLI::App& app) {
-  app.callback([] {});
-  for (CLI::App* command : app.get_subcommands({})) do_nothing(*command);
-}
-
 /// Why the command line is wrong; nothing is run.
 inline std::optional<std::string> parse_error(std::vector<std::string> arguments) {
   CLI::App app("caprl", "caprl");
   set_up_commands(app);
-  do_nothing(app);
+  // Everything is parsed, no command has begun. (Commands' own callbacks keep their options.)
+  app.parse_complete_callback([] { throw CLI::Success(); });
   std::reverse(arguments.begin(), arguments.end());
   try {
     app.parse(std::move(arguments));
-  } catch (const CLI::Success&) {  // --help, --version
+  } catch (const CLI::Success&) {
   } catch (const CLI::ParseError& error) {
     return error.what();
   }
