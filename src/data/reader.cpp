@@ -9,6 +9,7 @@
 #include "caprl/io/jsonl.h"
 #include "caprl/io/parquet.h"
 #include "data/columns.h"
+#include "data/json_array.h"
 #include "data/tar_rows.h"
 
 namespace caprl {
@@ -116,6 +117,8 @@ std::vector<std::string> expand_data_files(const std::vector<std::string>& names
 }
 
 std::unique_ptr<DataReader> DataReader::open(const std::filesystem::path& file, RowKind kind) {
+  if (file.extension() == ".json" && is_json_array(file))
+    return std::make_unique<JsonArrayRows>(file);
   if (file.extension() == ".tar") return std::make_unique<TarRows>(file);
   if (file.extension() != ".parquet" && !is_parquet(file)) return std::make_unique<JsonlRows>(file);
   const auto parquet = std::make_shared<const ParquetFile>(file);

@@ -28,7 +28,8 @@ struct RowPlace {
 /// The rows of one file, in order. Not thread safe.
 class DataReader {
  public:
-  /// An archive by its name (".tar"), Parquet by its name or content, JSONL otherwise. InputError
+  /// An archive by its name (".tar"), Parquet by its name or content, one JSON array by both
+  /// (".json", "["), JSONL otherwise. InputError
   /// naming file and column if columns that `kind` needs are missing or of another type.
   static std::unique_ptr<DataReader> open(const std::filesystem::path& file, RowKind kind);
   virtual ~DataReader() = default;
