@@ -8,6 +8,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
+#include "caprl/core/pulse.h"
 
 namespace caprl {
 namespace {
@@ -82,6 +83,7 @@ void DuplicateFinder::find_pass(size_t pass, size_t num_passes, std::ifstream& f
   file.seekg(0);
   Entry entry{};
   for (size_t i = 0; i < count_; ++i) {
+    pulse();
     uint32_t size = 0;
     if (!get(file, entry.hash) || !get(file, entry.index))
       throw Error("{}: cannot read", scratch_.string());

@@ -1,6 +1,7 @@
 #include <fstream>
 
 #include "caprl/core/error.h"
+#include "caprl/core/pulse.h"
 #include "caprl/io/json.h"
 #include "tasks/inputs/inputs.h"
 
@@ -74,6 +75,7 @@ std::optional<InputItem> InputStream::next_row(const std::function<bool(int64_t)
       item.error = damage_;
       return item;
     }
+    pulse();
     const auto place = reader_->next();
     if (!place) {
       reader_.reset();
@@ -107,6 +109,7 @@ std::optional<InputItem> InputStream::next_image(const std::function<bool(int64_
     images_ = std::make_unique<std::ifstream>(inputs_.part(".images"), std::ios::binary);
   std::string path;
   while (std::getline(*images_, path, '\0')) {
+    pulse();
     const int64_t index = index_++;
     if (wanted(index)) return image_item(index, path, inputs_.spec_.prompt);
   }

@@ -7,6 +7,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
+#include "caprl/core/pulse.h"
 
 namespace caprl {
 namespace {
@@ -28,6 +29,7 @@ PathSorter::~PathSorter() {
 }
 
 void PathSorter::add(std::string path) {
+  pulse();
   held_bytes_ += path.size() + sizeof path;
   held_.push_back(std::move(path));
   if (held_bytes_ > memory_bytes_) spill();
@@ -48,6 +50,7 @@ int64_t PathSorter::append_to(const fs::path& file) {
   std::ofstream out(file, std::ios::binary | std::ios::app);
   int64_t count = 0;
   const auto write = [&](const std::string& path) {
+    pulse();
     out << path << '\0';
     ++count;
   };
