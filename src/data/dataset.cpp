@@ -49,6 +49,8 @@ void DataConfig::fields(ConfigVisitor& v) {
           "supervised data: this many consecutive rows form one group that reads the tokens common "
           "to their beginnings once (same gradients, less work)",
           Range{1, 1e6});
+  v.field("questions_per_image", questions_per_image,
+          "uses the first so many questions of each image to train on; 0: all", Range{0, 1e6});
   v.field("max_prompt_length", max_prompt_length,
           "longest prompt in tokens, image tokens included; a longer one is a bad row, never cut",
           Range{1, 1e9});
@@ -67,12 +69,15 @@ void SeenIds::add(const std::string& id, const std::string& where) {
 }
 
 Dataset<CaptionRow> load_caption_rows(const std::vector<std::string>& files, BadRows bad_rows,
-                                      const Tokenizer& tokenizer) {
+                                      const Tokenizer& tokenizer, int64_t most_questions) {
   SeenIds ids;
   return load_rows<CaptionRow>(
       files, RowKind::kCaption, bad_rows,
       [&](const auto& row, const std::string& where, const auto& folder, const auto& image) {
         CaptionRow parsed = parse_caption_row(row, where, folder, tokenizer, image);
+        const auto count = static_cast<int64_t>(parsed.questions.size());
+        if (most_questions > 0 && count > most_questions)
+          parsed.questions.erase(parsed.questions.begin() + most_questions, parsed.questions.end());
         ids.add(parsed.id, where);
         return parsed;
       });

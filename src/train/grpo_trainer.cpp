@@ -67,8 +67,8 @@ struct GrpoTrainer::Impl {
                 config.data.max_prompt_length),
         reward(config.reward, static_cast<uint64_t>(config.run.seed), session.device(),
                world.group()),
-        train_rows(
-            load_caption_rows(config.data.train_files, config.data.bad_rows, prompts.tokenizer())),
+        train_rows(load_caption_rows(config.data.train_files, config.data.bad_rows,
+                                     prompts.tokenizer(), config.data.questions_per_image)),
         val_rows(
             load_caption_rows(config.data.val_files, config.data.bad_rows, prompts.tokenizer())),
         order(static_cast<int64_t>(train_rows.rows.size()), config.data.train_batch_size,

@@ -36,6 +36,24 @@ TEST_F(Datasets, BadRowsAreSkippedAndCounted) {
   EXPECT_EQ(dataset.rows[1].id, "last");
 }
 
+TEST_F(Datasets, TheFirstQuestionsAlone) {
+  json row = caption_row();
+  json& questions = row["reward_model"]["ground_truth"];
+  const json first = questions.at(0);
+  questions = {first, first, first};
+  questions[1]["question"] = "second";
+  questions[2]["question"] = "third";
+  write("three.jsonl", row.dump());
+  const auto count = [&](int64_t most) {
+    return load_caption_rows({path("three.jsonl")}, BadRows::kStop, *tokenizer_, most)
+        .rows.at(0)
+        .questions.size();
+  };
+  EXPECT_EQ(count(0), 3u);
+  EXPECT_EQ(count(2), 2u);
+  EXPECT_EQ(count(5), 3u);
+}
+
 TEST_F(Datasets, TheFirstBadRowStops) {
   EXPECT_THAT(input_error([&] { load(mixed_files(), BadRows::kStop); }),
               HasSubstr(path("one.jsonl") + ":2: malformed JSON"));

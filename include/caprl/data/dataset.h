@@ -25,6 +25,7 @@ struct DataConfig {
   std::vector<std::string> val_files;
   int64_t train_batch_size = 128;
   int64_t rows_per_group = 1;
+  int64_t questions_per_image = 0;
   int64_t max_prompt_length = 4096;
   bool shuffle = true;
   BadRows bad_rows = BadRows::kStop;
@@ -51,9 +52,9 @@ struct Dataset {
 /// JSONL and Parquet files and patterns of them, in order. kStop: the first bad row is an
 /// InputError that says where; kSkip: it is logged and counted. A file that cannot be read, has no
 /// rows or lacks a column is an InputError either way. Of caption rows one whose id was there
-/// before is bad.
+/// before is bad; of more than `most_questions` questions the first ones are kept (0: all).
 Dataset<CaptionRow> load_caption_rows(const std::vector<std::string>& files, BadRows bad_rows,
-                                      const Tokenizer& tokenizer);
+                                      const Tokenizer& tokenizer, int64_t most_questions = 0);
 /// `prompt`: see parse_image_row.
 Dataset<ImageRow> load_image_rows(const std::vector<std::string>& files, BadRows bad_rows,
                                   const Tokenizer& tokenizer,
