@@ -1,23 +1,13 @@
-#include <chrono>
-
-#include "caprl/core/log.h"
 #include "caprl/tasks/caption.h"
+
 #include "cli/commands.h"
-#include "cli/config_options.h"
+#include "cli/task_run.h"
 
 namespace caprl {
 namespace {
 
 void run(const ConfigOptions& options) {
-  using std::chrono::seconds;
-  CaptionConfig config;
-  const Launch launch = read_launch();
-  set_log_rank(launch.rank);
-  load_config(options.config, options.overrides, config);
-  config.validate();
-  // The ranks meet through the run's store alone: no collective moves their tensors.
-  World world(launch, at::kCPU, seconds(60), seconds(60));
-  world.run([&] {
+  run_task<CaptionConfig>(options, [](const CaptionConfig& config, World& world) {
     const CaptionCounts counts = caption_images(config, world);
     log_info("{} images captioned, {} done before, {} set aside, {} duplicates left out",
              counts.captioned, counts.found, counts.skipped, counts.duplicates);

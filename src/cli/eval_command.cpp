@@ -1,42 +1,13 @@
-#include <fmt/format.h>
-
-#include <chrono>
-#include <iostream>
-#include <nlohmann/json.hpp>
-
-#include "caprl/core/log.h"
 #include "caprl/tasks/eval.h"
+
 #include "cli/commands.h"
-#include "cli/config_options.h"
+#include "cli/task_run.h"
 
 namespace caprl {
-namespace {
-
-void run(const ConfigOptions& options, bool as_json) {
-  using std::chrono::seconds;
-  PrismConfig config;
-  const Launch launch = read_launch();
-  set_log_rank(launch.rank);
-  load_config(options.config, options.overrides, config);
-  config.validate();
-  // The ranks meet through the run's store alone: no collective moves their tensors.
-  World world(launch, at::kCPU, seconds(60), seconds(60));
-  world.run([&] {
-    const EvalResult result = evaluate(config, world);
-    if (!world.is_first()) return;
-    std::cout << (as_json ? result_json(result).dump(2) + "\n" : result_table(result));
-  });
-}
-
-}  // namespace
 
 void add_eval_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand(
-      "eval", "Measure a captioner by questions answered from its captions alone");
-  const auto options = add_config_options(*command);
-  const auto as_json = std::make_shared<bool>(false);
-  command->add_flag("--json", *as_json, "print the result as JSON in place of the table");
-  command->callback([options, as_json] { run(*options, *as_json); });
+  add_result_command<PrismConfig>(
+      app, "eval", "Measure a captioner by questions answered from its captions alone", evaluate);
 }
 
 }  // namespace caprl
