@@ -44,22 +44,22 @@ std::vector<T> as(const std::vector<float>& values) {
 }
 
 /// The product with its rows and outputs worked on in one piece, and the bits that a row has alone.
-template <class Weight, class Out, class Kernel>
+template <class T, class Out, class Kernel>
 void check_product(Kernel kernel, int64_t rows, int64_t outputs, int64_t inner, double tolerance) {
   SCOPED_TRACE(testing::Message() << rows << " × " << outputs << " × " << inner);
-  const auto x = numbers(rows * inner, 1);
-  const auto weight = as<Weight>(numbers(outputs * inner, 2));
-  const auto bias = as<Weight>(numbers(outputs, 3));
+  const auto x = as<T>(numbers(rows * inner, 1));
+  const auto weight = as<T>(numbers(outputs * inner, 2));
+  const auto bias = as<T>(numbers(outputs, 3));
   std::vector<Out> y(rows * outputs);
-  Product<Weight, Out> product{rows,          outputs,     inner,    x.data(),
-                               weight.data(), bias.data(), y.data(), outputs};
+  Product<T, Out> product{rows,          outputs,     inner,    x.data(),
+                          weight.data(), bias.data(), y.data(), outputs};
   kernel(product, 0, outputs);
   for (int64_t m = 0; m < rows; ++m)
     for (int64_t n = 0; n < outputs; ++n) {
       double expected = kernels::to_float(bias[n]);
       for (int64_t k = 0; k < inner; ++k)
-        expected +=
-            static_cast<double>(x[m * inner + k]) * kernels::to_float(weight[n * inner + k]);
+        expected += static_cast<double>(kernels::to_float(x[m * inner + k])) *
+                    kernels::to_float(weight[n * inner + k]);
       ASSERT_NEAR(kernels::to_float(y[m * outputs + n]), expected,
                   tolerance * (1 + std::abs(expected) + std::sqrt(static_cast<double>(inner))));
     }

@@ -4,7 +4,7 @@
 
 Both commands answer every line on stdin with the seconds of one round of the same work, `amount` units of it. The ratio is the
 median over rounds of (peer's seconds / caprl's seconds): above 1, caprl is faster. With --same TOLERANCE both first print a line of
-numbers, which must agree that closely. With --memory both answer the line "memory" with their highest resident bytes: a second row
+numbers, which must agree that closely; with --alike SHARE that share of them must be equal. With --memory both answer the line "memory" with their highest resident bytes: a second row
 says what share of the peer's caprl's are, which should be SHARE at most. With --resident it says whether caprl's are GB at most.
 """
 import argparse
@@ -36,6 +36,14 @@ def check_same(caprl: Program, peer: Program, tolerance: float) -> None:
         sys.exit(f"compare: the two sides compute different things: {ours} and {theirs}")
 
 
+def check_alike(caprl: Program, peer: Program, share: float) -> None:
+    ours, theirs = (side.line().split() for side in (caprl, peer))
+    equal = sum(a == b for a, b in zip(ours, theirs))
+    if len(ours) != len(theirs) or equal < share * len(ours):
+        sys.exit(f"compare: the two sides compute different things: {equal} of {len(ours)} and {len(theirs)} numbers are equal")
+    print(f"compare: {equal} of {len(ours)} numbers are equal", file=sys.stderr)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--json", action="store_true")
@@ -45,6 +53,7 @@ def main() -> None:
     parser.add_argument("--target", type=float, required=True)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--same", type=float)
+    parser.add_argument("--alike", type=float)
     parser.add_argument("--memory", type=float)
     parser.add_argument("--resident", type=float)
     own = sys.argv[1:]
@@ -54,6 +63,8 @@ def main() -> None:
     caprl, peer = Program(own[first + 1:second]), Program(own[second + 1:])
     if options.same is not None:
         check_same(caprl, peer, options.same)
+    if options.alike is not None:
+        check_alike(caprl, peer, options.alike)
     caprl.ask(), peer.ask()  # warm
     times = [(caprl.ask(), peer.ask()) for _ in range(options.rounds)]
     ratio = statistics.median(p / c for c, p in times)

@@ -1,5 +1,5 @@
 // The caprl side of `tools/bench generation`: greedy tokens of a batch of prompts.
-//   caprl-bench-generation MODEL BATCH PROMPT_TOKENS NEW_TOKENS THREADS
+//   caprl-bench-generation MODEL DTYPE BATCH PROMPT_TOKENS NEW_TOKENS THREADS
 // Prints the first tokens, as peer_generation.py does. Then every line on stdin asks for one round;
 // the answer is its seconds. After the last one stderr gets what the engine says of itself and how
 // near the machine's limits that is.
@@ -37,10 +37,10 @@ double memory_bandwidth() {
   return best;
 }
 
-/// Operations a second of a large fp32 product.
-double product_rate() {
+/// Operations a second of a large product.
+double product_rate(at::ScalarType dtype) {
   constexpr int64_t kSide = 1536;
-  const at::Tensor a = at::randn({kSide, kSide}), b = at::randn({kSide, kSide});
+  const at::Tensor a = at::randn({kSide, kSide}).to(dtype), b = at::randn({kSide, kSide}).to(dtype);
   double best = 0;
   for (int i = 0; i < 5; ++i) {
     const auto start = Clock::now();
@@ -50,17 +50,19 @@ double product_rate() {
   return best;
 }
 
-void report(const Model& model, const GenerationStats& stats, int64_t batch, int64_t context) {
+void report(const Model& model, at::ScalarType dtype, const GenerationStats& stats, int64_t batch,
+            int64_t context) {
   int64_t weights = 0;
   for (const auto& spec : model.parameters().specs())
     weights += model.parameters().get(spec.name).numel();
   const ModelTraits& traits = model.traits();
   const double cache = static_cast<double>(batch * context * traits.num_layers *
                                            traits.num_kv_heads * traits.head_dim * 2);
-  const double bytes = 4 * (static_cast<double>(weights) + cache);
+  const double bytes =
+      static_cast<double>(c10::elementSize(dtype)) * (static_cast<double>(weights) + cache);
   const double operations = 2.0 * static_cast<double>(batch * weights);
   const double step = stats.decode_seconds / static_cast<double>(stats.decode_steps);
-  const double bandwidth = memory_bandwidth(), rate = product_rate();
+  const double bandwidth = memory_bandwidth(), rate = product_rate(dtype);
   std::cerr << "a decode step takes " << 1e3 * step << " ms, "
             << 100 * stats.sample_seconds / (stats.decode_seconds + stats.prefill_seconds)
             << " % of it after the layers, "
@@ -73,12 +75,14 @@ void report(const Model& model, const GenerationStats& stats, int64_t batch, int
 }
 
 int bench(int argc, char** argv) {
-  if (argc != 6)
-    throw InputError("usage: caprl-bench-generation MODEL BATCH PROMPT_TOKENS NEW_TOKENS THREADS");
-  const int64_t batch = std::stoll(argv[2]), length = std::stoll(argv[3]),
-                tokens = std::stoll(argv[4]);
-  at::set_num_threads(std::stoi(argv[5]));
-  const auto model = Model::load(argv[1], {.dtype = at::kFloat});
+  if (argc != 7)
+    throw InputError(
+        "usage: caprl-bench-generation MODEL DTYPE BATCH PROMPT_TOKENS NEW_TOKENS THREADS");
+  const int64_t batch = std::stoll(argv[3]), length = std::stoll(argv[4]),
+                tokens = std::stoll(argv[5]);
+  at::set_num_threads(std::stoi(argv[6]));
+  const at::ScalarType dtype = parse_dtype(argv[2], "DTYPE");
+  const auto model = Model::load(argv[1], {.dtype = dtype});
   const auto requests = make_requests(batch, length);
   SamplingParams params;
   params.temperature = 0;
@@ -89,7 +93,7 @@ int bench(int argc, char** argv) {
   params.max_new_tokens = tokens;
   GenerationStats stats;
   answer_rounds([&] { generate(*model, requests, params, {}, &stats); });
-  if (stats.decode_steps > 0) report(*model, stats, batch, length + tokens / 2);
+  if (stats.decode_steps > 0) report(*model, dtype, stats, batch, length + tokens / 2);
   return 0;
 }
 

@@ -1,6 +1,6 @@
-"""The peer of `tools/bench generation`: transformers' `generate`, fp32 on the CPU.
+"""The peer of `tools/bench generation`: transformers' `generate` on the CPU.
 
-    python peer_generation.py MODEL BATCH PROMPT_TOKENS NEW_TOKENS THREADS
+    python peer_generation.py MODEL DTYPE BATCH PROMPT_TOKENS NEW_TOKENS THREADS
 
 Prints the first tokens, as caprl-bench-generation does. Then every line on stdin asks for one round; the answer is its seconds.
 """
@@ -11,9 +11,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 MODEL = sys.argv[1]
-BATCH, LENGTH, TOKENS, THREADS = map(int, sys.argv[2:])
+DTYPE = getattr(torch, sys.argv[2])
+BATCH, LENGTH, TOKENS, THREADS = map(int, sys.argv[3:])
 torch.set_num_threads(THREADS)
-model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32).eval()
+model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=DTYPE).eval()
 ids = torch.tensor([[100 + (i * 7919 + j * 104729) % 40000 for j in range(LENGTH)] for i in range(BATCH)])
 
 

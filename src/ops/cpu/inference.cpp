@@ -38,7 +38,7 @@ void multiply(const at::Tensor& x, std::span<const LinearWeights> weights,
     product.rows = x.size(0);
     product.inner = x.size(1);
     product.outputs = weights[i].weight.values.size(0);
-    product.x = x.const_data_ptr<float>();
+    product.x = data<Value>(x);
     product.weight = data<Value>(weights[i].weight.values);
     product.bias = data<Value>(weights[i].bias.values);
     product.y = data<Out>(results[i]);
@@ -95,7 +95,7 @@ std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearW
     results.push_back(at::empty(shape, x.options().dtype(out)));
   }
   if (x.numel() == 0 && results.front().numel() == 0) return results;
-  const at::Tensor rows = x.reshape({-1, x.size(-1)}).to(at::kFloat).contiguous();
+  const at::Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
   with_element(x.scalar_type(), [&](auto element) {
     using T = decltype(element);
     if (out == x.scalar_type())

@@ -4,8 +4,8 @@
 
 namespace caprl::ops::cpu::CAPRL_ISA {
 
-template <class Weight, class Out>
-void product(const Product<Weight, Out>& p, int64_t first, int64_t last);
+template <class T, class Out>
+void product(const Product<T, Out>& p, int64_t first, int64_t last);
 template <class T>
 void norm(const NormRows<T>& p, int64_t first, int64_t last);
 template <class T>

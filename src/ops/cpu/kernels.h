@@ -16,13 +16,13 @@ using kernels::Bf16;
 
 /// y[m, n] = Σ_k x[m, k] · weight[n, k] + bias[n], summed in float. Weights as they are stored,
 /// [outputs, inner].
-template <class Weight, class Out>
+template <class T, class Out>
 struct Product {
   int64_t rows = 0, outputs = 0, inner = 0;
-  const float* x = nullptr;  // [rows, inner]
-  const Weight* weight = nullptr;
-  const Weight* bias = nullptr;  // null: none
-  Out* y = nullptr;              // rows `y_stride` apart
+  const T* x = nullptr;  // [rows, inner]
+  const T* weight = nullptr;
+  const T* bias = nullptr;  // null: none
+  Out* y = nullptr;         // rows `y_stride` apart
   int64_t y_stride = 0;
 };
 
@@ -111,8 +111,8 @@ struct Kernels {
   }
 };
 
-/// Of the best instruction set that this CPU has. CAPRL_CPU_ISA=base|avx2|avx512 chooses a lesser
-/// one.
+/// Of the best instruction set that this CPU has. CAPRL_CPU_ISA=base|avx2|avx512|avx512_bf16
+/// chooses a lesser one.
 const Kernels& kernels();
 /// All that this CPU can run, for tests.
 const Kernels* const* runnable_kernels(int* count);

@@ -44,18 +44,21 @@ template <class T>
 void gate(const GateValues<T>& p, int64_t first, int64_t last) {
   // Always whole blocks: what a compiler makes of a loop's rest may round otherwise.
   constexpr int64_t kBlock = 16;
-  for (int64_t begin = first; begin < last; begin += kBlock) {
-    const int64_t count = last - begin < kBlock ? last - begin : kBlock;
-    T gates[kBlock] = {}, ups[kBlock] = {}, outs[kBlock];
-    memcpy(gates, p.gate + begin, count * sizeof(T));
-    memcpy(ups, p.up + begin, count * sizeof(T));
+  const auto block = [](const T* gates, const T* ups, T* outs) {
     for (int64_t i = 0; i < kBlock; ++i) {
       const float x = scalar(gates[i]);
       const float silu = rounded<T>(x / (1.0f + kernels::fast_exp(-x < 88.0f ? -x : 88.0f)));
       outs[i] = kernels::from_float<T>(silu * scalar(ups[i]));
     }
-    memcpy(p.out + begin, outs, count * sizeof(T));
-  }
+  };
+  int64_t i = first;
+  for (; i + kBlock <= last; i += kBlock) block(p.gate + i, p.up + i, p.out + i);
+  if (i == last) return;
+  T gates[kBlock] = {}, ups[kBlock] = {}, outs[kBlock];
+  memcpy(gates, p.gate + i, (last - i) * sizeof(T));
+  memcpy(ups, p.up + i, (last - i) * sizeof(T));
+  block(gates, ups, outs);
+  memcpy(p.out + i, outs, (last - i) * sizeof(T));
 }
 
 template <class T, class Table>

@@ -4,6 +4,9 @@
 #pragma once
 #include <stdint.h>
 #include <string.h>
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 
 #include "kernels/math/bf16.h"
 
@@ -39,8 +42,18 @@ static inline Lanes load_first(const T* from, int64_t count) {
   return load(values);
 }
 static inline void store(Lanes x, float* to) { memcpy(to, &x, sizeof x); }
+/// As to_bf16(): the stored bits.
+static inline WordLanes bf16_bits(Lanes x) {
+  WordLanes bits;
+  memcpy(&bits, &x, sizeof bits);
+  const WordLanes is_nan = (WordLanes)((bits & 0x7fffffffu) > 0x7f800000u);
+  const WordLanes quiet = (bits >> 16) | 0x40u;
+  const WordLanes rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  return (is_nan & quiet) | (~is_nan & rounded);
+}
 static inline void store(Lanes x, Bf16* to) {
-  for (int i = 0; i < kLanes; ++i) to[i] = kernels::to_bf16(x[i]);
+  const HalfLanes stored = __builtin_convertvector(bf16_bits(x), HalfLanes);
+  memcpy(to, &stored, sizeof stored);
 }
 
 /// The first `count` ≤ kLanes values.
@@ -53,10 +66,39 @@ static inline void store_first(Lanes x, T* to, int64_t count) {
 /// As T stores it.
 template <class T>
 static inline Lanes rounded(Lanes x) {
-  T values[kLanes];
-  store(x, values);
-  return load(values);
+  if constexpr (sizeof(T) == sizeof(float)) return x;
+  const WordLanes bits = bf16_bits(x) << 16;
+  memcpy(&x, &bits, sizeof x);
+  return x;
 }
+
+/// What a product's sums are made of: vectors of a row's `kCount` values that lie side by side.
+template <class T>
+struct Factors {
+  using Value = float;  // that rows are converted to beforehand
+  static constexpr int64_t kCount = kLanes;
+  template <class Stored>
+  static Lanes get(const Stored* from) {
+    return load(from);
+  }
+  static void add(Lanes a, Lanes b, Lanes& sum) { sum += a * b; }
+};
+#ifdef __AVX512BF16__
+/// Pairs of products are added to a lane at once.
+template <>
+struct Factors<Bf16> {
+  using Value = Bf16;
+  static constexpr int64_t kCount = 2 * kLanes;
+  static __m512bh get(const Bf16* from) {
+    __m512bh x;
+    memcpy(&x, from, sizeof x);
+    return x;
+  }
+  static void add(__m512bh a, __m512bh b, Lanes& sum) {
+    sum = (Lanes)_mm512_dpbf16_ps((__m512)sum, a, b);
+  }
+};
+#endif
 
 static inline float scalar(float x) { return x; }
 static inline float scalar(Bf16 x) { return kernels::to_float(x); }
@@ -86,5 +128,16 @@ static inline Four reduce(Four a, Four b, Four c, Four d) {
   return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 static inline float sum(Lanes x) { return reduce(fold(x)); }
+
+static inline void transpose(Four& a, Four& b, Four& c, Four& d) {
+  const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const Four ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const Four cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  a = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+  b = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+  c = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+  d = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+}
 
 }  // namespace caprl::ops::cpu::CAPRL_ISA
