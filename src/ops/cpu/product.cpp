@@ -95,7 +95,7 @@ void add_tile(const typename Factors<T>::Value* x, int64_t x_stride, const T* w,
     if constexpr (R == 4) {
       Four before;
       memcpy(&before, to, sizeof before);
-      before += reduce(fold(total[0][o]), fold(total[1][o]), fold(total[2][o]), fold(total[3][o]));
+      before += CAPRL_ISA::sums(total[0][o], total[1][o], total[2][o], total[3][o]);
       memcpy(to, &before, sizeof before);
     } else {
       for (int r = 0; r < R; ++r) to[r] += sum(total[r][o]);

@@ -128,6 +128,28 @@ static inline Four reduce(Four a, Four b, Four c, Four d) {
   return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 static inline float sum(Lanes x) { return reduce(fold(x)); }
+/// {sum(a), sum(b), sum(c), sum(d)}.
+static inline Four sums(Lanes a, Lanes b, Lanes c, Lanes d) {
+#if CAPRL_LANES == 16
+  // The same additions, of several vectors at once.
+  const auto halves = [](Lanes x, Lanes y) {
+    return __builtin_shufflevector(x, y, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+           __builtin_shufflevector(x, y, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30,
+                                   31);
+  };
+  const Lanes ab = halves(a, b), cd = halves(c, d);
+  const Lanes fours =
+      __builtin_shufflevector(ab, cd, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
+      __builtin_shufflevector(ab, cd, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+  const Lanes twos = fours + __builtin_shufflevector(fours, fours, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11,
+                                                     8, 9, 14, 15, 12, 13);
+  const Lanes ones = twos + __builtin_shufflevector(twos, twos, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11,
+                                                    10, 13, 12, 15, 14);
+  return __builtin_shufflevector(ones, ones, 0, 4, 8, 12);
+#else
+  return reduce(fold(a), fold(b), fold(c), fold(d));
+#endif
+}
 
 static inline void transpose(Four& a, Four& b, Four& c, Four& d) {
   const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
