@@ -10,6 +10,7 @@
 #include "caprl/ops/recompute.h"
 #include "caprl/ops/swiglu.h"
 #include "ops/fused/kernels.h"
+#include "ops/gated.h"
 
 namespace caprl::ops {
 namespace {
@@ -28,7 +29,7 @@ struct FeedForward : torch::autograd::Function<FeedForward> {
     const at::Tensor gates = at::linear(x, gate, gate_bias), ups = at::linear(x, up, up_bias);
     context->save_for_backward({x, gates, ups, gate, up, down});
     context->saved_data["with_bias"] = gate_bias.has_value();
-    return at::linear(swiglu(gates, ups), down, down_bias);
+    return at::linear(gated(gates, ups), down, down_bias);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -42,10 +43,8 @@ struct FeedForward : torch::autograd::Function<FeedForward> {
     const auto of_bias = [&](const at::Tensor& d_out) {
       return with_bias ? d_out.sum(0) : at::Tensor();
     };
-    const at::Tensor d_down = of_weight(3, g, [&] { return swiglu(gates, ups); });
-    const at::Tensor d_inner = g.mm(saved[5]);
-    const at::Tensor d_gates = at::silu_backward(d_inner * ups, gates);
-    const at::Tensor d_ups = d_inner * at::silu(gates);
+    const at::Tensor d_down = of_weight(3, g, [&] { return gated(gates, ups); });
+    const auto [d_gates, d_ups] = gated_backward(gates, ups, g.mm(saved[5]));
     at::Tensor d_x;
     if (context->needs_input_grad(0)) d_x = d_ups.mm(saved[4]).add_(d_gates.mm(saved[3]));
     const auto input = [&] { return x; };

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "ops/cpu/inference.h"
+#include "ops/cpu/operations.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops {
@@ -30,7 +30,7 @@ void check(const at::Tensor& x, const LinearWeights& weights) {
 std::vector<at::Tensor> multiply_each(const at::Tensor& x, std::span<const LinearWeights> weights,
                                       RowBits bits) {
   if (fused::runs_on(x)) return fused::linear_each(x, weights);
-  if (bits == RowBits::kFixed && cpu::runs_on(x))
+  if (bits == RowBits::kFixed && cpu::runs_without_gradients(x))
     return cpu::linear_each(x, weights, x.scalar_type());
   std::vector<at::Tensor> results;
   for (const LinearWeights& one : weights)
@@ -73,7 +73,7 @@ std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearW
 at::Tensor linear_in_float(const at::Tensor& x, const at::Tensor& weight) {
   const LinearWeights weights{weight, {}};
   check(x, weights);
-  if (cpu::runs_on(x)) return cpu::linear_each(x, {&weights, 1}, at::kFloat).front();
+  if (cpu::runs_without_gradients(x)) return cpu::linear_each(x, {&weights, 1}, at::kFloat).front();
   if (x.scalar_type() != at::kBFloat16) return at::linear(x, weight);
   // A GPU's products can keep float results; a CPU's round them.
   return x.is_cuda() ? at::mm(x, weight.t(), at::kFloat)

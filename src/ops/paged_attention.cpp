@@ -7,8 +7,8 @@
 #include "caprl/core/error.h"
 #include "caprl/ops/upload.h"
 #include "ops/composed_attention.h"
-#include "ops/cpu/inference.h"
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/operations.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops {

@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "ops/cpu/inference.h"
+#include "ops/cpu/operations.h"
 #include "ops/fused/kernels.h"
 #include "ops/loss_rows.h"
 
@@ -14,9 +14,10 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 /// sum = x (+ delta); normed; scale = 1 / rms of the sum, [..., 1] in the statistics' dtype.
-fused::AddedNorm add_and_normalise(const at::Tensor& x, const at::Tensor& delta,
-                                   const at::Tensor& weight, double eps) {
+AddedNorm add_and_normalise(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
+                            double eps) {
   if (fused::runs_on(x)) return fused::add_rms_norm(x, delta, weight, eps);
+  if (cpu::has_kernels(x)) return cpu::add_rms_norm(x, delta, weight, eps);
   const at::Tensor sum = delta.defined() ? x + delta : x;
   const at::Tensor wide = sum.to(statistics_dtype(sum));
   const at::Tensor scale = wide.square().mean(-1, true).add_(eps).rsqrt_();
@@ -31,9 +32,10 @@ struct NormGradients {
 NormGradients gradients_of(const at::Tensor& g, const at::Tensor& g_sum, const at::Tensor& sum,
                            const at::Tensor& weight, const at::Tensor& scale, bool wants_weight) {
   NormGradients result;
-  if (fused::runs_on(sum)) {
+  if (fused::runs_on(sum) || cpu::has_kernels(sum)) {
+    const auto backward = fused::runs_on(sum) ? fused::rms_norm_backward : cpu::rms_norm_backward;
     if (wants_weight) result.weight = at::zeros_like(weight, at::kFloat);
-    result.x = fused::rms_norm_backward(g, g_sum, sum, weight, scale, result.weight);
+    result.x = backward(g, g_sum, sum, weight, scale, result.weight);
     if (wants_weight) result.weight = result.weight.to(weight.scalar_type());
     return result;
   }
@@ -96,7 +98,6 @@ void check(const at::Tensor& x, const at::Tensor& weight) {
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   check(x, weight);
-  if (cpu::runs_on(x)) return std::get<1>(cpu::add_rms_norm(x, {}, weight, eps));
   if (!at::GradMode::is_enabled()) return add_and_normalise(x, {}, weight, eps).normed;
   return RmsNorm::apply(x, weight, eps);
 }
@@ -108,7 +109,6 @@ std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& residual, cons
               "[add_rms_norm] expected residual and delta of one shape and dtype, got ",
               residual.sizes(), " ", residual.scalar_type(), " and ", delta.sizes(), " ",
               delta.scalar_type());
-  if (cpu::runs_on(residual)) return cpu::add_rms_norm(residual, delta, weight, eps);
   if (!at::GradMode::is_enabled()) {
     const auto made = add_and_normalise(residual, delta, weight, eps);
     return {made.sum, made.normed};

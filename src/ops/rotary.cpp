@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "ops/cpu/inference.h"
+#include "ops/cpu/operations.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops {
@@ -24,7 +24,7 @@ at::Tensor turn(const at::Tensor& x, const RotaryTable& table) {
 
 variable_list turn_both(const at::Tensor& q, const at::Tensor& k, const RotaryTable& table) {
   if (fused::runs_on(q)) return fused::rotate(q, k, table);
-  if (cpu::runs_on(q) && cpu::rotates(q, table)) return cpu::rotate(q, k, table);
+  if (cpu::has_kernels(q) && cpu::rotates(q, table)) return cpu::rotate(q, k, table);
   return {turn(q, table), turn(k, table)};
 }
 
@@ -57,7 +57,7 @@ at::Tensor inverse_frequencies(int64_t dim, double theta, at::TensorOptions opti
 }
 
 RotaryTable rotary_table(const at::Tensor& angles, at::ScalarType dtype) {
-  if (!cpu::runs_on(angles)) return {angles.cos().to(dtype), angles.sin().to(dtype)};
+  if (!cpu::runs_without_gradients(angles)) return {angles.cos().to(dtype), angles.sin().to(dtype)};
   // ATen takes another routine for what does not fill a vector.
   const at::Tensor flat = angles.contiguous();
   at::Tensor cos = at::empty(angles.sizes(), angles.options());

@@ -17,6 +17,12 @@ inline at::Tensor with_adjacent_heads(const at::Tensor& x) {
   return x.stride(2) == 1 && x.stride(1) == x.size(2) ? x : x.contiguous();
 }
 
+/// What a norm of rows makes, of their sum with others maybe.
+struct AddedNorm {
+  at::Tensor sum, normed;  // like the rows
+  at::Tensor scale;        // 1 / rms of the sum's rows, [..., 1] float
+};
+
 inline int64_t stride_of(const at::Tensor& rows) { return rows.defined() ? rows.stride(0) : 0; }
 
 }  // namespace caprl::ops

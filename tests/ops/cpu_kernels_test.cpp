@@ -212,5 +212,102 @@ TEST(CpuKernels, AttentionSurvivesScoresThatOverflowAnExponential) {
   }
 }
 
+/// Forward and backward of normed rows, in two ranges of rows, against double precision.
+template <class T>
+void check_norm(const TypedKernels<T>& k, int64_t rows, int64_t width, double tolerance) {
+  SCOPED_TRACE(testing::Message() << rows << " × " << width);
+  const auto x = as<T>(numbers(rows * width, 1)), delta = as<T>(numbers(rows * width, 2)),
+             weight = as<T>(numbers(width, 3)), g = as<T>(numbers(rows * width, 4)),
+             g_sum = as<T>(numbers(rows * width, 5));
+  std::vector<T> sum(x.size()), normed(x.size()), d_sum(x.size());
+  std::vector<float> scale(rows), d_weight(width, 0.5f);
+  constexpr float kEps = 0.01f;
+  const NormRows<T> forward{width,      x.data(),      delta.data(), weight.data(),
+                            sum.data(), normed.data(), scale.data(), kEps};
+  NormGradients<T> backward{width,         g.data(),     g_sum.data(), sum.data(),
+                            weight.data(), scale.data(), d_sum.data()};
+  k.norm(forward, 0, rows);
+  k.norm_backward(backward, 0, rows / 2, d_weight.data());
+  k.norm_backward(backward, rows / 2, rows, d_weight.data());
+  std::vector<double> expected_weight(width, 0.5);
+  const auto at = [&](const std::vector<T>& values, int64_t row, int64_t i) {
+    return static_cast<double>(kernels::to_float(values[row * width + i]));
+  };
+  for (int64_t row = 0; row < rows; ++row) {
+    double squares = 0, along = 0;
+    for (int64_t i = 0; i < width; ++i) {
+      ASSERT_NEAR(at(sum, row, i), at(x, row, i) + at(delta, row, i), tolerance);
+      squares += at(sum, row, i) * at(sum, row, i);
+    }
+    const double expected_scale = 1 / std::sqrt(squares / static_cast<double>(width) + kEps);
+    ASSERT_NEAR(scale[row], expected_scale, 1e-5 * expected_scale);
+    for (int64_t i = 0; i < width; ++i)
+      along += at(g, row, i) * at(weight, 0, i) * at(sum, row, i) * expected_scale /
+               static_cast<double>(width);
+    for (int64_t i = 0; i < width; ++i) {
+      const double unit = at(sum, row, i) * expected_scale;
+      ASSERT_NEAR(at(normed, row, i), unit * at(weight, 0, i), tolerance * 4);
+      const double through = at(g, row, i) * at(weight, 0, i);
+      ASSERT_NEAR(at(d_sum, row, i), (through - unit * along) * expected_scale + at(g_sum, row, i),
+                  tolerance * 8);
+      expected_weight[i] += at(g, row, i) * unit;
+    }
+  }
+  for (int64_t i = 0; i < width; ++i)
+    ASSERT_NEAR(d_weight[i], expected_weight[i], 1e-5 * static_cast<double>(rows));
+  // What is not wanted is not written, and changes nothing else.
+  const std::vector<T> before = d_sum;
+  k.norm_backward(backward, 0, rows, nullptr);
+  ASSERT_EQ(0, memcmp(before.data(), d_sum.data(), before.size() * sizeof(T)));
+}
+
+TEST(CpuKernels, NormsAndTheirGradientsMatchDoublePrecision) {
+  for (const Kernels* k : all_kernels()) {
+    SCOPED_TRACE(k->name);
+    for (const auto& [rows, width] :
+         std::vector<std::array<int64_t, 2>>{{2, 1}, {3, 7}, {5, 16}, {4, 37}, {9, 96}, {2, 576}}) {
+      check_norm(k->f32, rows, width, 3e-6);
+      check_norm(k->bf16, rows, width, 2e-2);
+    }
+  }
+}
+
+template <class T>
+void check_gate(const TypedKernels<T>& k, int64_t count, double tolerance) {
+  SCOPED_TRACE(testing::Message() << count << " elements");
+  auto values = numbers(count, 1);
+  for (float& value : values) value *= 4;
+  for (size_t i = 0; i < values.size(); i += 5) values[i] *= 30;  // where e^x overflows
+  const auto gate = as<T>(values), up = as<T>(numbers(count, 2)), g = as<T>(numbers(count, 3));
+  std::vector<T> out(count), d_gate(count), d_up(count);
+  const int64_t cut = count * 2 / 5;
+  const GateValues<T> forward{gate.data(), up.data(), out.data()};
+  k.gate(forward, 0, cut);
+  k.gate(forward, cut, count);
+  const GateGradients<T> backward{gate.data(), up.data(), g.data(), d_gate.data(), d_up.data()};
+  k.gate_backward(backward, 0, cut);
+  k.gate_backward(backward, cut, count);
+  for (int64_t i = 0; i < count; ++i) {
+    const double x = kernels::to_float(gate[i]), u = kernels::to_float(up[i]),
+                 d = kernels::to_float(g[i]), s = 1 / (1 + std::exp(-x));
+    const auto near = [&](T value, double expected) {
+      ASSERT_NEAR(kernels::to_float(value), expected, tolerance * (1 + std::abs(expected)));
+    };
+    near(out[i], x * s * u);
+    near(d_gate[i], d * u * s * (1 + x * (1 - s)));
+    near(d_up[i], d * x * s);
+  }
+}
+
+TEST(CpuKernels, GatesAndTheirGradientsMatchDoublePrecision) {
+  for (const Kernels* k : all_kernels()) {
+    SCOPED_TRACE(k->name);
+    for (const int64_t count : {1, 15, 16, 17, 500}) {
+      check_gate(k->f32, count, 3e-6);
+      check_gate(k->bf16, count, 2e-2);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace caprl::ops::cpu

@@ -9,7 +9,11 @@ void product(const Product<T, Out>& p, int64_t first, int64_t last);
 template <class T>
 void norm(const NormRows<T>& p, int64_t first, int64_t last);
 template <class T>
+void norm_backward(const NormGradients<T>& p, int64_t first, int64_t last, float* d_weight);
+template <class T>
 void gate(const GateValues<T>& p, int64_t first, int64_t last);
+template <class T>
+void gate_backward(const GateGradients<T>& p, int64_t first, int64_t last);
 template <class T, class Table>
 void turn(const TurnRows<T, Table>& p, int64_t first, int64_t last);
 template <class T>

@@ -1,4 +1,4 @@
-// The CPU's kernels for inference: raw pointers, no Torch. Work is divided by the caller, who gives
+// The CPU's kernels: raw pointers, no Torch. Work is divided by the caller, who gives
 // each thread a range.
 //
 // Every output is computed by the same operations in the same order, whatever else is in the batch,
@@ -26,7 +26,8 @@ struct Product {
   int64_t y_stride = 0;
 };
 
-/// sum = x (+ delta), normed = sum / √(mean(sum²) + eps) rounded, · weight. [rows, width].
+/// sum = x (+ delta), scale = 1 / √(mean(sum²) + eps), normed = sum · scale rounded, · weight.
+/// [rows, width].
 template <class T>
 struct NormRows {
   int64_t width = 0;
@@ -35,7 +36,21 @@ struct NormRows {
   const T* weight = nullptr;
   T* sum = nullptr;
   T* normed = nullptr;
+  float* scale = nullptr;  // [rows]; null: not wanted
   float eps = 0;
+};
+
+/// Of normed rows whose gradient is g: with r = sum · scale and t = g · weight,
+/// d_sum = (t − r · mean(t · r)) · scale (+ g_sum) and d_weight += Σ_rows g · r.
+template <class T>
+struct NormGradients {
+  int64_t width = 0;
+  const T* g = nullptr;
+  const T* g_sum = nullptr;  // of the sum from elsewhere; null: none
+  const T* sum = nullptr;
+  const T* weight = nullptr;
+  const float* scale = nullptr;  // [rows]
+  T* d_sum = nullptr;
 };
 
 /// out = silu(gate) rounded, · up. Elements.
@@ -44,6 +59,16 @@ struct GateValues {
   const T* gate = nullptr;
   const T* up = nullptr;
   T* out = nullptr;
+};
+
+/// Of out = silu(gate) · up, whose gradient is g.
+template <class T>
+struct GateGradients {
+  const T* gate = nullptr;
+  const T* up = nullptr;
+  const T* g = nullptr;
+  T* d_gate = nullptr;
+  T* d_up = nullptr;
 };
 
 /// Heads of rows turned by the rows' angles: pairs (i, i + head_dim / 2).
@@ -90,7 +115,10 @@ template <class T>
 struct TypedKernels {
   void (*product)(const Product<T, T>&, int64_t first, int64_t last);
   void (*norm)(const NormRows<T>&, int64_t first, int64_t last);
+  /// `d_weight` [width] is added to; null: not wanted.
+  void (*norm_backward)(const NormGradients<T>&, int64_t first, int64_t last, float* d_weight);
   void (*gate)(const GateValues<T>&, int64_t first, int64_t last);
+  void (*gate_backward)(const GateGradients<T>&, int64_t first, int64_t last);
   void (*turn)(const TurnRows<T, T>&, int64_t first, int64_t last);
   /// One block and one head of keys and values. `scratch` [count, scratch_floats].
   void (*attend)(const PagedRows<T>&, const TokenBlock&, int64_t kv_head, float* scratch);

@@ -5,8 +5,8 @@
 #include <numeric>
 
 #include "caprl/core/parallel.h"
-#include "ops/cpu/inference.h"
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/operations.h"
 #include "ops/elements.h"
 
 namespace caprl::ops::cpu {

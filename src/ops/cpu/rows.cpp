@@ -10,55 +10,133 @@ float rounded(float x) {
   return kernels::to_float(kernels::from_float<T>(x));
 }
 
+/// A row as vectors; the last may be a part of one, filled up with zeros.
+class RowOf {
+ public:
+  explicit RowOf(int64_t width) : width_(width) {}
+
+  template <class T>
+  Lanes get(const T* from, int64_t i) const {
+    return i + kLanes <= width_ ? load(from + i) : load_first(from + i, width_ - i);
+  }
+  template <class T>
+  void put(Lanes values, T* to, int64_t i) const {
+    if (i + kLanes <= width_) return store(values, to + i);
+    store_first(values, to + i, width_ - i);
+  }
+
+ private:
+  int64_t width_;
+};
+
+/// 1 + e^−x, finite: the divisor of a sigmoid.
+float one_plus_exp_of_minus(float x) { return 1.0f + kernels::fast_exp(-x < 88.0f ? -x : 88.0f); }
+
+constexpr int64_t kBlock = 16;
+
+/// Calls `block` with blocks of elements. Always whole ones: what a compiler makes of a loop's rest
+/// may round otherwise.
+template <class T, size_t kInputs, size_t kOutputs, class Block>
+void in_blocks(const T* const (&inputs)[kInputs], T* const (&outputs)[kOutputs], int64_t first,
+               int64_t last, Block block) {
+  const T* in[kInputs];
+  T* out[kOutputs];
+  int64_t begin = first;
+  for (; begin + kBlock <= last; begin += kBlock) {
+    for (size_t i = 0; i < kInputs; ++i) in[i] = inputs[i] + begin;
+    for (size_t i = 0; i < kOutputs; ++i) out[i] = outputs[i] + begin;
+    block(in, out);
+  }
+  if (begin == last) return;
+  const size_t bytes = (last - begin) * sizeof(T);
+  T values[kInputs][kBlock] = {}, results[kOutputs][kBlock];
+  for (size_t i = 0; i < kInputs; ++i) {
+    memcpy(values[i], inputs[i] + begin, bytes);
+    in[i] = values[i];
+  }
+  for (size_t i = 0; i < kOutputs; ++i) out[i] = results[i];
+  block(in, out);
+  for (size_t i = 0; i < kOutputs; ++i) memcpy(outputs[i] + begin, results[i], bytes);
+}
+
 }  // namespace
 
 template <class T>
 void norm(const NormRows<T>& p, int64_t first, int64_t last) {
+  const RowOf row_of(p.width);
   for (int64_t row = first; row < last; ++row) {
     const T* x = p.x + row * p.width;
     const T* delta = p.delta ? p.delta + row * p.width : nullptr;
     T* sums = p.sum ? p.sum + row * p.width : nullptr;
     T* normed = p.normed + row * p.width;
-    const auto get = [&](const T* from, int64_t i) {
-      return i + kLanes <= p.width ? load(from + i) : load_first(from + i, p.width - i);
-    };
-    const auto put = [&](Lanes values, T* to, int64_t i) {
-      if (i + kLanes <= p.width) return store(values, to + i);
-      store_first(values, to + i, p.width - i);
-    };
     const T* total = delta ? sums : x;
     Lanes squares{};
     for (int64_t i = 0; i < p.width; i += kLanes) {
-      if (delta) put(get(x, i) + get(delta, i), sums, i);
-      const Lanes value = get(total, i);
+      if (delta) row_of.put(row_of.get(x, i) + row_of.get(delta, i), sums, i);
+      const Lanes value = row_of.get(total, i);
       squares += value * value;
     }
-    const Lanes scale =
-        all(1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(p.width) + p.eps));
+    const float scale = 1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(p.width) + p.eps);
+    if (p.scale) p.scale[row] = scale;
     for (int64_t i = 0; i < p.width; i += kLanes)
-      put(rounded<T>(get(total, i) * scale) * get(p.weight, i), normed, i);
+      row_of.put(rounded<T>(row_of.get(total, i) * all(scale)) * row_of.get(p.weight, i), normed,
+                 i);
+  }
+}
+
+template <class T>
+void norm_backward(const NormGradients<T>& p, int64_t first, int64_t last, float* d_weight) {
+  const RowOf row_of(p.width);
+  for (int64_t row = first; row < last; ++row) {
+    const T *g = p.g + row * p.width, *sums = p.sum + row * p.width;
+    const T* g_sum = p.g_sum ? p.g_sum + row * p.width : nullptr;
+    T* d_sum = p.d_sum + row * p.width;
+    const Lanes scale = all(p.scale[row]);
+    Lanes along{};
+    for (int64_t i = 0; i < p.width; i += kLanes) {
+      const Lanes gradient = row_of.get(g, i), unit = row_of.get(sums, i) * scale;
+      along += gradient * row_of.get(p.weight, i) * unit;
+      if (d_weight) row_of.put(row_of.get(d_weight, i) + gradient * unit, d_weight, i);
+    }
+    const Lanes mean = all(sum(along) / static_cast<float>(p.width));
+    for (int64_t i = 0; i < p.width; i += kLanes) {
+      const Lanes unit = row_of.get(sums, i) * scale;
+      Lanes result = (row_of.get(g, i) * row_of.get(p.weight, i) - unit * mean) * scale;
+      if (g_sum) result += row_of.get(g_sum, i);
+      row_of.put(result, d_sum, i);
+    }
   }
 }
 
 template <class T>
 void gate(const GateValues<T>& p, int64_t first, int64_t last) {
-  // Always whole blocks: what a compiler makes of a loop's rest may round otherwise.
-  constexpr int64_t kBlock = 16;
-  const auto block = [](const T* gates, const T* ups, T* outs) {
+  const T* const in[] = {p.gate, p.up};
+  T* const out[] = {p.out};
+  in_blocks(in, out, first, last, [](const T* const* in, T* const* out) {
+    const T* __restrict gates = in[0], * __restrict ups = in[1];
+    T* __restrict outs = out[0];
     for (int64_t i = 0; i < kBlock; ++i) {
       const float x = scalar(gates[i]);
-      const float silu = rounded<T>(x / (1.0f + kernels::fast_exp(-x < 88.0f ? -x : 88.0f)));
+      const float silu = rounded<T>(x / one_plus_exp_of_minus(x));
       outs[i] = kernels::from_float<T>(silu * scalar(ups[i]));
     }
-  };
-  int64_t i = first;
-  for (; i + kBlock <= last; i += kBlock) block(p.gate + i, p.up + i, p.out + i);
-  if (i == last) return;
-  T gates[kBlock] = {}, ups[kBlock] = {}, outs[kBlock];
-  memcpy(gates, p.gate + i, (last - i) * sizeof(T));
-  memcpy(ups, p.up + i, (last - i) * sizeof(T));
-  block(gates, ups, outs);
-  memcpy(p.out + i, outs, (last - i) * sizeof(T));
+  });
+}
+
+template <class T>
+void gate_backward(const GateGradients<T>& p, int64_t first, int64_t last) {
+  const T* const in[] = {p.gate, p.up, p.g};
+  T* const out[] = {p.d_gate, p.d_up};
+  in_blocks(in, out, first, last, [](const T* const* in, T* const* out) {
+    const T* __restrict gates = in[0], * __restrict ups = in[1], * __restrict gradients = in[2];
+    T* __restrict d_gates = out[0], * __restrict d_ups = out[1];
+    for (int64_t i = 0; i < kBlock; ++i) {
+      const float x = scalar(gates[i]), g = scalar(gradients[i]),
+                  s = 1.0f / one_plus_exp_of_minus(x);
+      d_gates[i] = kernels::from_float<T>(g * scalar(ups[i]) * s * (1.0f + x * (1.0f - s)));
+      d_ups[i] = kernels::from_float<T>(g * rounded<T>(x * s));
+    }
+  });
 }
 
 template <class T, class Table>
@@ -82,8 +160,12 @@ void turn(const TurnRows<T, Table>& p, int64_t first, int64_t last) {
 
 template void norm(const NormRows<float>&, int64_t, int64_t);
 template void norm(const NormRows<Bf16>&, int64_t, int64_t);
+template void norm_backward(const NormGradients<float>&, int64_t, int64_t, float*);
+template void norm_backward(const NormGradients<Bf16>&, int64_t, int64_t, float*);
 template void gate(const GateValues<float>&, int64_t, int64_t);
 template void gate(const GateValues<Bf16>&, int64_t, int64_t);
+template void gate_backward(const GateGradients<float>&, int64_t, int64_t);
+template void gate_backward(const GateGradients<Bf16>&, int64_t, int64_t);
 template void turn(const TurnRows<float, float>&, int64_t, int64_t);
 template void turn(const TurnRows<Bf16, Bf16>&, int64_t, int64_t);
 

@@ -7,7 +7,13 @@ namespace caprl::ops::cpu::CAPRL_ISA {
 
 template <class T>
 constexpr TypedKernels<T> typed() {
-  return {product<T, T>, norm<T>, gate<T>, turn<T, T>, attend<T>};
+  return {.product = product<T, T>,
+          .norm = norm<T>,
+          .norm_backward = norm_backward<T>,
+          .gate = gate<T>,
+          .gate_backward = gate_backward<T>,
+          .turn = turn<T, T>,
+          .attend = attend<T>};
 }
 
 const Kernels kTable = {

@@ -13,6 +13,7 @@
 #include "caprl/ops/sample.h"
 #include "caprl/ops/sequence_attention.h"
 #include "ops/loss_rows.h"
+#include "ops/rows.h"
 
 namespace caprl::ops::fused {
 
@@ -45,10 +46,6 @@ bool join(Attended& a, const Attended& b);
 /// sums [F] float += x [N, F] summed over its rows.
 void add_column_sums(const at::Tensor& x, at::Tensor& sums);
 
-struct AddedNorm {
-  at::Tensor sum, normed;  // like x
-  at::Tensor scale;        // 1 / rms of the sum's rows, [..., 1] float
-};
 /// `delta` undefined: the sum is x itself.
 AddedNorm add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
                        double eps);

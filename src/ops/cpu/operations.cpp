@@ -1,4 +1,4 @@
-#include "ops/cpu/inference.h"
+#include "ops/cpu/operations.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
@@ -82,7 +82,7 @@ bool has_kernels(const at::Tensor& tensor) {
          (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16);
 }
 
-bool runs_on(const at::Tensor& tensor) {
+bool runs_without_gradients(const at::Tensor& tensor) {
   return c10::InferenceMode::is_enabled() && has_kernels(tensor);
 }
 
@@ -106,11 +106,15 @@ std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearW
   return results;
 }
 
-std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
-                                                const at::Tensor& weight, double eps) {
+AddedNorm add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
+                       double eps) {
   const at::Tensor rows = x.contiguous(), deltas = delta.defined() ? delta.contiguous() : delta;
-  at::Tensor sum = delta.defined() ? at::empty(x.sizes(), x.options()) : at::Tensor();
-  at::Tensor normed = at::empty(x.sizes(), x.options());
+  AddedNorm made;
+  made.sum = delta.defined() ? at::empty(x.sizes(), x.options()) : x;
+  made.normed = at::empty(x.sizes(), x.options());
+  std::vector<int64_t> shape = x.sizes().vec();
+  shape.back() = 1;
+  made.scale = at::empty(shape, x.options().dtype(at::kFloat));
   with_element(x.scalar_type(), [&](auto element) {
     using T = decltype(element);
     NormRows<T> problem;
@@ -118,13 +122,48 @@ std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::T
     problem.x = data<T>(rows);
     problem.delta = data<T>(deltas);
     problem.weight = data<T>(weight);
-    problem.sum = data<T>(sum);
-    problem.normed = data<T>(normed);
+    problem.sum = delta.defined() ? data<T>(made.sum) : nullptr;
+    problem.normed = data<T>(made.normed);
+    problem.scale = made.scale.mutable_data_ptr<float>();
     problem.eps = static_cast<float>(eps);
     over(x.numel() / problem.width, problem.width,
          [&](int64_t first, int64_t last) { kernels().of<T>().norm(problem, first, last); });
   });
-  return {delta.defined() ? sum : x, normed};
+  return made;
+}
+
+at::Tensor rms_norm_backward(const at::Tensor& g, const at::Tensor& g_sum, const at::Tensor& sum,
+                             const at::Tensor& weight, const at::Tensor& scale,
+                             at::Tensor& d_weight) {
+  constexpr int64_t kBlock = 128;  // rows that are summed one after another
+  const int64_t width = weight.numel(), rows = sum.numel() / width;
+  const int64_t blocks = (rows + kBlock - 1) / kBlock;
+  const at::Tensor gradients = g.contiguous(), sums = sum.contiguous();
+  const at::Tensor more = g_sum.defined() ? g_sum.contiguous() : g_sum;
+  const at::Tensor scales = scale.contiguous();
+  at::Tensor d_sum = at::empty(sum.sizes(), sum.options());
+  at::Tensor of_blocks;
+  if (d_weight.defined()) of_blocks = at::zeros({blocks, width}, d_weight.options());
+  with_element(sum.scalar_type(), [&](auto element) {
+    using T = decltype(element);
+    NormGradients<T> problem;
+    problem.width = width;
+    problem.g = data<T>(gradients);
+    problem.g_sum = data<T>(more);
+    problem.sum = data<T>(sums);
+    problem.weight = data<T>(weight);
+    problem.scale = data<float>(scales);
+    problem.d_sum = data<T>(d_sum);
+    over(blocks, kBlock * width, [&](int64_t first, int64_t last) {
+      for (int64_t block = first; block < last; ++block)
+        kernels().of<T>().norm_backward(
+            problem, block * kBlock, std::min(rows, (block + 1) * kBlock),
+            of_blocks.defined() ? data<float>(of_blocks) + block * width : nullptr);
+    });
+  });
+  for (int64_t block = 0; d_weight.defined() && block < blocks; ++block)
+    d_weight.add_(of_blocks.select(0, block));
+  return d_sum;
 }
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
@@ -137,6 +176,22 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
          [&](int64_t first, int64_t last) { kernels().of<T>().gate(problem, first, last); });
   });
   return out;
+}
+
+std::array<at::Tensor, 2> swiglu_backward(const at::Tensor& gate, const at::Tensor& up,
+                                          const at::Tensor& g) {
+  const at::Tensor gates = gate.contiguous(), ups = up.contiguous(), gradients = g.contiguous();
+  std::array<at::Tensor, 2> d{at::empty(gate.sizes(), gate.options()),
+                              at::empty(gate.sizes(), gate.options())};
+  with_element(gate.scalar_type(), [&](auto element) {
+    using T = decltype(element);
+    const GateGradients<T> problem{data<T>(gates), data<T>(ups), data<T>(gradients), data<T>(d[0]),
+                                   data<T>(d[1])};
+    over(gate.numel(), 4, [&](int64_t first, int64_t last) {
+      kernels().of<T>().gate_backward(problem, first, last);
+    });
+  });
+  return d;
 }
 
 bool rotates(const at::Tensor& x, const RotaryTable& table) {

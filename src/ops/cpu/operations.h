@@ -1,0 +1,44 @@
+// Operations on the CPU's own kernels. Each has the contract of the public operation that calls it,
+// which has checked it.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <vector>
+
+#include "caprl/ops/linear.h"
+#include "caprl/ops/paged_attention.h"
+#include "caprl/ops/rotary.h"
+#include "ops/rows.h"
+
+namespace caprl::ops::cpu {
+
+/// Whether there are kernels for such a tensor: on a CPU, of float or bfloat16, and not a device
+/// with kernels of its own.
+bool has_kernels(const at::Tensor& tensor);
+/// Whether those without gradients are meant to run here and now: in inference mode.
+bool runs_without_gradients(const at::Tensor& tensor);
+
+/// Results of `out` dtype: x's, or float.
+std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearWeights> weights,
+                                    at::ScalarType out);
+/// The sum is x itself if `delta` is undefined.
+AddedNorm add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
+                       double eps);
+/// The gradient of the sum: g of the normed rows, g_sum (or undefined) of the sum. `d_weight` [H]
+/// float is added to unless undefined. Sums are in one order whatever the number of threads.
+at::Tensor rms_norm_backward(const at::Tensor& g, const at::Tensor& g_sum, const at::Tensor& sum,
+                             const at::Tensor& weight, const at::Tensor& scale,
+                             at::Tensor& d_weight);
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
+/// The gradients of gate and up.
+std::array<at::Tensor, 2> swiglu_backward(const at::Tensor& gate, const at::Tensor& up,
+                                          const at::Tensor& g);
+std::vector<at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k, const RotaryTable& table);
+/// Whether `rotate` has this table's dtype.
+bool rotates(const at::Tensor& x, const RotaryTable& table);
+
+at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           KvPages& pages, const PagedBatch& batch);
+
+}  // namespace caprl::ops::cpu
