@@ -19,55 +19,75 @@ struct Running {
   float* total;    // [group]: Σ e^(s − highest)
 };
 
-/// Scores of one page's keys for H queries.
+/// Scores of one page's keys for H queries. Two sums of every other product, where there are
+/// registers for them: an addition need not wait for the one before.
 template <int H, class T>
 void score(const float* q, const T* keys, int64_t head_dim, float (*scores)[kPage]) {
-  Lanes sums[H][kKeyVectors] = {};
-  for (int64_t d = 0; d < head_dim; ++d) {
+  constexpr int kSums = H * kKeyVectors <= 6 ? 2 : 1;
+  Lanes sums[kSums][H][kKeyVectors] = {};
+  const auto add = [&](int64_t d, Lanes(&to)[H][kKeyVectors]) {
     Lanes key[kKeyVectors];
     for (int v = 0; v < kKeyVectors; ++v) key[v] = load(keys + d * kPage + v * kLanes);
     for (int h = 0; h < H; ++h) {
       const Lanes value = all(q[h * head_dim + d]);
-      for (int v = 0; v < kKeyVectors; ++v) sums[h][v] += value * key[v];
+      for (int v = 0; v < kKeyVectors; ++v) to[h][v] += value * key[v];
     }
-  }
+  };
+  int64_t d = 0;
+  for (; d + kSums <= head_dim; d += kSums)
+    for (int i = 0; i < kSums; ++i) add(d + i, sums[i]);
+  if (d < head_dim) add(d, sums[0]);
   for (int h = 0; h < H; ++h)
-    for (int v = 0; v < kKeyVectors; ++v) store(sums[h][v], scores[h] + v * kLanes);
+    for (int v = 0; v < kKeyVectors; ++v) {
+      for (int i = 1; i < kSums; ++i) sums[0][h][v] += sums[i][h][v];
+      store(sums[0][h][v], scores[h] + v * kLanes);
+    }
 }
 
 /// Scores to weights e^(s − highest), the first `count` of them; what came before is scaled to the
 /// new highest.
 float weigh(float* scores, int64_t count, float& highest, float& total) {
-  float top = highest;
-  for (int64_t j = 0; j < kPage; ++j) {
-    scores[j] = j < count ? scores[j] : -INFINITY;
-    top = scores[j] > top ? scores[j] : top;
-  }
-  for (int64_t j = 0; j < kPage; ++j) {
-    const float weight = kernels::fast_exp(scores[j] - top);
-    scores[j] = j < count ? weight : 0.0f;
-  }
-  const float old = highest == -INFINITY ? 0.0f : kernels::fast_exp(highest - top);
-  float page = 0;
-  for (int64_t j = 0; j < kPage; ++j) page += scores[j];
-  total = total * old + page;
-  highest = top;
+  for (int64_t j = count; j < kPage; ++j) scores[j] = -INFINITY;
+  Lanes top = all(highest);
+  for (int64_t j = 0; j < kPage; j += kLanes) top = larger(load(scores + j), top);
+  const float now = CAPRL_ISA::highest(top);
+  for (int64_t j = 0; j < kPage; ++j) scores[j] = kernels::fast_exp(scores[j] - now);
+  for (int64_t j = count; j < kPage; ++j) scores[j] = 0;
+  Lanes page{};
+  for (int64_t j = 0; j < kPage; j += kLanes) page += load(scores + j);
+  const float old = highest == -INFINITY ? 0.0f : kernels::fast_exp(highest - now);
+  total = total * old + sum(page);
+  highest = now;
   return old;
+}
+
+/// V vectors of `mix`.
+template <int H, int V, class T>
+void mix_vectors(const float (*weights)[kPage], const float* old, const T* values, int64_t count,
+                 int64_t padded, float* mixed) {
+  Lanes sums[H][V];
+  for (int h = 0; h < H; ++h)
+    for (int v = 0; v < V; ++v) sums[h][v] = load(mixed + h * padded + v * kLanes) * all(old[h]);
+  for (int64_t j = 0; j < count; ++j) {
+    Lanes value[V];
+    for (int v = 0; v < V; ++v) value[v] = load(values + j * padded + v * kLanes);
+    for (int h = 0; h < H; ++h) {
+      const Lanes weight = all(weights[h][j]);
+      for (int v = 0; v < V; ++v) sums[h][v] += weight * value[v];
+    }
+  }
+  for (int h = 0; h < H; ++h)
+    for (int v = 0; v < V; ++v) store(sums[h][v], mixed + h * padded + v * kLanes);
 }
 
 /// mixed[h] = mixed[h] · old[h] + Σ_j weights[h, j] values[j], for H queries.
 template <int H, class T>
 void mix(const float (*weights)[kPage], const float* old, const T* values, int64_t count,
          int64_t padded, float* mixed) {
-  for (int64_t d = 0; d < padded; d += kLanes) {
-    Lanes sums[H];
-    for (int h = 0; h < H; ++h) sums[h] = load(mixed + h * padded + d) * all(old[h]);
-    for (int64_t j = 0; j < count; ++j) {
-      const Lanes value = load(values + j * padded + d);
-      for (int h = 0; h < H; ++h) sums[h] += all(weights[h][j]) * value;
-    }
-    for (int h = 0; h < H; ++h) store(sums[h], mixed + h * padded + d);
-  }
+  int64_t d = 0;
+  for (; d + 2 * kLanes <= padded; d += 2 * kLanes)
+    mix_vectors<H, 2>(weights, old, values + d, count, padded, mixed + d);
+  if (d < padded) mix_vectors<H, 1>(weights, old, values + d, count, padded, mixed + d);
 }
 
 template <int H, class T>
