@@ -25,7 +25,7 @@ struct TermContext {
   at::Device device = at::kCPU;
 };
 
-/// A config section `reward.<name>` and the value that it gives a caption. Off at weight 0.
+/// A config section `reward.NAME` and the value that it gives a caption. Off at weight 0.
 /// score() may be called from one thread at a time.
 class RewardTerm {
  public:

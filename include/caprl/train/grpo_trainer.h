@@ -14,7 +14,7 @@ class GrpoTrainer {
   /// Loads models and data. InputError for anything wrong with them. `resume`: auto, never, or a
   /// checkpoint's folder. Every process of `world`, which must outlive this, makes the same
   /// trainer. So many steps after the first one are traced, each rank's to a file of its own
-  /// RUN/trace/step_<step>_rank_<rank>.json.
+  /// RUN/trace/step_STEP_rank_RANK.json.
   GrpoTrainer(GrpoConfig config, const std::string& resume, World& world = World::alone(),
               int64_t traced_steps = 0);
   ~GrpoTrainer();
