@@ -67,7 +67,7 @@ std::string check_torch() {
 }
 
 std::string check_images() {
-  RgbImage image{16, 16, std::vector<uint8_t>(16 * 16 * 3, 128)};
+  RgbImage image{16, 16, std::vector<uint8_t>(768, 128)};
   const std::string file = encode_jpeg(image, 95);
   const RgbImage decoded = decode_image(std::as_bytes(std::span(file)), "a JPEG file");
   expect(decoded.width == 16 && decoded.height == 16 && std::abs(decoded.pixels[0] - 128) <= 2,

@@ -3,27 +3,13 @@
 #include <fmt/format.h>
 
 #include "caprl/core/progress.h"
-#include "caprl/dist/launch.h"
-#include "caprl/io/json.h"
-#include "caprl/train/memory_plan.h"
-#include "cli/checklist.h"
-#include "cli/dry_run_checks.h"
-#include "cli/machine_probe.h"
+#include "cli/dry_run_plan.h"
 #include "cli/units.h"
 
 namespace caprl {
 namespace {
 
 constexpr int64_t kMostRanks = 1024;
-constexpr int64_t kProbedTokens = 2048;
-
-/// Of the config.json alone; nothing of an empty name.
-ModelDescription describe(const std::string& model_dir, TrainedParts parts = TrainedParts::kNone,
-                          const LoraConfig& lora = {}) {
-  if (model_dir.empty()) return {};
-  const std::filesystem::path file = std::filesystem::path(model_dir) / "config.json";
-  return describe_model(read_json(file), file.string(), parts, lora);
-}
 
 /// A row of a table; `speed`: a rank's beside that of one alone with as many
 /// images.
@@ -62,35 +48,6 @@ void print_scaling(const StepPlan& plan, const MachineSpeeds& machine) {
   print_table(plan, machine, true);
 }
 
-void print_memory(const StepPlan& plan, int64_t ranks) {
-  std::cout << fmt::format("\nMemory of each of {} ranks (GB):\n", ranks)
-            << "  phase    weights  gradients  optimizer  phase's own     total\n";
-  for (const PhaseMemory& phase : memory_by_phase(plan, ranks))
-    std::cout << fmt::format("  {:<7} {:>8.2f} {:>10.2f} {:>10.2f} {:>12.2f} {:>9.2f}\n",
-                             phase.phase, phase.weights / 1e9, phase.gradients / 1e9,
-                             phase.optimizer / 1e9, phase.working / 1e9, phase.total() / 1e9);
-}
-
-std::string describe(const FittingPlan& fitting) {
-  std::string text = fmt::format(
-      "\n{}", fitting.ranks == 1 ? "with" : fmt::format("with {} ranks", fitting.ranks));
-  for (const std::string& setting : fitting.settings) text += " --set " + setting;
-  return text + fmt::format(" ({:.1f} GB)", fitting.bytes / 1e9);
-}
-
-std::string check_memory(const StepPlan& plan, const MachineSpeeds& machine, int64_t ranks) {
-  const double peak = peak_memory(plan, ranks);
-  const std::string what =
-      fmt::format("a rank needs about {:.1f} GB of {:.1f} GB", peak / 1e9, machine.memory / 1e9);
-  if (peak <= machine.memory) return what;
-  std::string advice;
-  if (const auto fitting = fit_by_settings(plan, machine.memory, ranks))
-    advice += describe(*fitting);
-  if (const auto fitting = fit_by_ranks(plan, machine.memory, ranks)) advice += describe(*fitting);
-  if (advice.empty()) throw InputError("{}; a smaller model is needed", what);
-  throw InputError("{}; it fits{}", what, advice);
-}
-
 int64_t evaluations(const GrpoConfig& config) {
   if (config.eval.freq == 0) return 0;
   return 1 + (config.train.total_steps + config.eval.freq - 1) / config.eval.freq;
@@ -127,51 +84,30 @@ TypicalLengths lengths_of(const DryRunOptions& options, const DataFacts& data) {
   return lengths;
 }
 
-bool is_this(const DryRunOptions& options) { return options.machine == "this"; }
-
-MachineSpeeds speeds(const GrpoConfig& config, const DryRunOptions& options, const StepPlan& plan,
-                     const Launch& launch) {
-  if (!is_this(options)) return machine_speeds(options.machine);
-  const auto hidden = static_cast<int64_t>(plan.policy.hidden);
-  return measure_machine(choose_device(config.run.device, launch.local_rank),
-                         parse_dtype(config.policy.dtype, "config: 'policy.dtype'"),
-                         std::min(config.train.micro_tokens, kProbedTokens), hidden,
-                         launch.local_world_size);
-}
-
-void predict(const GrpoConfig& config, const DryRunOptions& options, const DryRunChecks& found,
-             const Launch& launch, Checklist& checks) {
-  const int64_t ranks = options.ranks > 0 ? options.ranks : launch.world_size;
-  const StepPlan plan =
-      step_plan(config, describe(config.policy.model, config.policy.train, config.policy.lora),
-                describe(config.reward.answerer.model), lengths_of(options, found.train()));
-  const MachineSpeeds machine = speeds(config, options, plan, launch);
+void predict(const GrpoConfig& config, const CheckedRun& run, const DryRunOptions& options,
+             const DryRunChecks& found, const Launch& launch, Checklist& checks, int64_t ranks) {
+  const StepPlan plan = step_plan(
+      config, describe_files(config.policy.model, config.policy.train, config.policy.lora),
+      describe_files(config.reward.answerer.model), lengths_of(options, found.train()));
+  const MachineSpeeds machine = speeds(run, options, plan, launch);
   checks.check("memory", [&] { return check_memory(plan, machine, ranks); });
-  std::cout << fmt::format(
-      "\nPredicted for {}: {:.3g} of {:.3g} TFLOP/s "
-      "reached, {:.3g} GB/s; prompts of {:.0f} "
-      "tokens, captions of {:.0f}, at most {:.0f}.\nAn "
-      "estimate (docs/SCALING.md), not a "
-      "measurement.\n",
-      is_this(options) ? "this machine" : options.machine,
-      machine.flops * machine.product_share / 1e12, machine.flops / 1e12,
-      machine.memory_bandwidth / 1e9, plan.lengths.prompt, plan.lengths.completion,
-      plan.lengths.longest_completion);
-  print_memory(plan, ranks);
+  print_machine(options, machine, plan.lengths, "captions");
+  print_memory(memory_by_phase(plan, ranks), ranks);
   print_duration(config, plan, machine, ranks, found.held_out().rows);
   const bool gpu =
-      !is_this(options) || !choose_device(config.run.device, launch.local_rank).is_cpu();
+      !options.is_this() || !choose_device(config.run.device, launch.local_rank).is_cpu();
   if (gpu) print_scaling(plan, machine);
 }
 
-}  // namespace
+using AddLength = std::function<CLI::Option*(const char*, double&, const char*)>;
 
-std::shared_ptr<DryRunOptions> add_dry_run_options(CLI::App& command) {
+/// `add_lengths` adds those of the command's own.
+std::shared_ptr<DryRunOptions> add_options(
+    CLI::App& command,
+    const std::function<void(DryRunOptions& options, const AddLength& add)>& add_lengths) {
   auto options = std::make_shared<DryRunOptions>();
-  TypicalLengths& lengths = options->lengths;
   command.add_flag("--dry-run", options->wanted,
-                   "train nothing: check config, models, every row, disk and "
-                   "devices, and predict "
+                   "train nothing: check config, models, every row, disk and devices, and predict "
                    "time and memory; exit code 0 only if training would start");
   const auto group = command.add_option_group("of --dry-run");
   group
@@ -180,48 +116,57 @@ std::shared_ptr<DryRunOptions> add_dry_run_options(CLI::App& command) {
       ->capture_default_str();
   group->add_option("--ranks", options->ranks, "devices to predict for; default: this launch's")
       ->check(CLI::Range(int64_t{1}, kMostRanks));
-  const auto add = [&](const char* name, double& value, const char* what) {
+  const AddLength add = [&](const char* name, double& value, const char* what) {
     return group->add_option(name, value, what)->check(CLI::PositiveNumber);
   };
   add("--prompt-tokens", options->prompt_tokens, "of an image's prompt; default: the data's");
   add("--image-tokens", options->image_tokens, "of these, the image's; default: the data's");
-  add("--completion-tokens", lengths.completion, "of a caption on average")->capture_default_str();
-  add("--longest-completion", lengths.longest_completion, "tokens of the longest caption")
-      ->capture_default_str();
-  add("--question-tokens", lengths.question, "of a question with its options")
-      ->capture_default_str();
+  add_lengths(*options, add);
   return options;
+}
+
+}  // namespace
+
+std::shared_ptr<DryRunOptions> add_dry_run_options(CLI::App& command) {
+  return add_options(command, [](DryRunOptions& options, const AddLength& add) {
+    TypicalLengths& lengths = options.lengths;
+    add("--completion-tokens", lengths.completion, "of a caption on average")
+        ->capture_default_str();
+    add("--longest-completion", lengths.longest_completion, "tokens of the longest caption")
+        ->capture_default_str();
+    add("--question-tokens", lengths.question, "of a question with its options")
+        ->capture_default_str();
+  });
+}
+
+std::shared_ptr<DryRunOptions> add_sft_dry_run_options(CLI::App& command) {
+  return add_options(command, [](DryRunOptions& options, const AddLength& add) {
+    add("--response-tokens", options.response_tokens, "of a response; default: the data's");
+  });
 }
 
 void check_start(const GrpoConfig& config, const std::string& resume,
                  const DryRunOptions& options) {
-  if (!is_this(options)) machine_speeds(options.machine);  // known?
+  if (!options.is_this()) machine_speeds(options.machine);  // known?
   const Launch launch = read_launch();
   if (launch.rank != 0) return;
+  const CheckedRun run{
+      config.run,       config.policy, config.data, config.checkpoint, config.train.total_steps,
+      RowKind::kCaption};
   Checklist checks;
-  DryRunChecks found(config);
+  DryRunChecks found(run);
   std::cout << "Checks:\n";
   checks.check("run", [&] { return found.run_folder(resume); });
   checks.check("policy", [&] { return found.policy(); });
-  if (config.algorithm.use_kl_loss) checks.check("reference", [&] { return found.reference(); });
-  checks.check("reward", [&] { return found.reward(); });
+  if (config.algorithm.use_kl_loss)
+    checks.check("reference", [&] { return check_reference(config); });
+  checks.check("reward", [&] { return check_reward(config); });
   checks.check("data", [&] { return found.train_data(); });
   if (!config.data.val_files.empty())
     checks.check("held out", [&] { return found.held_out_data(); });
   checks.check("disk", [&] { return found.disk(); });
-  const int ranks = options.ranks > 0 ? static_cast<int>(options.ranks) : launch.world_size;
-  const bool usable =
-      checks.check("device", [&] { return found.device(launch.local_rank, ranks); });
-  if (usable || !is_this(options)) {
-    try {
-      predict(config, options, found, launch, checks);
-    } catch (const InputError& error) {
-      checks.fail("plan", error.what());
-    }
-  }
-  std::cout << std::flush;  // before the error
-  if (!checks.all_passed()) throw InputError("training would not start: {}", checks.failures());
-  std::cout << "\nTraining would start.\n";
+  conclude(checks, found, options, launch,
+           [&](int64_t ranks) { predict(config, run, options, found, launch, checks, ranks); });
 }
 
 }  // namespace caprl

@@ -85,7 +85,7 @@ std::string DryRunChecks::policy() {
   const std::string& dir = config_.policy.model;
   const auto model =
       load_without_weights(dir, config_.policy.dtype, config_.policy.train, "policy.dtype");
-  if (!model->traits().image_token_id)
+  if (config_.rows == RowKind::kCaption && !model->traits().image_token_id)
     throw InputError("{}: expected a vision-language model, got {}", dir,
                      model->traits().architecture);
   num_weights_ = num_weights(*model);
@@ -97,31 +97,16 @@ std::string DryRunChecks::policy() {
                      bytes_text(weight_file_bytes_));
 }
 
-std::string DryRunChecks::reference() const {
-  const std::string& dir =
-      config_.reference.model.empty() ? config_.policy.model : config_.reference.model;
-  const auto model =
-      load_without_weights(dir, config_.reference.dtype, TrainedParts::kNone, "reference.dtype");
-  return fmt::format("{}: {}", dir, model->traits().architecture);
-}
-
-std::string DryRunChecks::reward() const {
-  const RewardModel model(config_.reward, static_cast<uint64_t>(config_.run.seed), at::kMeta);
-  const AnswererConfig& answerer = config_.reward.answerer;
-  if (!answerer.model.empty()) return answerer.model;
-  if (answerer.servers.url.empty()) return "terms without questions";
-  return fmt::format("answered by {}", fmt::join(answerer.servers.url, ", "));
-}
-
 std::string DryRunChecks::data(const std::vector<std::string>& files, DataFacts& facts) const {
   if (!prompts_) throw InputError("not read: it takes the policy's tokenizer");
   std::vector<std::string> faults;
   int64_t rows = 0, bad = 0;
   bool unusable = false;
-  double tokens = 0, image_tokens = 0;
+  double tokens = 0, image_tokens = 0, response_tokens = 0;
   int64_t longest = 0;
+  facts.longest_response = 0;
   for (const ValidationCounts& counts : validate_data(
-           files, RowKind::kCaption, *prompts_,
+           files, config_.rows, *prompts_,
            [&](const std::string& fault) { faults.push_back(fault); }, ImageCheck::kHeader)) {
     rows += counts.rows;
     bad += counts.bad;
@@ -129,19 +114,30 @@ std::string DryRunChecks::data(const std::vector<std::string>& files, DataFacts&
     tokens += static_cast<double>(counts.prompt_tokens);
     image_tokens += static_cast<double>(counts.image_tokens);
     longest = std::max(longest, counts.longest_prompt);
+    response_tokens += static_cast<double>(counts.response_tokens);
+    facts.longest_response = std::max(facts.longest_response, counts.longest_response);
   }
   facts.rows = rows - bad;
   const auto good = static_cast<double>(std::max<int64_t>(1, facts.rows));
   facts.prompt_tokens = tokens / good;
   facts.image_tokens = image_tokens / good;
+  facts.response_tokens = response_tokens / good;
   const bool skips = config_.data.bad_rows == BadRows::kSkip && !unusable && facts.rows > 0;
   if (!faults.empty() && !skips)
     throw InputError("{} of {} rows are bad{}", count_text(bad), count_text(rows),
                      list_faults(faults));
-  std::string text = fmt::format(
-      "{} rows, every image's header read; prompts of {:.0f} tokens, {:.0f} of them the image's, "
-      "at most {}",
-      count_text(facts.rows), facts.prompt_tokens, facts.image_tokens, count_text(longest));
+  std::string text =
+      facts.image_tokens > 0
+          ? fmt::format(
+                "{} rows, every image's header read; prompts of {:.0f} tokens, {:.0f} of "
+                "them the image's, at most {}",
+                count_text(facts.rows), facts.prompt_tokens, facts.image_tokens,
+                count_text(longest))
+          : fmt::format("{} rows; prompts of {:.0f} tokens, at most {}", count_text(facts.rows),
+                        facts.prompt_tokens, count_text(longest));
+  if (config_.rows == RowKind::kSft)
+    text += fmt::format("; responses of {:.0f}, at most {}", facts.response_tokens,
+                        count_text(facts.longest_response));
   if (bad > 0)
     text += fmt::format("; {} bad rows are skipped{}", count_text(bad), list_faults(faults));
   return text;
@@ -154,7 +150,7 @@ std::string DryRunChecks::disk() const {
                         : config_.policy.dtype == "float64" ? 24
                                                             : 12;
   const double one = weight_file_bytes_ + num_weights_ * values;
-  const int64_t written = (config_.train.total_steps + saving.save_freq - 1) / saving.save_freq;
+  const int64_t written = (config_.total_steps + saving.save_freq - 1) / saving.save_freq;
   const int64_t most = std::min(written, saving.keep_last + saving.keep_best + 1);
   double there = 0;
   const fs::path root = fs::path(config_.run.dir) / "checkpoints";
@@ -182,6 +178,22 @@ std::string DryRunChecks::device(int local_rank, int ranks) const {
   const auto [free, all] = at::accelerator::getMemoryInfo(device.index());
   return fmt::format("{}, {} of {} free", device.str(), bytes_text(static_cast<double>(free)),
                      bytes_text(static_cast<double>(all)));
+}
+
+std::string check_reference(const GrpoConfig& config) {
+  const std::string& dir =
+      config.reference.model.empty() ? config.policy.model : config.reference.model;
+  const auto model =
+      load_without_weights(dir, config.reference.dtype, TrainedParts::kNone, "reference.dtype");
+  return fmt::format("{}: {}", dir, model->traits().architecture);
+}
+
+std::string check_reward(const GrpoConfig& config) {
+  const RewardModel model(config.reward, static_cast<uint64_t>(config.run.seed), at::kMeta);
+  const AnswererConfig& answerer = config.reward.answerer;
+  if (!answerer.model.empty()) return answerer.model;
+  if (answerer.servers.url.empty()) return "terms without questions";
+  return fmt::format("answered by {}", fmt::join(answerer.servers.url, ", "));
 }
 
 }  // namespace caprl

@@ -31,6 +31,14 @@ std::shared_ptr<TrainingOptions> add_training_options(CLI::App& command) {
   return options;
 }
 
+template <class Config>
+void run_checks(const TrainingOptions& options, const DryRunOptions& dry_run) {
+  Config config;
+  load_config(options.config->config, options.config->overrides, config);
+  config.validate();
+  check_start(config, options.resume, dry_run);
+}
+
 template <class Config, class Trainer, class... More>
 void run_training(const TrainingOptions& options, More... more) {
   Config config;
@@ -56,11 +64,8 @@ void add_train_command(CLI::App& app) {
                    "chrome://tracing")
       ->check(CLI::NonNegativeNumber);
   command->callback([options, dry_run, traced_steps] {
-    if (!dry_run->wanted) return run_training<GrpoConfig, GrpoTrainer>(*options, *traced_steps);
-    GrpoConfig config;
-    load_config(options->config->config, options->config->overrides, config);
-    config.validate();
-    check_start(config, options->resume, *dry_run);
+    if (dry_run->wanted) return run_checks<GrpoConfig>(*options, *dry_run);
+    run_training<GrpoConfig, GrpoTrainer>(*options, *traced_steps);
   });
 }
 
@@ -68,7 +73,11 @@ void add_sft_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("sft", "Train a captioner or a text LLM on given responses");
   const auto options = add_training_options(*command);
-  command->callback([options] { run_training<SftConfig, SftTrainer>(*options); });
+  const auto dry_run = add_sft_dry_run_options(*command);
+  command->callback([options, dry_run] {
+    if (dry_run->wanted) return run_checks<SftConfig>(*options, *dry_run);
+    run_training<SftConfig, SftTrainer>(*options);
+  });
 }
 
 }  // namespace caprl

@@ -17,9 +17,11 @@ struct Checked {
   std::string where;
   std::vector<ChatMessage> messages;
   std::vector<ImageSource> images;
+  std::string response;
   std::string fault;
   int64_t count = 1;
   PromptBuilder::Length length;
+  int64_t response_tokens = 0;
 };
 
 class Validator {
@@ -65,6 +67,7 @@ class Validator {
       SftRow parsed = parse_sft_row(row, place.where, folder, tokenizer);
       checked.messages = std::move(parsed.messages);
       checked.images = std::move(parsed.images);
+      checked.response = std::move(parsed.response);
       return;
     }
     CaptionRow parsed = parse_caption_row(row, place.where, folder, tokenizer, place.image);
@@ -80,7 +83,7 @@ class Validator {
     for (const Checked& checked : block_) {
       counts.rows += checked.count;
       if (checked.fault.empty()) {
-        count_tokens(checked.length, counts);
+        count_tokens(checked, counts);
         continue;
       }
       counts.bad += checked.count;
@@ -89,19 +92,24 @@ class Validator {
     block_.clear();
   }
 
-  static void count_tokens(const PromptBuilder::Length& length, ValidationCounts& counts) {
-    counts.prompt_tokens += length.tokens;
-    counts.image_tokens += length.image_tokens;
-    counts.longest_prompt = std::max(counts.longest_prompt, length.tokens);
+  static void count_tokens(const Checked& checked, ValidationCounts& counts) {
+    counts.prompt_tokens += checked.length.tokens;
+    counts.image_tokens += checked.length.image_tokens;
+    counts.longest_prompt = std::max(counts.longest_prompt, checked.length.tokens);
+    counts.response_tokens += checked.response_tokens;
+    counts.longest_response = std::max(counts.longest_response, checked.response_tokens);
   }
 
   void build_prompt(Checked& checked) const {
     if (!checked.fault.empty()) return;
     try {
-      if (images_ == ImageCheck::kPixels)
+      if (images_ == ImageCheck::kPixels) {
         prompts_.build(checked.messages, checked.images, checked.where);
-      else
-        checked.length = prompts_.measure(checked.messages, checked.images, checked.where);
+        return;
+      }
+      checked.length = prompts_.measure(checked.messages, checked.images, checked.where);
+      if (kind_ == RowKind::kSft)
+        checked.response_tokens = static_cast<int64_t>(prompts_.response(checked.response).size());
     } catch (const InputError& error) {
       checked.fault = error.what();
     }

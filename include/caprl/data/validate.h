@@ -18,8 +18,9 @@ struct ValidationCounts {
   int64_t rows = 0, bad = 0;
   bool unusable = false;  // the file itself, from some row on
   // Of the good rows, if headers are read only:
-  int64_t prompt_tokens = 0, image_tokens = 0;  // the images' are among the prompts'
-  int64_t longest_prompt = 0;                   // tokens
+  int64_t prompt_tokens = 0, image_tokens = 0;        // the images' are among the prompts'
+  int64_t longest_prompt = 0;                         // tokens
+  int64_t response_tokens = 0, longest_response = 0;  // of supervised rows
 };
 
 /// Reads each row, checks it as `kind` and makes its prompt, decoding its images, as a training

@@ -1,0 +1,85 @@
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "caprl/core/progress.h"
+#include "cli/dry_run_plan.h"
+#include "cli/units.h"
+
+namespace caprl {
+namespace {
+
+TypicalLengths lengths_of(const DryRunOptions& options, const DataFacts& data) {
+  const auto known = [](double wanted, double found) { return wanted > 0 ? wanted : found; };
+  TypicalLengths lengths;
+  lengths.prompt = known(options.prompt_tokens, data.prompt_tokens);
+  lengths.image = known(options.image_tokens, data.image_tokens);
+  lengths.completion = known(options.response_tokens, data.response_tokens);
+  lengths.longest_completion =
+      std::max(lengths.completion, static_cast<double>(data.longest_response));
+  if (lengths.prompt + lengths.completion == 0)
+    throw InputError("no row to plan with; name --prompt-tokens and --response-tokens");
+  return lengths;
+}
+
+/// A step as step_plan() knows it: one caption of each prompt, which is given instead of sampled
+/// and which nobody is asked about. A group of rows counts as one long row, shared prefixes too.
+StepPlan plan_of(const SftConfig& config, TypicalLengths lengths) {
+  GrpoConfig step;
+  step.policy = config.policy;
+  step.data = config.data;
+  step.parallel = config.parallel;
+  step.train.micro_tokens = config.train.micro_tokens;
+  step.train.loss_chunk_tokens = config.train.loss_chunk_tokens;
+  step.train.gradient_checkpointing = config.train.gradient_checkpointing;
+  const auto rows = static_cast<double>(config.data.rows_per_group);
+  for (double* length :
+       {&lengths.prompt, &lengths.image, &lengths.completion, &lengths.longest_completion})
+    *length *= rows;
+  StepPlan plan =
+      step_plan(step, describe_files(config.policy.model, config.policy.train, config.policy.lora),
+                {}, lengths);
+  plan.group = 1;
+  plan.lengths = lengths;   // no limit of sampling
+  plan.kv_cache_bytes = 1;  // of no use; 0 would be all that is left
+  return plan;
+}
+
+void predict(const SftConfig& config, const CheckedRun& run, const DryRunOptions& options,
+             const DryRunChecks& found, const Launch& launch, Checklist& checks, int64_t ranks) {
+  const TypicalLengths lengths = lengths_of(options, found.train());
+  const StepPlan plan = plan_of(config, lengths);
+  const MachineSpeeds machine = speeds(run, options, plan, launch);
+  checks.check("memory", [&] { return check_memory(plan, machine, ranks); });
+  print_machine(options, machine, lengths, "responses");
+  print_memory({memory_by_phase(plan, ranks).back()}, ranks);
+  const StepTime time = predict_step(plan, machine, ranks);
+  const double step = time.update + time.collectives;
+  std::cout << fmt::format(
+      "\nA step: {:.2f} s (update {:.2f}, collectives {:.2f})\n{} steps: {} "
+      "(hours:minutes:seconds)\n",
+      step, time.update, time.collectives, count_text(config.train.total_steps),
+      duration_text(static_cast<double>(config.train.total_steps) * step));
+}
+
+}  // namespace
+
+void check_start(const SftConfig& config, const std::string& resume, const DryRunOptions& options) {
+  if (!options.is_this()) machine_speeds(options.machine);  // known?
+  const Launch launch = read_launch();
+  if (launch.rank != 0) return;
+  const CheckedRun run{
+      config.run,   config.policy, config.data, config.checkpoint, config.train.total_steps,
+      RowKind::kSft};
+  Checklist checks;
+  DryRunChecks found(run);
+  std::cout << "Checks:\n";
+  checks.check("run", [&] { return found.run_folder(resume); });
+  checks.check("policy", [&] { return found.policy(); });
+  checks.check("data", [&] { return found.train_data(); });
+  checks.check("disk", [&] { return found.disk(); });
+  conclude(checks, found, options, launch,
+           [&](int64_t ranks) { predict(config, run, options, found, launch, checks, ranks); });
+}
+
+}  // namespace caprl
