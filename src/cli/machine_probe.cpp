@@ -52,7 +52,7 @@ MachineSpeeds measure_machine(at::Device device, at::ScalarType dtype, int64_t t
     machine.link_latency = kCpuLatency;
   } else {
     machine.memory = static_cast<double>(at::accelerator::getMemoryInfo(device.index()).first);
-    machine.devices_per_node = at::accelerator::deviceCount();
+    machine.devices_per_node = static_cast<int>(at::accelerator::deviceCount());
   }
   return machine;
 }

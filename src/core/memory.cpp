@@ -54,11 +54,11 @@ int64_t resident_memory_bytes() {
 
 void prefer_large_pages(void* begin, int64_t bytes) {
   constexpr uintptr_t kLargePage = uintptr_t{2} << 20;
-  const auto first =
-      (reinterpret_cast<uintptr_t>(begin) + kLargePage - 1) / kLargePage * kLargePage;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(begin) + static_cast<uintptr_t>(bytes)) /
-                        kLargePage * kLargePage;
-  if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+  const auto address = reinterpret_cast<uintptr_t>(begin);
+  const uintptr_t first = (address + kLargePage - 1) / kLargePage * kLargePage;
+  const uintptr_t end = (address + static_cast<uintptr_t>(bytes)) / kLargePage * kLargePage;
+  if (first < end)
+    madvise(static_cast<char*>(begin) + (first - address), end - first, MADV_HUGEPAGE);
 }
 
 }  // namespace caprl

@@ -6,6 +6,7 @@
 // GCC's OpenMP library by its own interface, whatever the compiler: LibTorch's loops use the same
 // threads, and Clang's -fopenmp would bring a second library with a second set.
 extern "C" {
+// NOLINTNEXTLINE(readability-identifier-naming): the library's name
 void GOMP_parallel(void (*body)(void*), void* data, unsigned num_threads, unsigned flags);
 int omp_in_parallel();
 int omp_get_max_threads();

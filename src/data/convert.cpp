@@ -125,11 +125,13 @@ class Rows {
   /// The column image, if there is one, with both its members.
   static std::vector<ColumnType> with_image(std::vector<ColumnType> columns,
                                             std::string_view where) {
-    static const ColumnType kImage = type_of({{"bytes", json::binary({})}, {"path", ""}}, "image");
+    static const ColumnType with_both =
+        type_of({{"bytes", json::binary({})}, {"path", ""}}, "image");
     const auto image = std::ranges::find(columns, "image", &ColumnType::name);
     if (image == columns.end()) return columns;
-    *image = image->kind == ColumnType::Kind::kText ? kImage
-                                                    : merge_types(kImage, *image, "image", where);
+    *image = image->kind == ColumnType::Kind::kText
+                 ? with_both
+                 : merge_types(with_both, *image, "image", where);
     return columns;
   }
 

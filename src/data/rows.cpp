@@ -170,7 +170,7 @@ ImageRow parse_image_row(const json& row, std::string where, const std::filesyst
   return parsed;
 }
 
-CaptionRow parse_caption_row(const json& row, std::string where,
+CaptionRow parse_caption_row(const json& row, const std::string& where,
                              const std::filesystem::path& folder, const Tokenizer& tokenizer,
                              const StoredImage& image) {
   CaptionRow parsed{parse_image_row(row, where, folder, tokenizer, {}, image),

@@ -18,7 +18,7 @@ namespace caprl {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
-constexpr int64_t kLogitsAtATime = 64 * 1024 * 1024;
+constexpr int64_t kLogitsAtATime = int64_t{64} << 20;
 constexpr int64_t kLogitsPerTask = 4096;  // less work is not worth a thread
 
 [[noreturn]] void throw_not_finite(const SampleRow& row) {

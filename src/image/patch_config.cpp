@@ -84,17 +84,17 @@ class Fields {
 enum class Kind { kQwen, kInternVl };
 
 Kind read_kind(const Fields& fields) {
-  static const std::set<std::string> kQwen = {"Qwen2VLImageProcessor", "Qwen2VLImageProcessorFast",
-                                              "Qwen2VLImageProcessorPil",
-                                              "Qwen2_5_VLImageProcessor"};
-  static const std::set<std::string> kInternVl = {
+  static const std::set<std::string> qwen = {"Qwen2VLImageProcessor", "Qwen2VLImageProcessorFast",
+                                             "Qwen2VLImageProcessorPil",
+                                             "Qwen2_5_VLImageProcessor"};
+  static const std::set<std::string> intern_vl = {
       "GotOcr2ImageProcessor", "GotOcr2ImageProcessorFast", "GotOcr2ImageProcessorPil"};
   const json* kind = fields.find("image_processor_type");
   if (kind == nullptr)
     throw InputError("{}: missing; expected Qwen2VLImageProcessor or GotOcr2ImageProcessor",
                      fields.name("image_processor_type"));
-  if (kind->is_string() && kQwen.contains(kind->get<std::string>())) return Kind::kQwen;
-  if (kind->is_string() && kInternVl.contains(kind->get<std::string>())) return Kind::kInternVl;
+  if (kind->is_string() && qwen.contains(kind->get<std::string>())) return Kind::kQwen;
+  if (kind->is_string() && intern_vl.contains(kind->get<std::string>())) return Kind::kInternVl;
   throw InputError("{}: expected Qwen2VLImageProcessor or GotOcr2ImageProcessor, got {}",
                    fields.name("image_processor_type"), kind->dump());
 }

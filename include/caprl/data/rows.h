@@ -54,7 +54,7 @@ ImageRow parse_image_row(const nlohmann::json& row, std::string where,
                          const std::filesystem::path& folder, const Tokenizer& tokenizer,
                          const std::vector<ChatMessage>& prompt = {},
                          const StoredImage& image = {});
-CaptionRow parse_caption_row(const nlohmann::json& row, std::string where,
+CaptionRow parse_caption_row(const nlohmann::json& row, const std::string& where,
                              const std::filesystem::path& folder, const Tokenizer& tokenizer,
                              const StoredImage& image = {});
 SftRow parse_sft_row(const nlohmann::json& row, std::string where,

@@ -125,13 +125,13 @@ Status append_list(ArrayBuilder& builder, const json& value) {
 }
 
 Status append_struct(ArrayBuilder& builder, const json& value) {
-  static const json kNull;
+  static const json null;
   auto& fields = static_cast<arrow::StructBuilder&>(builder);
   ARROW_RETURN_NOT_OK(fields.Append());
   for (int f = 0; f < fields.num_fields(); ++f) {
     const auto member = value.find(fields.type()->field(f)->name());
     ARROW_RETURN_NOT_OK(
-        append_value(*fields.field_builder(f), member == value.end() ? kNull : *member));
+        append_value(*fields.field_builder(f), member == value.end() ? null : *member));
   }
   return Status::OK();
 }
