@@ -42,7 +42,7 @@ install(PROGRAMS cmake/torch_libs.sh DESTINATION lib/caprl)
 # Their libraries, without those of PyTorch, CUDA, the compiler and the C library.
 install(RUNTIME_DEPENDENCY_SET caprl_libraries
   PRE_EXCLUDE_REGEXES
-    "^lib(torch|c10|shm|gomp|cu|nv|nccl)[^/]*\\.so"
+    "^lib(torch|c10|shm|gomp|nv|nccl|cu(da|blas|dnn|fft|file|pti|rand|solver|sparse))[^/]*\\.so"
     "^lib(c|m|dl|rt|util|pthread|resolv|stdc\\+\\+|gcc_s)\\.so"
     "^ld-linux"
   LIBRARY DESTINATION lib)

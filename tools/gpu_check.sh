@@ -98,8 +98,22 @@ expect_refusal() {
   [[ "$said" == caprl:*"$1"* && "$(wc -l <<<"$said")" == 1 ]] || die "expected one line with \"$1\", got: $said"
 }
 
+# strays_of LDD FOLDERS: of the libraries that ldd found, those that are in none of the folders (a:b:c) and that not every machine has.
+strays_of() {
+  local path folder everywhere='/(ld-linux|lib(c|m|dl|rt|util|pthread|resolv|stdc\+\+|gcc_s)\.so)'
+  local -a folders
+  IFS=: read -ra folders <<<"$2"
+  while read -r path; do
+    [[ "$path" =~ $everywhere ]] && continue
+    for folder in "${folders[@]}"; do
+      [[ -n "$folder" && "$(realpath "$(dirname "$path")")" == "$(realpath "$folder")" ]] && continue 2
+    done
+    echo "$path"
+  done < <(sed -n 's|.* => \(/.*\) (0x.*|\1|p' <<<"$1")
+}
+
 dry_run() {
-  local bundle="${1:-}" work root launcher program paths missing
+  local bundle="${1:-}" work root launcher program paths libraries missing strays
   if [[ -z "$bundle" ]] && ! in_bundle; then
     bundle="$(ls -t "$here"/../build/cuda/caprl-*-cuda.tar.* 2>/dev/null | head -n 1)"
     [[ -n "$bundle" ]] || die "there is no bundle yet: make one with tools/gpu_check.sh bundle"
@@ -125,8 +139,11 @@ dry_run() {
     if grep -q "$(dirname "$here")" <<<"$(readelf -d "$program" 2>/dev/null | grep -E 'R(UN)?PATH')"; then
       die "$(basename "$program") remembers the folders of the machine that built it"
     fi
-    missing="$(LD_LIBRARY_PATH="$paths:${LD_LIBRARY_PATH:-}" ldd "$program" | grep 'not found' || true)"
+    libraries="$(LD_LIBRARY_PATH="$paths:${LD_LIBRARY_PATH:-}" ldd "$program")"
+    missing="$(grep 'not found' <<<"$libraries" || true)"
     [[ -z "$missing" ]] || die "$(basename "$program") lacks $missing"
+    strays="$(strays_of "$libraries" "$root/lib:$paths:${LD_LIBRARY_PATH:-}")"
+    [[ -z "$strays" ]] || die "$(basename "$program") uses libraries of this machine that the bundle does not bring: $strays"
     start "$launcher" >"$work/said" 2>&1 </dev/null || die "$(basename "$launcher") does not start: $(tail -n 3 "$work/said")"
     say "$(basename "$launcher") starts"
   done

@@ -15,7 +15,7 @@ namespace {
 constexpr double kSupport = 2.0;  // of the bicubic kernel, in input pixels at scale 1
 
 double bicubic(double x) {
-  constexpr double a = -0.5;
+  const double a = -0.5;
   x = std::abs(x);
   if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
   if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * a;
@@ -36,8 +36,10 @@ Taps make_taps(int64_t in, int64_t out) {
   std::vector<double> exact(taps.stride);
   for (int64_t x = 0; x < out; ++x) {
     const double center = (x + 0.5) * scale;
+    // NOLINTBEGIN(bugprone-incorrect-roundings): as Pillow rounds
     const int64_t first = std::max<int64_t>(static_cast<int64_t>(center - support + 0.5), 0);
     const int64_t end = std::min(static_cast<int64_t>(center + support + 0.5), in);
+    // NOLINTEND(bugprone-incorrect-roundings)
     double sum = 0.0;
     for (int64_t k = 0; k < end - first; ++k) {
       exact[k] = bicubic((k + first - center + 0.5) * inverse);

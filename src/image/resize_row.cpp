@@ -14,7 +14,7 @@ namespace {
 /// 256 · Σ pixel · high + Σ pixel · low.
 [[gnu::target("avx2")]] void resize_row_avx2(const uint8_t* row, const Taps& taps, int64_t width,
                                              uint8_t* to) {
-  constexpr char z = -128;  // a zero
+  const char z = -128;  // a zero
   // Pixels 0 to 3 as pairs (0, 1), (2, 3) of red and of green; of blue in the upper half.
   const __m256i order = _mm256_setr_epi8(0, z, 3, z, 6, z, 9, z, 1, z, 4, z, 7, z, 10, z,  //
                                          2, z, 5, z, 8, z, 11, z, z, z, z, z, z, z, z, z);
