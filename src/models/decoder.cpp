@@ -1,6 +1,7 @@
 #include "decoder.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "architecture.h"
 #include "caprl/core/pulse.h"

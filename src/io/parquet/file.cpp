@@ -80,7 +80,9 @@ parquet::ReaderProperties reader_properties() {
   return properties;
 }
 
-std::string plain_reason(std::string message) { return message.substr(0, message.find('\n')); }
+std::string plain_reason(const std::string& message) {
+  return message.substr(0, message.find('\n'));
+}
 
 int64_t ParquetFile::Impl::group_of(int64_t row) const {
   const auto after = std::ranges::upper_bound(row_groups, row, {}, &RowGroupInfo::first_row);

@@ -31,7 +31,7 @@ struct ParquetFile::Impl {
 parquet::ReaderProperties reader_properties();
 
 /// The first line of what Arrow says.
-std::string plain_reason(std::string message);
+std::string plain_reason(const std::string& message);
 
 /// What `work` gives; what Arrow throws or returns is an InputError that `where` leads.
 template <class Work>

@@ -18,7 +18,7 @@ using nlohmann::json;
 using Kind = ColumnType::Kind;
 
 std::shared_ptr<arrow::DataType> leaf_type(const ColumnType& type, const std::string& path) {
-  static const std::map<std::string, std::shared_ptr<arrow::DataType>> kTypes = [] {
+  static const std::map<std::string, std::shared_ptr<arrow::DataType>> leaves = [] {
     std::map<std::string, std::shared_ptr<arrow::DataType>> types;
     for (const auto& leaf :
          {arrow::null(), arrow::boolean(), arrow::int8(), arrow::int16(), arrow::int32(),
@@ -28,8 +28,8 @@ std::shared_ptr<arrow::DataType> leaf_type(const ColumnType& type, const std::st
       types[leaf->ToString()] = leaf;
     return types;
   }();
-  const auto found = kTypes.find(type.exact);
-  if (found == kTypes.end())
+  const auto found = leaves.find(type.exact);
+  if (found == leaves.end())
     throw InputError("column '{}': cannot write the type {}", path, type.exact);
   return found->second;
 }
