@@ -33,7 +33,7 @@ constexpr const char* kQwen25VlTiny = R"({
     "spatial_merge_size": 2, "spatial_patch_size": 14, "temporal_patch_size": 2, "window_size": 112,
     "fullatt_block_indexes": [1], "tokens_per_second": 2}})";
 
-constexpr const char* kQwen25_3b = R"({
+constexpr const char* kQwen25Text3b = R"({
   "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2",
   "hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16,
   "num_key_value_heads": 2, "vocab_size": 151936, "hidden_act": "silu", "attention_dropout": 0.0,
@@ -60,7 +60,7 @@ constexpr const char* kQwen25Vl3b = R"({
 constexpr std::array<std::pair<std::string_view, const char*>, 4> kPresets = {
     {{"qwen2_5_tiny", kQwen25Tiny},
      {"qwen2_5_vl_tiny", kQwen25VlTiny},
-     {"qwen2_5_3b", kQwen25_3b},
+     {"qwen2_5_3b", kQwen25Text3b},
      {"qwen2_5_vl_3b", kQwen25Vl3b}}};
 
 }  // namespace

@@ -17,14 +17,14 @@ inline std::vector<std::string> split(const std::string& text) {
 
 /// What a caption answers to a question; "unknown" if it says nothing to it.
 inline std::string look_up(const std::string& caption, const std::string& question) {
-  static const std::map<std::string, std::set<std::string>> kWords = {
+  static const std::map<std::string, std::set<std::string>> words_of = {
       {"color", {"red", "green", "blue", "yellow", "white", "cyan", "nothing"}},
       {"shape", {"circle", "square", "triangle", "cross", "nothing"}},
       {"objects", {"one", "two", "three", "four", "five"}}};
   const auto asked = split(question);  // how many objects ? | what color is topleft ?
   const auto words = split(caption);
   const bool is_count = asked[0] == "how";
-  const auto& values = kWords.at(is_count ? "objects" : asked[1]);
+  const auto& values = words_of.at(is_count ? "objects" : asked[1]);
   const std::string subject = is_count ? "objects" : asked[3];
   for (size_t i = 0; i < words.size(); ++i) {
     if (words[i] != subject) continue;
