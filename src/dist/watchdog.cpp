@@ -167,7 +167,9 @@ struct Watchdog::Impl {
       if (const auto text = store.find(sign_key(r))) last.note(Sign::parse(*text), now);
       const bool silent = now - last.alive >= timeout;
       // Rank 0 knows better who of several keeps the others waiting: it is judged last.
-      const bool is_idle = now - last.working >= (rank == 0 ? timeout : timeout + moment());
+      // One that was idle before it fell silent will be found silent.
+      const bool is_idle = now - last.alive < moment() &&
+                           now - last.working >= (rank == 0 ? timeout : timeout + moment());
       if ((!silent && !is_idle) || store.find(goodbye_key(r))) continue;
       if (silent)
         condemn(fmt::format("{} has not been heard of for {:.1f} s", name(r, last.sign),

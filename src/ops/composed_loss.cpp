@@ -139,7 +139,7 @@ class ComposedLoss {
             part(input.old_logprobs), part(input.reference_logprobs)};
   }
 
-  at::Tensor rounded(at::Tensor logits) const {
+  at::Tensor rounded(const at::Tensor& logits) const {
     const bool rounds =
         problem_.hidden.scalar_type() == at::kBFloat16 && options_.logits_dtype == at::kBFloat16;
     return rounds ? logits.to(at::kBFloat16).to(logits.scalar_type()) : logits;

@@ -1,5 +1,7 @@
 #include "ops/policy_loss_checks.h"
 
+#include <ATen/ATen.h>
+
 #include "caprl/core/error.h"
 
 namespace caprl::ops {

@@ -61,6 +61,7 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
 
 }  // namespace
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): whoever keeps it copies it
 Tensors recomputed(Work f, const Tensors& inputs, bool trained) {
   const bool wanted =
       trained || std::ranges::any_of(inputs, [](const at::Tensor& x) { return x.requires_grad(); });

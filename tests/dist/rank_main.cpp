@@ -93,7 +93,10 @@ void run(const std::string& scenario, World& world) {
   if (scenario == "input" && bad) throw InputError("rows.jsonl:3: no image");
   if (scenario == "first" && group.is_first()) throw Error("rank 0 is on fire");
   if (scenario == "exit" && bad) std::_Exit(9);
-  if (scenario == "stop" && bad) ::raise(SIGSTOP);
+  if (scenario == "stop" && bad) {
+    std::this_thread::sleep_for(std::chrono::seconds(1));  // idle for longer than silent
+    ::raise(SIGSTOP);
+  }
   if (scenario == "stop_first" && group.is_first()) ::raise(SIGSTOP);
   // Lives, but never comes to the collective.
   if (scenario == "stuck_first" ? group.is_first() : scenario == "stuck" && bad)
