@@ -116,34 +116,26 @@ at::Tensor Decoder::attention_block(int64_t index, const at::Tensor& hidden_NH,
   return ops::linear(mixed.reshape({-1, config_.num_heads * config_.head_dim}), layer.o);
 }
 
-Decoder::States Decoder::compute(int64_t index, const States& states, const ops::RotaryTable& table,
-                                 Attention& attention) const {
+LayerStates Decoder::compute(int64_t index, const LayerStates& states,
+                             const ops::RotaryTable& table, Attention& attention) const {
   const Layer& layer = layers_[index];
-  const double eps = config_.rms_norm_eps;
   const at::Tensor& next_norm =
       index + 1 < config_.num_layers ? layers_[index + 1].input_norm : final_norm_H_;
   const at::Tensor mixed = attention_block(index, states.normed, table, attention);
-  const auto [hidden, normed] =
-      ops::add_rms_norm(states.hidden, mixed, layer.post_attention_norm, eps);
-  const at::Tensor change = recompute_ == ops::Recompute::kMlp
-                                ? ops::feed_forward_again(normed, layer.feed_forward)
-                                : ops::feed_forward(normed, layer.feed_forward);
-  const auto [next, next_normed] = ops::add_rms_norm(hidden, change, next_norm, eps);
-  return {next, next_normed};
+  return feed_and_norm(
+      states.hidden, mixed,
+      {layer.post_attention_norm, layer.feed_forward, next_norm, config_.rms_norm_eps}, recompute_);
 }
 
-Decoder::States Decoder::run(int64_t index, const States& states, const ops::RotaryTable& table,
-                             Attention& attention) const {
+LayerStates Decoder::run(int64_t index, const LayerStates& states, const ops::RotaryTable& table,
+                         Attention& attention) const {
   if (recompute_ != ops::Recompute::kFull || !at::GradMode::is_enabled())
     return compute(index, states, table, attention);
   const auto keep = attention.weak_from_this().lock();
   if (!keep) throw Error("[decode] layers are to be computed again: expected a shared attention");
-  const auto again = [this, index, table, keep](const ops::Tensors& x) -> ops::Tensors {
-    const States next = compute(index, {x[0], x[1]}, table, *keep);
-    return {next.hidden, next.normed};
-  };
-  const auto next = ops::recomputed(again, {states.hidden, states.normed}, trained_);
-  return {next[0], next[1]};
+  return computed_again(
+      [this, index, table, keep](const LayerStates& x) { return compute(index, x, table, *keep); },
+      states, trained_);
 }
 
 at::Tensor Decoder::forward(const Embeddings& embeddings, const at::Tensor& positions,
@@ -154,7 +146,7 @@ at::Tensor Decoder::forward(const Embeddings& embeddings, const at::Tensor& posi
                 tokens.size(0), positions.dim(), positions.numel());
   const ops::RotaryTable table = rope_.table(positions);
   const double eps = config_.rms_norm_eps;
-  States states{tokens, ops::rms_norm(tokens, layers_.front().input_norm, eps)};
+  LayerStates states{tokens, ops::rms_norm(tokens, layers_.front().input_norm, eps)};
   LayerPass pass(parameters_.sharded_layers());
   for (int64_t i = 0; i < config_.num_layers; ++i) {
     pulse();

@@ -8,9 +8,8 @@
 #include "caprl/models/attention.h"
 #include "caprl/models/model.h"
 #include "caprl/models/parameters.h"
-#include "caprl/ops/feed_forward.h"
-#include "caprl/ops/recompute.h"
 #include "decoder_config.h"
+#include "gated_layer.h"
 
 namespace caprl {
 
@@ -44,15 +43,11 @@ class Decoder {
   Heads project(const Layer& layer, const at::Tensor& hidden_NH) const;
   at::Tensor attention_block(int64_t index, const at::Tensor& hidden_NH,
                              const ops::RotaryTable& table, Attention& attention) const;
-  /// What one layer hands to the next: the hidden states, and normed by the next one's norm.
-  struct States {
-    at::Tensor hidden, normed;
-  };
-  States compute(int64_t index, const States& states, const ops::RotaryTable& table,
-                 Attention& attention) const;
+  LayerStates compute(int64_t index, const LayerStates& states, const ops::RotaryTable& table,
+                      Attention& attention) const;
   /// The same; with kFull by what computes it again for the backward pass.
-  States run(int64_t index, const States& states, const ops::RotaryTable& table,
-             Attention& attention) const;
+  LayerStates run(int64_t index, const LayerStates& states, const ops::RotaryTable& table,
+                  Attention& attention) const;
   DecoderConfig config_;
   ops::Recompute recompute_ = ops::Recompute::kNone;
   const Parameters& parameters_;

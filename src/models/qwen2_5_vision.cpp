@@ -64,19 +64,15 @@ at::Tensor Qwen25VisionTower::merge(const at::Tensor& normed_PH) const {
   return ops::linear(at::gelu(ops::linear(blocks, merger0_, kBits)), merger2_, kBits);
 }
 
-Qwen25VisionTower::States Qwen25VisionTower::compute(size_t index, const States& states,
-                                                     const ImageBatch& images,
-                                                     const ops::RotaryTable& table) const {
+LayerStates Qwen25VisionTower::compute(size_t index, const LayerStates& states,
+                                       const ImageBatch& images,
+                                       const ops::RotaryTable& table) const {
   const Block& block = blocks_[index];
   const at::Tensor& next_norm =
       index + 1 < blocks_.size() ? blocks_[index + 1].norm1 : merger_norm_;
   const at::Tensor mixed = attention(block, states.normed, images, table);
-  const auto [hidden, normed] = ops::add_rms_norm(states.hidden, mixed, block.norm2, kNormEps);
-  const at::Tensor change = recompute_ == ops::Recompute::kMlp
-                                ? ops::feed_forward_again(normed, block.feed_forward, kBits)
-                                : ops::feed_forward(normed, block.feed_forward, kBits);
-  const auto [next, next_normed] = ops::add_rms_norm(hidden, change, next_norm, kNormEps);
-  return {next, next_normed};
+  return feed_and_norm(states.hidden, mixed,
+                       {block.norm2, block.feed_forward, next_norm, kNormEps, kBits}, recompute_);
 }
 
 ImageFeatures Qwen25VisionTower::forward(const at::Tensor& pixel_values_PC,
@@ -88,18 +84,13 @@ ImageFeatures Qwen25VisionTower::forward(const at::Tensor& pixel_values_PC,
                                  patch_weight_HC_.view({config_.hidden_size, config_.columns()}));
   hidden = images->arrange(hidden);
   const ops::RotaryTable table = images->table();
-  States states{hidden, ops::rms_norm(hidden, blocks_.front().norm1, kNormEps)};
+  LayerStates states{hidden, ops::rms_norm(hidden, blocks_.front().norm1, kNormEps)};
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    if (recompute_ != ops::Recompute::kFull) {
-      states = compute(i, states, *images, table);
-      continue;
-    }
-    const auto again = [this, i, images, table](const ops::Tensors& x) -> ops::Tensors {
-      const States next = compute(i, {x[0], x[1]}, *images, table);
-      return {next.hidden, next.normed};
+    const auto block = [this, i, images, table](const LayerStates& x) {
+      return compute(i, x, *images, table);
     };
-    const auto next = ops::recomputed(again, {states.hidden, states.normed}, trained_);
-    states = {next[0], next[1]};
+    states = recompute_ == ops::Recompute::kFull ? computed_again(block, states, trained_)
+                                                 : block(states);
   }
   return {images->restore(merge(states.normed)), {}};
 }

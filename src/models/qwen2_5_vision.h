@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "caprl/models/parameters.h"
-#include "caprl/ops/feed_forward.h"
 #include "caprl/ops/rotary.h"
 #include "config_reader.h"
+#include "gated_layer.h"
 #include "vision_grid.h"
 #include "vision_tower.h"
 
@@ -47,12 +47,8 @@ class Qwen25VisionTower : public VisionTower {
     ops::FeedForwardWeights feed_forward;
     bool full_attention;
   };
-  /// What one block hands to the next: the hidden states, and normed by the next one's norm.
-  struct States {
-    at::Tensor hidden, normed;
-  };
-  States compute(size_t index, const States& states, const ImageBatch& images,
-                 const ops::RotaryTable& table) const;
+  LayerStates compute(size_t index, const LayerStates& states, const ImageBatch& images,
+                      const ops::RotaryTable& table) const;
   at::Tensor attention(const Block& block, const at::Tensor& hidden_PH, const ImageBatch& images,
                        const ops::RotaryTable& table) const;
   at::Tensor merge(const at::Tensor& normed_PH) const;
