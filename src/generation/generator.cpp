@@ -12,6 +12,7 @@
 #include "caprl/core/error.h"
 #include "caprl/core/memory.h"
 #include "caprl/core/pulse.h"
+#include "caprl/generation/cache_tokens.h"
 #include "caprl/ops/upload.h"
 #include "decode_graphs.h"
 #include "forward_batch.h"
@@ -83,7 +84,7 @@ class Generator::Impl {
     // Kernels are launched on the thread's current GPU; any thread may generate.
     const c10::DeviceGuard device(model_.head_weight().device());
     const auto start = Clock::now();
-    const StepPlan plan = scheduler_.next();
+    const ReadingPlan plan = scheduler_.next();
     cache_->copy(plan.copies);
     ForwardBatch batch(model_, plan.stretches,
                        [this](int64_t request) -> Job& { return jobs_.at(request); });
@@ -135,7 +136,7 @@ class Generator::Impl {
 
   /// Samples the next token of every line that is read to its end → how many. The sampler's own
   /// time to `seconds`.
-  int64_t sample(const StepPlan& plan, const at::Tensor& hidden, std::vector<Finished>& finished,
+  int64_t sample(const ReadingPlan& plan, const at::Tensor& hidden, std::vector<Finished>& finished,
                  double& seconds) {
     std::vector<Line> lines;
     std::vector<SampleRow> rows;
@@ -179,7 +180,7 @@ class Generator::Impl {
     if (--job.num_unfinished == 0) jobs_.erase(line.request);
   }
 
-  void count(const StepPlan& plan, int64_t sampled, double seconds) {
+  void count(const ReadingPlan& plan, int64_t sampled, double seconds) {
     int64_t prompt_tokens = 0, sample_tokens = 0;
     for (const Stretch& stretch : plan.stretches)
       (stretch.line.is_prompt() ? prompt_tokens : sample_tokens) += stretch.count;
@@ -242,10 +243,9 @@ std::vector<std::vector<GeneratedSequence>> generate(const Model& model,
   std::vector<std::vector<GeneratedSequence>> results(requests.size());
   int64_t most_tokens = 1;
   for (const GenerationRequest& request : requests) {
-    most_tokens += static_cast<int64_t>(request.prompt.ids.size()) + ops::kKvPageSize;
-    for (const auto& suffix : request.suffixes)
-      most_tokens +=
-          static_cast<int64_t>(suffix.size()) + params.max_new_tokens + 2 * ops::kKvPageSize;
+    most_tokens += cache_tokens(std::ssize(request.prompt.ids), std::ssize(request.suffixes), 0,
+                                params.max_new_tokens);
+    for (const auto& suffix : request.suffixes) most_tokens += std::ssize(suffix);
   }
   Generator generator(model, params, limits, most_tokens);
   std::vector<size_t> indices;  // of the generator's numbers

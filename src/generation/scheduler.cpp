@@ -48,8 +48,8 @@ int64_t Scheduler::add(RequestShape shape) {
   return first_request_ + static_cast<int64_t>(requests_.size()) - 1;
 }
 
-StepPlan Scheduler::next() {
-  StepPlan plan;
+ReadingPlan Scheduler::next() {
+  ReadingPlan plan;
   budget_ = limits_.max_num_batched_tokens;
   for (Request& request : requests_) request.is_ready = request.prompt_read == request.shape.prompt;
   // Lines that give up their pages come after the one that is planned, which makes them unplanned.
@@ -62,12 +62,12 @@ StepPlan Scheduler::next() {
   return plan;
 }
 
-void Scheduler::plan_line(const Line& line, StepPlan& plan) {
+void Scheduler::plan_line(const Line& line, ReadingPlan& plan) {
   const Line copy = line;  // lines_ may change
   copy.is_prompt() ? plan_prompt(copy, plan) : plan_sample(copy, plan);
 }
 
-void Scheduler::plan_prompt(const Line& line, StepPlan& plan) {
+void Scheduler::plan_prompt(const Line& line, ReadingPlan& plan) {
   Request& mine = request(line.request);
   const int64_t count = std::min(budget_, mine.shape.prompt - mine.prompt_read);
   if (count == 0) return;
@@ -81,7 +81,7 @@ void Scheduler::plan_prompt(const Line& line, StepPlan& plan) {
   prefixes_.add(mine.shape.prefix_ids, std::span(mine.pages).first(static_cast<size_t>(whole)));
 }
 
-void Scheduler::plan_sample(const Line& line, StepPlan& plan) {
+void Scheduler::plan_sample(const Line& line, ReadingPlan& plan) {
   Sample& sample = request(line.request).samples[line.sample];
   const int64_t left = sample.length - sample.read, count = std::min(budget_, left);
   if (left > 0 && (count == 0 || !make_room(line, count, plan))) return;
@@ -95,7 +95,7 @@ void Scheduler::plan_sample(const Line& line, StepPlan& plan) {
 
 /// Starts waiting lines in their order, until one of them finds no seat, no pages or no tokens
 /// left.
-void Scheduler::admit(StepPlan& plan) {
+void Scheduler::admit(ReadingPlan& plan) {
   int64_t seats = limits_.max_num_seqs - num_running_;
   const int64_t end = first_request_ + static_cast<int64_t>(requests_.size());
   for (int64_t number = first_request_; number < end && seats > 0; ++number) {
@@ -129,7 +129,7 @@ std::vector<int32_t> Scheduler::known_beginning(const RequestShape& shape) {
       ids.first(static_cast<size_t>(std::min<int64_t>(shape.prompt - 1, std::ssize(ids)))));
 }
 
-bool Scheduler::admit_samples(int64_t number, int64_t& seats, StepPlan& plan) {
+bool Scheduler::admit_samples(int64_t number, int64_t& seats, ReadingPlan& plan) {
   Request& mine = request(number);
   for (size_t i = 0; i < mine.samples.size(); ++i) {
     Sample& sample = mine.samples[i];
@@ -150,7 +150,7 @@ bool Scheduler::admit_samples(int64_t number, int64_t& seats, StepPlan& plan) {
 
 /// Whether so many pages are free beside a reserve for those who run already. If nothing else is
 /// planned, later lines give up theirs.
-bool Scheduler::can_afford(int64_t pages, const Line& line, const StepPlan& plan) {
+bool Scheduler::can_afford(int64_t pages, const Line& line, const ReadingPlan& plan) {
   if (num_free_pages() >= pages + num_running_ / 4) return true;
   if (!plan.stretches.empty()) return false;
   while (num_free_pages() < pages)
@@ -159,7 +159,7 @@ bool Scheduler::can_afford(int64_t pages, const Line& line, const StepPlan& plan
 }
 
 /// Pages to write `count` tokens to.
-bool Scheduler::make_room(const Line& line, int64_t count, StepPlan& plan) {
+bool Scheduler::make_room(const Line& line, int64_t count, ReadingPlan& plan) {
   const int64_t begin =
       request(line.request).shape.prompt + request(line.request).samples[line.sample].read;
   std::vector<int32_t>& pages = request(line.request).samples[line.sample].pages;

@@ -49,7 +49,7 @@ struct PageCopy {
   int32_t from = 0, to = 0;
 };
 
-struct StepPlan {
+struct ReadingPlan {
   std::vector<PageCopy> copies;    // before anything is read
   std::vector<Stretch> stretches;  // in the order of lines
 };
@@ -76,7 +76,7 @@ class Scheduler {
   /// → its number, from 0. Error if it needs more pages than there are.
   int64_t add(RequestShape shape);
   /// Not empty unless done(). All of it has to be read before the next call.
-  StepPlan next();
+  ReadingPlan next();
   /// A token was sampled for the line, which goes on.
   void extend(const Line& line);
   /// The line is complete.
@@ -109,14 +109,14 @@ class Scheduler {
 
   Request& request(int64_t number) { return requests_[number - first_request_]; }
   const Request& request(int64_t number) const { return requests_[number - first_request_]; }
-  void plan_line(const Line& line, StepPlan& plan);
-  void plan_prompt(const Line& line, StepPlan& plan);
-  void plan_sample(const Line& line, StepPlan& plan);
-  void admit(StepPlan& plan);
+  void plan_line(const Line& line, ReadingPlan& plan);
+  void plan_prompt(const Line& line, ReadingPlan& plan);
+  void plan_sample(const Line& line, ReadingPlan& plan);
+  void admit(ReadingPlan& plan);
   std::vector<int32_t> known_beginning(const RequestShape& shape);
-  bool admit_samples(int64_t number, int64_t& seats, StepPlan& plan);
-  bool can_afford(int64_t pages, const Line& line, const StepPlan& plan);
-  bool make_room(const Line& line, int64_t count, StepPlan& plan);
+  bool admit_samples(int64_t number, int64_t& seats, ReadingPlan& plan);
+  bool can_afford(int64_t pages, const Line& line, const ReadingPlan& plan);
+  bool make_room(const Line& line, int64_t count, ReadingPlan& plan);
   std::optional<int32_t> take_page(const Line& line);
   bool preempt_after(const Line& line);
   std::optional<int32_t> take_free_page();

@@ -32,7 +32,7 @@ class World {
 
   /// Reads a plan as a model would, checking that every token that it sees is in the cache.
   void step() {
-    const StepPlan plan = scheduler.next();
+    const ReadingPlan plan = scheduler.next();
     for (const PageCopy& copy : plan.copies)
       std::copy_n(content_.begin() + copy.from * kPage, kPage, content_.begin() + copy.to * kPage);
     int64_t tokens = 0;
