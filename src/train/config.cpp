@@ -55,9 +55,11 @@ void TrainLoopConfig::fields(ConfigVisitor& v) {
           Range{1, 100});
   v.field("ppo_mini_batches", ppo_mini_batches, "updates per pass; images are divided among them",
           Range{1, 1e6});
-  v.field("micro_tokens", micro_tokens,
-          "tokens packed into one forward and backward pass; a longer group is its own pass",
-          Range{1, 1e9});
+  v.field(
+      "micro_tokens", micro_tokens,
+      "tokens packed into one forward and backward pass, the longest groups first; a longer group "
+      "is its own pass, and reported",
+      Range{1, 1e9});
   add_checkpointing(v, gradient_checkpointing);
   v.field("loss_chunk_tokens", loss_chunk_tokens, "rows of logits that exist at a time",
           Range{1, 1e9});
@@ -217,9 +219,11 @@ void GrpoConfig::validate() const {
 
 void SftLoopConfig::fields(ConfigVisitor& v) {
   v.field("total_steps", total_steps, "optimizer steps", Range{1, 1e9});
-  v.field("micro_tokens", micro_tokens,
-          "tokens packed into one forward and backward pass; a longer group is its own pass",
-          Range{1, 1e9});
+  v.field(
+      "micro_tokens", micro_tokens,
+      "tokens packed into one forward and backward pass, the longest groups first; a longer group "
+      "is its own pass, and reported",
+      Range{1, 1e9});
   add_checkpointing(v, gradient_checkpointing);
   v.field("loss_chunk_tokens", loss_chunk_tokens, "rows of logits that exist at a time",
           Range{1, 1e9});

@@ -12,6 +12,7 @@
 #include "train/diagnostics.h"
 #include "train/group_filter.h"
 #include "train/memory_advice.h"
+#include "train/memory_use.h"
 #include "train/policy_update.h"
 #include "train/session.h"
 #include "train/share.h"
@@ -44,6 +45,7 @@ struct GrpoTrainer::Impl {
   std::unique_ptr<Model> loaded_reference;  // only with a KL term that needs one
   Dataset<CaptionRow> train_rows, val_rows;
   DataOrder order;
+  TokenBudget budget;
   PhaseTimers timers;
   std::string samples;       // of this rank's groups of the step, for messages
   int64_t data_batches = 0;  // of rows, used so far
@@ -73,6 +75,7 @@ struct GrpoTrainer::Impl {
             load_caption_rows(config.data.val_files, config.data.bad_rows, prompts.tokenizer())),
         order(static_cast<int64_t>(train_rows.rows.size()), config.data.train_batch_size,
               config.data.shuffle, static_cast<uint64_t>(config.run.seed)),
+        budget(config.train.micro_tokens),
         traced_steps(traced_steps) {
     if (!learner.model().traits().image_token_id)
       throw InputError("{}: expected a vision-language model, got {}", config.policy.model,
@@ -107,6 +110,7 @@ struct GrpoTrainer::Impl {
   /// trains its share of the groups; in between all ranks know all groups.
   Metrics step(int64_t step) {
     Metrics metrics;
+    const PeakMemory memory(session.device());
     GroupFilter filter(config.algorithm.filter_groups, config.data.train_batch_size);
     {
       const auto whole = timers.measure("step");
@@ -121,13 +125,14 @@ struct GrpoTrainer::Impl {
       compare_within_groups(groups);
       deal_update(groups);
       timed(step, "update_actor", [&] {
-        update_policy(learner, reference(), config, session.group(), groups, step, metrics);
+        update_policy(learner, reference(), config, session.group(), groups, step, budget, metrics);
       });
     }
     metrics["train/num_gen_batches"] = static_cast<double>(filter.num_batches());
     metrics["train/num_groups"] = static_cast<double>(filter.kept().size());
     metrics.merge(timers.take());
     add_idle_metrics(session.group(), metrics);
+    memory.add_to(metrics);
     const std::vector<CaptionGroup> groups = filter.take_all();
     add_rollout_metrics(groups, metrics);
     add_question_metrics(groups, metrics);

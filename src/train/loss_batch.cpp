@@ -2,40 +2,46 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <set>
+#include <utility>
+
 #include "caprl/core/error.h"
 #include "caprl/ops/upload.h"
 
 namespace caprl {
-namespace {
-
 int64_t num_tokens(const BranchedSequence& sequence) {
   auto count = static_cast<int64_t>(sequence.prefix.ids.size());
   for (const auto& branch : sequence.branches) count += static_cast<int64_t>(branch.size());
   return count;
 }
 
-}  // namespace
-
 int64_t ScoredSequence::length(size_t b) const {
   return static_cast<int64_t>(sequence.branches[b].size()) - branches[b].first;
 }
 
-std::vector<std::span<const ScoredSequence>> split_by_tokens(
-    std::span<const ScoredSequence> sequences, int64_t micro_tokens) {
-  std::vector<std::span<const ScoredSequence>> batches;
-  size_t begin = 0;
-  int64_t tokens = 0;
-  for (size_t i = 0; i < sequences.size(); ++i) {
-    const int64_t more = num_tokens(sequences[i].sequence);
-    if (i > begin && tokens + more > micro_tokens) {
-      batches.push_back(sequences.subspan(begin, i - begin));
-      begin = i;
-      tokens = 0;
+std::vector<std::vector<size_t>> pack_by_tokens(std::span<const int64_t> sizes, int64_t budget) {
+  std::vector<size_t> order(sizes.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, std::greater<>(), [&](size_t i) { return sizes[i]; });
+  std::vector<std::vector<size_t>> passes;
+  std::set<std::pair<int64_t, size_t>> rooms;  // tokens that a pass has left, and which pass
+  for (const size_t i : order) {
+    auto room = rooms.lower_bound({sizes[i], 0});
+    if (room == rooms.end()) {
+      passes.emplace_back();
+      room = rooms.emplace(std::max(budget, sizes[i]), passes.size() - 1).first;
     }
-    tokens += more;
+    const auto [left, pass] = *room;
+    passes[pass].push_back(i);
+    rooms.erase(room);
+    rooms.emplace(left - sizes[i], pass);
   }
-  if (begin < sequences.size()) batches.push_back(sequences.subspan(begin));
-  return batches;
+  for (auto& pass : passes) std::ranges::sort(pass);
+  std::ranges::sort(passes, {}, [](const auto& pass) { return pass.front(); });
+  return passes;
 }
 
 LossBatch make_loss_batch(std::span<const ScoredSequence> sequences, const Model& model) {

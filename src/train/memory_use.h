@@ -1,9 +1,10 @@
-// How much memory a run uses now.
+// How much memory a run uses.
 #pragma once
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/core/Tensor.h>
 
 #include "caprl/core/memory.h"
+#include "caprl/core/metrics.h"
 
 namespace caprl {
 
@@ -20,5 +21,25 @@ inline MemoryUse memory_use(at::Device device) {
   use.gpu_all = static_cast<int64_t>(all);
   return use;
 }
+
+/// A step's memory of tensors by a GPU's allocator: perf/max_memory_allocated_gb, what the plan of
+/// memory predicts. Nothing on a CPU.
+class PeakMemory {
+ public:
+  explicit PeakMemory(at::Device device) : device_(device) {
+    if (!device_.is_cpu()) at::accelerator::resetPeakStats(device_.index());
+  }
+  void add_to(Metrics& metrics) const {
+    if (device_.is_cpu()) return;
+    using c10::CachingAllocator::StatType;
+    const auto stats = at::accelerator::getDeviceStats(device_.index());
+    metrics["perf/max_memory_allocated_gb"] =
+        static_cast<double>(stats.allocated_bytes[static_cast<size_t>(StatType::AGGREGATE)].peak) /
+        1e9;
+  }
+
+ private:
+  at::Device device_;
+};
 
 }  // namespace caprl

@@ -1,7 +1,11 @@
 #include "train/policy_update.h"
 
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "caprl/core/error.h"
 #include "caprl/ops/low_rank.h"
@@ -34,35 +38,52 @@ std::vector<double> caption_weights(std::span<const CaptionGroup> groups,
   return aggregation_weights(lengths, config.algorithm.loss_agg_mode, scale);
 }
 
-/// What one rank trains of a mini-batch.
-struct MiniBatch {
+/// Groups that run together in one pass.
+struct MicroBatch {
   std::vector<const CaptionGroup*> groups;
   Sequences sequences;
-  std::vector<at::Tensor> old, reference;  // of each microbatch; empty: not used
+  at::Tensor old, reference;  // log-probabilities of the scored tokens; undefined: not used
 };
+/// What one rank trains of a mini-batch, in the order in which gradients are added up.
+using MiniBatch = std::vector<MicroBatch>;
 
-MiniBatch make_mini_batch(std::span<const CaptionGroup> groups, const GrpoConfig& config,
-                          int rank) {
+MiniBatch pack(const std::vector<const CaptionGroup*>& groups, const Sequences& sequences,
+               TokenBudget& budget) {
   MiniBatch batch;
-  const auto weights = caption_weights(groups, config);
+  for (const auto& pass : budget.pack(
+           sequences, [&](size_t i) { return fmt::format("image {}", groups[i]->row->id); })) {
+    MicroBatch& micro = batch.emplace_back();
+    for (const size_t i : pass) {
+      micro.groups.push_back(groups[i]);
+      micro.sequences.push_back(sequences[i]);
+    }
+  }
+  return batch;
+}
+
+MiniBatch make_mini_batch(std::span<const CaptionGroup> all, const GrpoConfig& config, int rank,
+                          TokenBudget& budget) {
+  std::vector<const CaptionGroup*> groups;
+  Sequences sequences;
+  const auto weights = caption_weights(all, config);
   auto weight = weights.begin();
-  for (const CaptionGroup& group : groups) {
+  for (const CaptionGroup& group : all) {
     const auto first = weight;
     weight += static_cast<int64_t>(group.captions.size());
     if (group.trained_by != rank) continue;
-    batch.groups.push_back(&group);
-    ScoredSequence& scored = batch.sequences.emplace_back();
+    groups.push_back(&group);
+    ScoredSequence& scored = sequences.emplace_back();
     scored.sequence.prefix = group.prompt;
     for (size_t i = 0; i < group.captions.size(); ++i) {
       scored.sequence.branches.push_back(group.captions[i].sampled.ids);
       scored.branches.push_back({0, first[static_cast<int64_t>(i)], group.captions[i].advantage});
     }
   }
-  return batch;
+  return pack(groups, sequences, budget);
 }
 
 /// The sampler's log-probabilities, in the order of a batch's rows.
-at::Tensor rollout_logprobs(const MiniBatch& batch) {
+at::Tensor rollout_logprobs(const MicroBatch& batch) {
   std::vector<float> values;
   for (const CaptionGroup* group : batch.groups)
     for (const Caption& caption : group->captions)
@@ -70,19 +91,17 @@ at::Tensor rollout_logprobs(const MiniBatch& batch) {
   return at::tensor(values, at::kFloat);
 }
 
-/// Log-probabilities of every scored token under a model, one tensor a microbatch.
-std::vector<at::Tensor> score_tokens(const Model& model, const Sequences& sequences,
-                                     const GrpoConfig& config) {
+/// Log-probabilities of every scored token under a model, to that member of each microbatch.
+void score_tokens(const Model& model, const GrpoConfig& config, at::Tensor MicroBatch::*logprobs,
+                  MiniBatch& mini) {
   at::NoGradGuard no_grad;
-  std::vector<at::Tensor> logprobs;
-  for (const auto micro : split_by_tokens(sequences, config.train.micro_tokens)) {
-    const LossBatch batch = make_loss_batch(micro, model);
-    logprobs.push_back(ops::token_logprobs(hidden_rows(model, batch), model.head_weight(),
-                                           batch.targets, config.rollout.temperature,
-                                           config.train.loss_chunk_tokens));
+  for (MicroBatch& micro : mini) {
+    const LossBatch batch = make_loss_batch(micro.sequences, model);
+    micro.*logprobs =
+        ops::token_logprobs(hidden_rows(model, batch), model.head_weight(), batch.targets,
+                            config.rollout.temperature, config.train.loss_chunk_tokens);
   }
   model.join_other_passes();
-  return logprobs;
 }
 
 ops::PolicyLossOptions loss_options(const GrpoConfig& config) {
@@ -100,19 +119,24 @@ ops::PolicyLossOptions loss_options(const GrpoConfig& config) {
   return options;
 }
 
-std::vector<std::string> ids(std::span<const CaptionGroup* const> groups) {
+std::vector<std::string> ids(const MicroBatch& micro) {
   std::vector<std::string> ids;
-  for (const CaptionGroup* group : groups) ids.push_back(group->row->id);
+  for (const CaptionGroup* group : micro.groups) ids.push_back(group->row->id);
   return ids;
+}
+std::vector<std::string> ids(const MiniBatch& mini) {
+  std::vector<std::string> all;
+  for (const MicroBatch& micro : mini) std::ranges::copy(ids(micro), std::back_inserter(all));
+  return all;
 }
 
 std::vector<MiniBatch> mini_batches(const std::vector<CaptionGroup>& groups,
-                                    const GrpoConfig& config, int rank) {
+                                    const GrpoConfig& config, int rank, TokenBudget& budget) {
   const int64_t count = config.train.ppo_mini_batches;
   std::vector<MiniBatch> batches;
   for (int64_t i = 0; i < count; ++i)
     if (const auto part = mini_batch(groups, i, count); !part.empty())
-      batches.push_back(make_mini_batch(part, config, rank));
+      batches.push_back(make_mini_batch(part, config, rank, budget));
   return batches;
 }
 
@@ -130,29 +154,18 @@ ops::PolicyLossResult policy_loss(const at::Tensor& hidden, const Model& model,
 /// the rollout.
 void accumulate(Learner& learner, const MiniBatch& mini, const GrpoConfig& config, bool first,
                 PolicyTotals& totals) {
-  const at::Tensor sampled = first ? rollout_logprobs(mini) : at::Tensor();
-  const auto micros = split_by_tokens(mini.sequences, config.train.micro_tokens);
-  learner.begin(static_cast<int64_t>(micros.size()));
-  int64_t row = 0;
-  size_t index = 0;
-  std::span groups = mini.groups;
-  for (const auto micro : micros) {
+  learner.begin(static_cast<int64_t>(mini.size()));
+  for (const MicroBatch& micro : mini) {
     learner.begin_pass();
-    const LossBatch batch = make_loss_batch(micro, learner.model());
-    ops::PolicyLossInput input{batch.targets, batch.advantages, batch.weights, {}, {}};
-    if (!mini.old.empty()) input.old_logprobs = mini.old[index];
-    if (!mini.reference.empty()) input.reference_logprobs = mini.reference[index];
+    const LossBatch batch = make_loss_batch(micro.sequences, learner.model());
+    const ops::PolicyLossInput input{batch.targets, batch.advantages, batch.weights, micro.old,
+                                     micro.reference};
     const auto result =
         policy_loss(hidden_rows(learner.model(), batch), learner.model(), batch, input, config);
     result.loss.backward();
     learner.end_pass();
-    const int64_t rows = batch.rows.numel();
-    totals.add(result, batch, input.old_logprobs,
-               first ? sampled.narrow(0, row, rows) : at::Tensor(),
-               ids(groups.first(micro.size())));
-    groups = groups.subspan(micro.size());
-    row += rows;
-    ++index;
+    totals.add(result, batch, micro.old, first ? rollout_logprobs(micro) : at::Tensor(),
+               ids(micro));
   }
 }
 
@@ -160,16 +173,16 @@ void accumulate(Learner& learner, const MiniBatch& mini, const GrpoConfig& confi
 
 void update_policy(Learner& learner, const Model* reference, const GrpoConfig& config,
                    const Group& ranks, const std::vector<CaptionGroup>& groups, int64_t step,
-                   Metrics& metrics) {
-  auto batches = mini_batches(groups, config, ranks.rank());
+                   TokenBudget& budget, Metrics& metrics) {
+  auto batches = mini_batches(groups, config, ranks.rank(), budget);
   const bool on_policy = config.train.ppo_epochs == 1 && batches.size() == 1;
   learner.wait_for_weights();
   for (MiniBatch& batch : batches) {
     if (reference) {
       const ops::AdaptersOff base_weights;
-      batch.reference = score_tokens(*reference, batch.sequences, config);
+      score_tokens(*reference, config, &MicroBatch::reference, batch);
     }
-    if (!on_policy) batch.old = score_tokens(learner.model(), batch.sequences, config);
+    if (!on_policy) score_tokens(learner.model(), config, &MicroBatch::old, batch);
   }
   PolicyTotals totals;
   UpdateResult update;
@@ -180,7 +193,7 @@ void update_policy(Learner& learner, const Model* reference, const GrpoConfig& c
       accumulate(learner, batch, config, updates == 0, totals);
       const auto not_finite = totals.settle();
       update = learner.finish(step, config.train.total_steps, config.train.max_skipped_steps,
-                              not_finite.empty() ? ids(batch.groups) : not_finite);
+                              not_finite.empty() ? ids(batch) : not_finite);
       wait_seconds += update.wait_seconds;
       ++updates;
     }

@@ -7,11 +7,14 @@
 #include "caprl/core/log.h"
 #include "caprl/core/timer.h"
 #include "caprl/generation/prompts.h"
+#include "caprl/generation/shared_prefix.h"
 #include "caprl/ops/policy_loss.h"
 #include "caprl/train/learner.h"
 #include "caprl/train/loss_batch.h"
+#include "train/memory_use.h"
 #include "train/session.h"
 #include "train/share.h"
+#include "train/token_budget.h"
 
 namespace caprl {
 namespace {
@@ -22,21 +25,10 @@ struct Example {
   std::vector<int64_t> response;
 };
 
-/// Tokens that all prompts of a group begin with.
-int64_t shared_length(const std::vector<Example>& examples) {
-  const auto& first = examples.front().prompt.ids;
-  size_t length = first.size();
-  for (const Example& example : examples) {
-    const auto& ids = example.prompt.ids;
-    length = std::min(length, ids.size());
-    length =
-        std::mismatch(first.begin(), first.begin() + length, ids.begin()).first - first.begin();
-  }
-  return static_cast<int64_t>(length);
-}
-
 ScoredSequence share_prefix(const std::vector<Example>& examples) {
-  const int64_t shared = shared_length(examples);
+  std::vector<std::vector<int64_t>> prompts;
+  for (const Example& example : examples) prompts.push_back(example.prompt.ids);
+  const int64_t shared = shared_length(prompts, /*left=*/0);
   ScoredSequence scored;
   const auto& first = examples.front().prompt;
   scored.sequence.prefix = {{first.ids.begin(), first.ids.begin() + shared}, first.images};
@@ -79,6 +71,7 @@ struct SftTrainer::Impl {
   PromptBuilder prompts;
   Dataset<SftRow> rows;
   DataOrder order;  // of groups of consecutive rows
+  TokenBudget budget;
   PhaseTimers timers;
   std::vector<std::string> samples;  // ids of the first rows of this rank's groups, for messages
   struct Loaded {
@@ -101,7 +94,8 @@ struct SftTrainer::Impl {
         order((static_cast<int64_t>(rows.rows.size()) + config.data.rows_per_group - 1) /
                   config.data.rows_per_group,
               config.data.train_batch_size, config.data.shuffle,
-              static_cast<uint64_t>(config.run.seed)) {
+              static_cast<uint64_t>(config.run.seed)),
+        budget(config.train.micro_tokens) {
     log_info("{}: {}", config.policy.model, describe_training(learner.model()));
     log_info("{} rows to train on, {} bad rows skipped", rows.rows.size(), rows.num_skipped);
     session.open(learner);
@@ -113,12 +107,15 @@ struct SftTrainer::Impl {
     const std::vector<ScoredSequence> sequences = next_sequences(step, metrics);
     session.at(step, "update");
     learner.wait_for_weights();
-    const auto micros = split_by_tokens(sequences, config.train.micro_tokens);
-    learner.begin(static_cast<int64_t>(micros.size()));
+    const auto passes = budget.pack(
+        sequences, [&](size_t i) { return fmt::format("step {}, sequence {}", step, i + 1); });
+    learner.begin(static_cast<int64_t>(passes.size()));
     std::vector<at::Tensor> losses;  // on the device, which is waited for once
-    for (const auto micro : micros) {
+    for (const auto& pass : passes) {
       learner.begin_pass();
-      const LossBatch batch = make_loss_batch(micro, learner.model());
+      std::vector<ScoredSequence> together;
+      for (const size_t i : pass) together.push_back(sequences[i]);
+      const LossBatch batch = make_loss_batch(together, learner.model());
       const at::Tensor micro_loss = ops::cross_entropy_loss(
           hidden_rows(learner.model(), batch), learner.model().head_weight(), batch.targets,
           batch.weights, config.train.loss_chunk_tokens, nullptr, learner.model().head_gradient());
@@ -221,7 +218,9 @@ struct SftTrainer::Impl {
       Metrics metrics;
       {
         const auto scope = timers.measure("step");
+        const PeakMemory memory(session.device());
         metrics = step(s);
+        memory.add_to(metrics);
       }
       metrics.merge(timers.take());
       session.record(s, metrics, {{"loss", metrics["train/loss"], 4}});

@@ -1,13 +1,18 @@
 #include "caprl/train/loss_batch.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "../models/model_files.h"
 #include "caprl/core/error.h"
+#include "caprl/core/log.h"
+#include "caprl/core/philox.h"
 #include "caprl/models/presets.h"
 #include "caprl/ops/policy_loss.h"
+#include "train/token_budget.h"
 
 namespace caprl {
 namespace {
@@ -42,9 +47,13 @@ std::pair<double, at::Tensor> loss_and_gradient(Model& model, std::span<const Sc
     weights.push_back(model.parameters().get(slice.name));
     weights.back().mutable_grad() = at::zeros_like(weights.back());
   }
+  std::vector<int64_t> sizes;
+  for (const ScoredSequence& scored : all) sizes.push_back(num_tokens(scored.sequence));
   double loss = 0;
-  for (const auto micro : split_by_tokens(all, micro_tokens)) {
-    const LossBatch batch = make_loss_batch(micro, model);
+  for (const auto& pass : pack_by_tokens(sizes, micro_tokens)) {
+    std::vector<ScoredSequence> together;
+    for (const size_t i : pass) together.push_back(all[i]);
+    const LossBatch batch = make_loss_batch(together, model);
     const auto result =
         ops::policy_loss(hidden_rows(model, batch), model.head_weight(),
                          {batch.targets, batch.advantages, batch.weights, {}, {}}, {});
@@ -125,7 +134,7 @@ TEST(LossBatch, MicrobatchesChangeGradientsByRoundingOnly) {
   const auto all = sequences();
   const auto [loss, gradient] = loss_and_gradient(*model, all, 1000);
   EXPECT_GT(gradient.abs().max().item<double>(), 1e-3);
-  for (const int64_t micro_tokens : {1, 9, 14}) {
+  for (const int64_t micro_tokens : {1, 9, 12, 14}) {
     const auto [other_loss, other] = loss_and_gradient(*model, all, micro_tokens);
     EXPECT_NEAR(other_loss, loss, 1e-12);
     EXPECT_LT((other - gradient).abs().max().item<double>(), 1e-10);
@@ -146,18 +155,63 @@ TEST(LossBatch, GroupsHaveTheGradientsOfUnrolledSequences) {
   EXPECT_LT((other - gradient).abs().max().item<double>(), 1e-10);
 }
 
-TEST(SplitByTokens, NeverCutsASequenceAndKeepsTheOrder) {
+using Passes = std::vector<std::vector<size_t>>;
+
+TEST(PackByTokens, TheLongestFirstToWhereItFitsBest) {
+  EXPECT_EQ(pack_by_tokens(std::vector<int64_t>{9, 4, 8}, 13), (Passes{{0, 1}, {2}}));
+  EXPECT_EQ(pack_by_tokens(std::vector<int64_t>{9, 4, 8}, 12), (Passes{{0}, {1, 2}}));
+  // 6 leaves 4 and 7 leaves 3: 3 goes where nothing is left.
+  EXPECT_EQ(pack_by_tokens(std::vector<int64_t>{6, 3, 7, 4}, 10), (Passes{{0, 3}, {1, 2}}));
+  EXPECT_EQ(pack_by_tokens(std::vector<int64_t>{}, 5), Passes{});
+}
+
+TEST(PackByTokens, WhatFitsIntoOnePassStaysAsItIs) {
+  EXPECT_EQ(pack_by_tokens(std::vector<int64_t>{1, 9, 4, 8}, 22), (Passes{{0, 1, 2, 3}}));
+}
+
+/// Everything once; no pass over the budget but of one thing; passes and what they hold in order;
+/// no two passes that one would hold.
+TEST(PackByTokens, Properties) {
+  for (uint64_t seed = 1; seed <= 300; ++seed) {
+    const CounterRng rng(seed, RandomPurpose::kDemoWorld, {});
+    const int64_t budget = 1 + rng.below(100, 0);
+    std::vector<int64_t> sizes(static_cast<size_t>(rng.below(40, 1)));
+    for (size_t i = 0; i < sizes.size(); ++i) sizes[i] = 1 + rng.below(budget * 5 / 4 + 1, 2, i);
+    const Passes passes = pack_by_tokens(sizes, budget);
+    std::vector<size_t> seen;
+    std::vector<int64_t> sums;
+    for (const auto& pass : passes) {
+      ASSERT_FALSE(pass.empty());
+      EXPECT_TRUE(std::ranges::is_sorted(pass));
+      int64_t& sum = sums.emplace_back();
+      for (const size_t i : pass) sum += sizes[i];
+      if (pass.size() > 1) EXPECT_LE(sum, budget);
+      seen.insert(seen.end(), pass.begin(), pass.end());
+    }
+    EXPECT_TRUE(std::ranges::is_sorted(passes, {}, [](const auto& pass) { return pass.front(); }));
+    std::ranges::sort(seen);
+    std::vector<size_t> all(sizes.size());
+    std::iota(all.begin(), all.end(), size_t{0});
+    EXPECT_EQ(seen, all);
+    std::ranges::sort(sums);
+    if (sums.size() > 1) EXPECT_GT(sums[0] + sums[1], budget);
+    EXPECT_EQ(pack_by_tokens(sizes, budget), passes);
+  }
+}
+
+TEST(TokenBudget, ReportsTheFirstGroupThatIsLonger) {
   const auto all = sequences();  // 9, 4 and 8 tokens
-  const auto sizes = [&](int64_t micro_tokens) {
-    std::vector<size_t> result;
-    for (const auto part : split_by_tokens(all, micro_tokens)) result.push_back(part.size());
-    return result;
+  TokenBudget budget(7);
+  init_logging();
+  const auto pack = [&] {
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(budget.pack(all, [](size_t i) { return fmt::format("image {}", i); }),
+              (Passes{{0}, {1}, {2}}));
+    return testing::internal::GetCapturedStderr();
   };
-  EXPECT_EQ(sizes(1), (std::vector<size_t>{1, 1, 1}));
-  EXPECT_EQ(sizes(13), (std::vector<size_t>{2, 1}));
-  EXPECT_EQ(sizes(12), (std::vector<size_t>{1, 2}));
-  EXPECT_EQ(sizes(21), (std::vector<size_t>{3}));
-  EXPECT_TRUE(split_by_tokens(std::span<const ScoredSequence>(), 5).empty());
+  EXPECT_THAT(pack(), testing::HasSubstr("image 0: a prompt of 3 tokens and what follows it, 9 in "
+                                         "all, exceed train.micro_tokens (7)"));
+  EXPECT_EQ(pack(), "");
 }
 
 }  // namespace

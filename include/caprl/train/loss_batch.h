@@ -39,10 +39,16 @@ struct LossBatch {
   at::Tensor advantages;  // [M] likewise
 };
 
-/// Consecutive sequences packed up to `micro_tokens` tokens; a longer sequence is a batch of its
-/// own, never cut.
-std::vector<std::span<const ScoredSequence>> split_by_tokens(
-    std::span<const ScoredSequence> sequences, int64_t micro_tokens);
+/// Tokens of the sequence, its images' included.
+int64_t num_tokens(const BranchedSequence& sequence);
+
+/// Which of things of these sizes run together in one pass of at most `budget` tokens: the longest
+/// first, each to the pass that it leaves least room in (best fit decreasing; Johnson,
+/// "Near-optimal bin packing algorithms", 1973: at most 11/9 of the fewest passes, and one). One
+/// that is longer is a pass of its own, never cut. Passes go by their first thing and things within
+/// a pass by their number, so that what fits into one pass stays as it is; a function of the sizes
+/// alone.
+std::vector<std::vector<size_t>> pack_by_tokens(std::span<const int64_t> sizes, int64_t budget);
 
 /// On the model's device but for weights and advantages. Error if branches and what is scored of
 /// them do not fit together.
