@@ -11,6 +11,15 @@ namespace {
 
 constexpr int64_t kMostRanks = 1024;
 
+OtherModels other_models(const GrpoConfig& config) {
+  OtherModels others;
+  if (config.algorithm.use_kl_loss && !config.reference.model.empty())
+    others.reference = describe_files(config.reference.model);
+  for (const RewardTerm* term : config.reward.terms.active())
+    if (const auto loaded = term->model()) others.judge = describe_files(loaded->dir);
+  return others;
+}
+
 /// A row of a table; `speed`: a rank's beside that of one alone with as many
 /// images.
 void print_row(const StepPlan& plan, const MachineSpeeds& machine, int64_t ranks) {
@@ -86,17 +95,22 @@ TypicalLengths lengths_of(const DryRunOptions& options, const DataFacts& data) {
 
 void predict(const GrpoConfig& config, const CheckedRun& run, const DryRunOptions& options,
              const DryRunChecks& found, const Launch& launch, Checklist& checks, int64_t ranks) {
-  const StepPlan plan = step_plan(
+  StepPlan plan = step_plan(
       config, describe_files(config.policy.model, config.policy.train, config.policy.lora),
-      describe_files(config.reward.answerer.model), lengths_of(options, found.train()));
+      describe_files(config.reward.answerer.model), lengths_of(options, found.train()),
+      other_models(config));
   const MachineSpeeds machine = speeds(run, options, plan, launch);
+  place(plan, run, options, machine, launch);
   checks.check("memory", [&] { return check_memory(plan, machine, ranks); });
   print_machine(options, machine, plan.lengths, "captions");
   print_memory(memory_by_phase(plan, ranks), ranks);
+  const double longest = peak_memory(with_longest_captions(plan), ranks);
+  if (longest > peak_memory(plan, ranks))
+    std::cout << fmt::format(
+        "Were all captions of an image {:.0f} tokens long (rollout.response_length): {:.1f} GB.\n",
+        plan.response_length, longest / 1e9);
   print_duration(config, plan, machine, ranks, found.held_out().rows);
-  const bool gpu =
-      !options.is_this() || !choose_device(config.run.device, launch.local_rank).is_cpu();
-  if (gpu) print_scaling(plan, machine);
+  if (plan.on_gpu) print_scaling(plan, machine);
 }
 
 using AddLength = std::function<CLI::Option*(const char*, double&, const char*)>;

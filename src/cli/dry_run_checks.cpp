@@ -24,8 +24,12 @@ constexpr size_t kFaultsShown = 5;
 
 /// Names, shapes and headers are checked as training does, but no memory is taken.
 std::unique_ptr<Model> load_without_weights(const std::string& dir, const std::string& dtype,
-                                            TrainedParts train, const char* key) {
-  return Model::load(dir, {parse_dtype(dtype, fmt::format("config: '{}'", key)), at::kMeta, train});
+                                            TrainedParts train, const char* key,
+                                            const LoraConfig& lora = {}) {
+  return Model::load(dir, {.dtype = parse_dtype(dtype, fmt::format("config: '{}'", key)),
+                           .device = at::kMeta,
+                           .train = train,
+                           .lora = lora});
 }
 
 double num_weights(const Model& model) {
@@ -83,12 +87,13 @@ std::string DryRunChecks::run_folder(const std::string& resume) {
 
 std::string DryRunChecks::policy() {
   const std::string& dir = config_.policy.model;
-  const auto model =
-      load_without_weights(dir, config_.policy.dtype, config_.policy.train, "policy.dtype");
+  const auto model = load_without_weights(dir, config_.policy.dtype, config_.policy.train,
+                                          "policy.dtype", config_.policy.lora);
   if (config_.rows == RowKind::kCaption && !model->traits().image_token_id)
     throw InputError("{}: expected a vision-language model, got {}", dir,
                      model->traits().architecture);
   num_weights_ = num_weights(*model);
+  num_trained_ = static_cast<double>(model->parameters().num_trainable());
   weight_file_bytes_ = bytes_of_files(WeightFiles::open(dir));
   prompts_.emplace(dir, config_.policy.chat_template, model->traits(),
                    config_.data.max_prompt_length);
@@ -149,7 +154,12 @@ std::string DryRunChecks::disk() const {
   const double values = config_.policy.dtype == "bfloat16"  ? 2 + 4 + 8
                         : config_.policy.dtype == "float64" ? 24
                                                             : 12;
-  const double one = weight_file_bytes_ + num_weights_ * values;
+  // Of adapters, themselves alone; optimizer state and weights as training has them of what is
+  // trained.
+  const double model = config_.policy.lora.enabled()
+                           ? num_trained_ * (config_.policy.dtype == "bfloat16" ? 2 : 4)
+                           : weight_file_bytes_;
+  const double one = model + num_trained_ * values;
   const int64_t written = (config_.total_steps + saving.save_freq - 1) / saving.save_freq;
   const int64_t most = std::min(written, saving.keep_last + saving.keep_best + 1);
   double there = 0;

@@ -52,7 +52,7 @@ class DryRunChecks {
 
   const CheckedRun config_;
   std::optional<PromptBuilder> prompts_;  // once the policy is found good
-  double num_weights_ = 0, weight_file_bytes_ = 0;
+  double num_weights_ = 0, num_trained_ = 0, weight_file_bytes_ = 0;
   DataFacts train_, held_out_;
 };
 

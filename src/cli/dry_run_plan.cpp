@@ -10,6 +10,7 @@
 #include "caprl/io/json.h"
 #include "caprl/train/config.h"
 #include "cli/machine_probe.h"
+#include "cli/units.h"
 
 namespace caprl {
 namespace {
@@ -21,6 +22,13 @@ std::string describe(const FittingPlan& fitting) {
       "\n{}", fitting.ranks == 1 ? "with" : fmt::format("with {} ranks", fitting.ranks));
   for (const std::string& setting : fitting.settings) text += " --set " + setting;
   return text + fmt::format(" ({:.1f} GB)", fitting.bytes / 1e9);
+}
+
+std::string list_parts(const PhaseMemory& phase) {
+  std::string text;
+  for (const MemoryPart& part : phase.parts)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", part.what, bytes_text(part.bytes));
+  return text;
 }
 
 }  // namespace
@@ -41,10 +49,18 @@ MachineSpeeds speeds(const CheckedRun& run, const DryRunOptions& options, const 
                          static_cast<int64_t>(plan.policy.hidden), launch.local_world_size);
 }
 
+void place(StepPlan& plan, const CheckedRun& run, const DryRunOptions& options,
+           const MachineSpeeds& machine, const Launch& launch) {
+  plan.on_gpu = !options.is_this() || !choose_device(run.run.device, launch.local_rank).is_cpu();
+  plan.device_memory = machine.memory;
+}
+
 std::string check_memory(const StepPlan& plan, const MachineSpeeds& machine, int64_t ranks) {
-  const double peak = peak_memory(plan, ranks);
-  const std::string what =
-      fmt::format("a rank needs about {:.1f} GB of {:.1f} GB", peak / 1e9, machine.memory / 1e9);
+  const auto phases = memory_by_phase(plan, ranks);
+  const PhaseMemory most = *std::ranges::max_element(phases, {}, &PhaseMemory::total);
+  const double peak = most.total();
+  const std::string what = fmt::format("a rank needs {:.1f} GB of {:.1f} GB, most in phase {}",
+                                       peak / 1e9, machine.memory / 1e9, most.phase);
   if (peak <= machine.memory) return what;
   std::string advice;
   if (const auto fitting = fit_by_settings(plan, machine.memory, ranks))
@@ -70,9 +86,10 @@ void print_memory(const std::vector<PhaseMemory>& phases, int64_t ranks) {
   std::cout << fmt::format("\nMemory of each of {} ranks (GB):\n", ranks)
             << "  phase    weights  gradients  optimizer  phase's own     total\n";
   for (const PhaseMemory& phase : phases)
-    std::cout << fmt::format("  {:<7} {:>8.2f} {:>10.2f} {:>10.2f} {:>12.2f} {:>9.2f}\n",
+    std::cout << fmt::format("  {:<7} {:>8.2f} {:>10.2f} {:>10.2f} {:>12.2f} {:>9.2f}  {}\n",
                              phase.phase, phase.weights / 1e9, phase.gradients / 1e9,
-                             phase.optimizer / 1e9, phase.working / 1e9, phase.total() / 1e9);
+                             phase.optimizer / 1e9, phase.working / 1e9, phase.total() / 1e9,
+                             list_parts(phase));
 }
 
 void conclude(Checklist& checks, const DryRunChecks& found, const DryRunOptions& options,

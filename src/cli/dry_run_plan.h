@@ -23,6 +23,10 @@ ModelDescription describe_files(const std::string& model_dir,
 MachineSpeeds speeds(const CheckedRun& run, const DryRunOptions& options, const StepPlan& plan,
                      const Launch& launch);
 
+/// Puts the plan on the device that it is for.
+void place(StepPlan& plan, const CheckedRun& run, const DryRunOptions& options,
+           const MachineSpeeds& machine, const Launch& launch);
+
 /// InputError, with what makes it fit, if a rank needs more than there is.
 std::string check_memory(const StepPlan& plan, const MachineSpeeds& machine, int64_t ranks);
 

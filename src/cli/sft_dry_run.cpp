@@ -48,8 +48,9 @@ StepPlan plan_of(const SftConfig& config, TypicalLengths lengths) {
 void predict(const SftConfig& config, const CheckedRun& run, const DryRunOptions& options,
              const DryRunChecks& found, const Launch& launch, Checklist& checks, int64_t ranks) {
   const TypicalLengths lengths = lengths_of(options, found.train());
-  const StepPlan plan = plan_of(config, lengths);
+  StepPlan plan = plan_of(config, lengths);
   const MachineSpeeds machine = speeds(run, options, plan, launch);
+  place(plan, run, options, machine, launch);
   checks.check("memory", [&] { return check_memory(plan, machine, ranks); });
   print_machine(options, machine, lengths, "responses");
   print_memory({memory_by_phase(plan, ranks).back()}, ranks);

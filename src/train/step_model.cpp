@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "caprl/core/error.h"
+#include "caprl/ops/paged_attention.h"
 
 namespace caprl {
 namespace {
@@ -106,30 +107,6 @@ double collective_seconds(const StepPlan& plan, const MachineSpeeds& machine, in
          (summed + ring_seconds(gathered, gathered / plan.bucket_bytes, machine, ranks));
 }
 
-/// Values of a token that are there when a backward pass begins, with those of the layer that is
-/// computed again first.
-double kept_activations(const StepPlan& plan) {
-  const ModelSize& model = plan.policy;
-  switch (plan.recompute) {
-    case ops::Recompute::kNone:
-      break;
-    case ops::Recompute::kMlp:
-      return model.activations + model.mlp_activations / model.layers;
-    case ops::Recompute::kFull:
-      return 2 * model.hidden * model.layers +
-             (model.activations + model.mlp_activations) / model.layers;
-  }
-  return model.activations + model.mlp_activations;
-}
-
-/// Weights of a frozen model on one rank: with sharded layers its part of them, and those of the
-/// group that computes and of the next.
-double frozen_weights(const ModelSize& model, double shard_layers, int64_t ranks) {
-  if (shard_layers == 0 || ranks == 1) return model.weights;
-  const double gathered = std::min(1.0, 2 * shard_layers / model.layers);
-  return model.weights - model.trunk * (1 - 1 / static_cast<double>(ranks) - gathered);
-}
-
 }  // namespace
 
 MachineSpeeds machine_speeds(std::string_view name) {
@@ -150,18 +127,6 @@ ModelSize model_size(const ModelDescription& description) {
     size.weights += values;
     if (spec.name == "model.embed_tokens.weight" || spec.name == "lm_head.weight") continue;
     (spec.name.starts_with("model.") ? size.trunk : size.vision) += values;
-    if (!spec.name.starts_with("model.layers.")) continue;
-    const bool product = spec.shape.size() == 2;
-    if (spec.name.ends_with("gate_proj.weight") || spec.name.ends_with("up_proj.weight")) {
-      size.mlp_activations += static_cast<double>(spec.shape[0]);
-      continue;
-    }
-    // The backward pass needs what products and norms give, and inputs of products that neither
-    // gave; SwiGLU's product is computed again.
-    if (product || spec.name.ends_with("norm.weight"))
-      size.activations += static_cast<double>(spec.shape[0]);
-    if (product && spec.shape[1] != traits.hidden_size && !spec.name.ends_with("down_proj.weight"))
-      size.activations += static_cast<double>(spec.shape[1]);
   }
   size.frozen = size.weights + size.adapters - trained;
   size.vocab = static_cast<double>(traits.vocab_size);
@@ -170,17 +135,30 @@ ModelSize model_size(const ModelDescription& description) {
   size.attention = static_cast<double>(traits.num_heads * traits.head_dim);
   size.kv_values =
       static_cast<double>(2 * traits.num_layers * traits.num_kv_heads * traits.head_dim);
+  const auto pages = static_cast<double>(ops::kv_page_bytes(
+      traits.num_kv_heads, traits.head_dim, at::TensorOptions(at::kCPU).dtype(at::kFloat)));
+  size.cpu_kv_values = size.layers * pages / (sizeof(float) * ops::kKvPageSize);
   size.merge = static_cast<double>(traits.merge_size * traits.merge_size);
+  for (const ParameterSpec& spec : description.parameters)
+    if (spec.name.starts_with("visual.patch_embed.") && spec.shape.size() > 1)
+      size.columns = num_values(spec) / static_cast<double>(spec.shape[0]);
+  size.pass = [description](const PassShape& shape, const PassSetting& setting) {
+    return pass_memory(description, shape, setting);
+  };
   return size;
 }
 
 StepPlan step_plan(const GrpoConfig& config, const ModelDescription& policy,
-                   const ModelDescription& answerer, const TypicalLengths& lengths) {
+                   const ModelDescription& answerer, const TypicalLengths& lengths,
+                   const OtherModels& others) {
   const auto number = [](int64_t value) { return static_cast<double>(value); };
-  const auto bytes = [](const std::string& dtype) { return dtype == "bfloat16" ? 2.0 : 4.0; };
+  const auto bytes = [](const std::string& dtype) {
+    return dtype == "bfloat16" ? 2.0 : dtype == "float64" ? 8.0 : 4.0;
+  };
   StepPlan plan;
   plan.policy = model_size(policy);
-  plan.answerer = model_size(answerer);
+  if (!answerer.parameters.empty()) plan.answerer = model_size(answerer);
+  plan.reference_model = others.reference ? model_size(*others.reference) : plan.policy;
   plan.images = number(config.data.train_batch_size);
   plan.group = number(config.rollout.n);
   plan.questions = number(config.reward.qa_num);
@@ -198,8 +176,24 @@ StepPlan step_plan(const GrpoConfig& config, const ModelDescription& policy,
   plan.answerer_bytes = bytes(config.reward.answerer.dtype);
   plan.reduce_bytes = config.parallel.reduce_dtype == ReduceDtype::kBFloat16 ? 2 : 4;
   plan.logit_bytes = bytes(config.train.logits_dtype);
+  plan.response_length = number(config.rollout.response_length);
+  plan.most_batched_tokens = number(config.rollout.limits.max_num_batched_tokens);
+  plan.answerer_batched_tokens = number(config.reward.answerer.limits.max_num_batched_tokens);
   plan.kv_cache_bytes = config.rollout.limits.kv_cache_gb * 1e9;
+  plan.answerer_kv_cache_bytes = config.reward.answerer.limits.kv_cache_gb * 1e9;
+  plan.on_gpu = config.run.device != "cpu";
+  plan.prefetch = config.data.prefetch;
+  plan.copies = config.checkpoint.async_save;
   plan.reference = config.algorithm.use_kl_loss;
+  plan.reference_bytes = bytes(config.reference.dtype);
+  for (const RewardTerm* term : config.reward.terms.active())
+    if (const auto loaded = term->model(); loaded && others.judge)
+      plan.judge = {model_size(*others.judge),
+                    bytes(loaded->dtype),
+                    number(loaded->max_new_tokens),
+                    number(loaded->limits.max_num_seqs),
+                    number(loaded->limits.max_num_batched_tokens),
+                    loaded->limits.kv_cache_gb * 1e9};
   plan.reference_shard_layers = number(config.reference.shard_layers);
   plan.answerer_shard_layers = number(config.reward.answerer.shard_layers);
   plan.reference_is_base = config.reference_is_base();
@@ -245,38 +239,6 @@ StepTime predict_step(const StepPlan& plan, const MachineSpeeds& machine, int64_
   time.waiting = (decode + time.reward) * plan.lengths.spread / std::sqrt(captions(plan, ranks)) *
                  std::sqrt(2 * std::log(static_cast<double>(ranks)));
   return time;
-}
-
-double RankMemory::total() const {
-  return weights + gradients + optimizer + std::max(activations, kv_cache);
-}
-
-RankMemory predict_memory(const StepPlan& plan, int64_t ranks) {
-  const ModelSize& policy = plan.policy;
-  const auto r = static_cast<double>(ranks);
-  const bool alone = ranks == 1;
-  const double master = plan.weight_bytes < 4 ? 4 : 0, moments = 8;
-  RankMemory memory;
-  const double head = policy.adapters > 0 ? 0 : policy.vocab * policy.hidden;
-  memory.weights =
-      (policy.weights + policy.adapters) * plan.weight_bytes +
-      frozen_weights(plan.answerer, plan.answerer_shard_layers, ranks) * plan.answerer_bytes;
-  if (plan.reference && !plan.reference_is_base)
-    memory.weights +=
-        frozen_weights(policy, plan.reference_shard_layers, ranks) * plan.weight_bytes;
-  memory.gradients = alone || plan.zero_stage < 2
-                         ? 4 * policy.trained()
-                         : 4 * (policy.trained() / r + head) + 2 * plan.bucket_bytes;
-  memory.optimizer =
-      (master + moments) * policy.trained() / (alone || plan.zero_stage == 0 ? 1 : r);
-  memory.activations = plan.micro_tokens * kept_activations(plan) * plan.weight_bytes +
-                       plan.loss_chunk_tokens * policy.vocab * plan.logit_bytes;
-  const double samples = std::min(captions(plan, ranks), plan.most_samples);
-  memory.kv_cache = plan.kv_cache_bytes > 0
-                        ? plan.kv_cache_bytes
-                        : samples * policy.kv_values * plan.weight_bytes *
-                              (plan.lengths.prompt / plan.group + plan.lengths.longest_completion);
-  return memory;
 }
 
 }  // namespace caprl

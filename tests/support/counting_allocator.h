@@ -34,7 +34,9 @@ class CountingAllocator : public c10::Allocator {
   }
 
   int64_t live_bytes() const { return live; }
+  /// Since it began, or since start_peak().
   int64_t peak_bytes() const { return peak; }
+  void start_peak() { peak = live.load(); }
 
  private:
   static constexpr uint8_t kPriority = 255;

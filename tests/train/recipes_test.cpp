@@ -38,7 +38,8 @@ json with_vision(const char* architecture, json decoder, json vision) {
 
 /// config.json of the directories that the configs name, as far as sizes go.
 json config_of(const std::string& model) {
-  if (model == "models/Qwen2.5-VL-3B-Instruct") return preset_config("qwen2_5_vl_3b");
+  if (model == "models/Qwen2.5-VL-3B-Instruct" || model == "models/UnifiedReward-2.0-qwen-3b")
+    return preset_config("qwen2_5_vl_3b");
   if (model == "models/Qwen2.5-3B-Instruct") return preset_config("qwen2_5_3b");
   const json qwen3_4b = text("Qwen3ForCausalLM", 2560, 36, 32, 9728, true);
   if (model == "models/Qwen3-4B-Instruct") return qwen3_4b;
@@ -56,8 +57,9 @@ json config_of(const std::string& model) {
   return with_vision("InternVLForConditionalGeneration", decoder, {{"attention_bias", true}});
 }
 
-ModelDescription describe(const std::string& model) {
-  return model.empty() ? ModelDescription{} : describe_model(config_of(model), model);
+ModelDescription describe(const std::string& model, TrainedParts parts = TrainedParts::kNone,
+                          const LoraConfig& lora = {}) {
+  return model.empty() ? ModelDescription{} : describe_model(config_of(model), model, parts, lora);
 }
 
 class Recipes : public testing::TestWithParam<const char*> {};
@@ -67,12 +69,17 @@ TEST_P(Recipes, SayWhatTheyNeed) {
   GrpoConfig config;
   load_config(file, {}, config);
   config.validate();
-  const StepPlan plan =
-      step_plan(config, describe(config.policy.model), describe(config.reward.answerer.model), {});
+  OtherModels others;
+  for (const RewardTerm* term : config.reward.terms.active())
+    if (const auto loaded = term->model()) others.judge = describe(loaded->dir);
+  StepPlan plan =
+      step_plan(config, describe(config.policy.model, config.policy.train, config.policy.lora),
+                describe(config.reward.answerer.model), {}, others);
+  plan.device_memory = machine_speeds("h100").memory;
   const std::string content = read_file(file);
   std::smatch said;
   ASSERT_TRUE(std::regex_search(content, said, std::regex("([0-9]+) GB on each of ([0-9]+) GPUs")))
-      << "predicted: " << peak_memory(plan, 8) / 1e9 << " GB on each of 8 GPUs";
+      << "planned: " << peak_memory(plan, 8) / 1e9 << " GB on each of 8 GPUs";
   EXPECT_EQ(std::llround(peak_memory(plan, std::stoll(said[2])) / 1e9), std::stoll(said[1]));
 }
 
@@ -81,7 +88,7 @@ INSTANTIATE_TEST_SUITE_P(Published, Recipes,
                                          "grpo_qwen3vl_4b.yaml", "grpo_internvl3_5_8b.yaml",
                                          "baseline_judge_3b.yaml", "baseline_judge_unified_3b.yaml",
                                          "ablation_n.yaml", "ablation_questions.yaml",
-                                         "ablation_filter.yaml"),
+                                         "ablation_filter.yaml", "grpo_3b_lora.yaml"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::erase_if(name, [](char c) { return !std::isalnum(c); });

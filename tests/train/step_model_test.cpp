@@ -39,9 +39,8 @@ TEST(StepModel, SizesOfThePublishedModels) {
   EXPECT_EQ(policy.vocab * policy.hidden, 151936.0 * 2048);
   EXPECT_EQ(policy.trunk + policy.vision + policy.vocab * policy.hidden, policy.weights);  // tied
   EXPECT_EQ(policy.kv_values, 2 * 36 * 2 * 128);
-  // A layer: two norms, q, k, v, o and down; gate and up.
-  EXPECT_EQ(policy.activations, 36.0 * (2 * 2048 + 2048 + 2 * 256 + 2048 + 2048));
-  EXPECT_EQ(policy.mlp_activations, 36.0 * 2 * 11008);
+  EXPECT_EQ(policy.cpu_kv_values, policy.kv_values);  // heads of 128
+  EXPECT_EQ(policy.columns, 3 * 2 * 14 * 14);
 }
 
 /// Rank 8 on every layer of the decoder: 8 · (inputs + outputs) each.
@@ -107,22 +106,6 @@ TEST(StepModel, AnUpdateIsItsProducts) {
   EXPECT_NEAR(predict_step(plan, machine, 1).update, one * 4 / 3, 1e-9 * one);
   plan.epochs = plan.updates = 2;  // and the probabilities before the first update
   EXPECT_NEAR(predict_step(plan, machine, 1).update, one * 8 / 3, 1e-9 * one);
-}
-
-/// Of 1,000 tokens in bf16: everything; all but the inside of three feed-forward layers of four;
-/// the states between layers and one whole layer.
-TEST(StepModel, RecomputationKeepsLess) {
-  StepPlan plan;
-  plan.policy = {.hidden = 2048, .layers = 4, .mlp_activations = 4e5, .activations = 1e5};
-  plan.micro_tokens = 1000;
-  plan.loss_chunk_tokens = 0;
-  const auto kept = [&](ops::Recompute recompute) {
-    plan.recompute = recompute;
-    return predict_memory(plan, 1).activations;
-  };
-  EXPECT_DOUBLE_EQ(kept(ops::Recompute::kNone), 2e3 * 5e5);
-  EXPECT_DOUBLE_EQ(kept(ops::Recompute::kMlp), 2e3 * 2e5);
-  EXPECT_DOUBLE_EQ(kept(ops::Recompute::kFull), 2e3 * (4 * 2 * 2048 + 1.25e5));
 }
 
 /// A frozen model of 1,000 weights, 900 of them in its ten layers, of which two are here at a time.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "caprl/core/config.h"
+#include "caprl/generation/generator.h"
 #include "caprl/reward/score.h"
 
 namespace caprl {
@@ -23,6 +24,13 @@ using TermValues = std::vector<std::vector<std::optional<double>>>;
 struct TermContext {
   uint64_t seed = 0;
   at::Device device = at::kCPU;
+};
+
+/// A model of a term, for who plans memory before it is loaded.
+struct TermModel {
+  std::string dir, dtype;
+  int64_t max_new_tokens = 0;
+  GenerationLimits limits;
 };
 
 /// A config section `reward.NAME` and the value that it gives a caption. Off at weight 0.
@@ -43,6 +51,8 @@ class RewardTerm {
   virtual void validate() const {}
   /// Of terms that are on: makes what score() needs, once the settings are final.
   virtual void open(const TermContext& /*context*/) {}
+  /// What open() loads; nothing: no model.
+  virtual std::optional<TermModel> model() const { return std::nullopt; }
   virtual TermValues score(std::span<const GroupToScore> groups, const GroupScores& answered,
                            uint64_t step) const = 0;
 

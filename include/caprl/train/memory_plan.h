@@ -9,18 +9,28 @@
 
 namespace caprl {
 
-/// Bytes that a rank holds in one phase of a step.
+/// Something that a phase alone holds.
+struct MemoryPart {
+  std::string what;
+  double bytes = 0;
+};
+
+/// Bytes that a rank holds in one phase of a step: what tensors have, not what the driver,
+/// libraries and an allocator's gaps take beside them.
 struct PhaseMemory {
-  std::string phase;     // "gen", "reward", "update", as in metrics
-  double weights = 0;    // policy, answerer, reference
-  double gradients = 0;  // kept through all phases
-  double optimizer = 0;  // master weights and moments
-  double working = 0;    // keys and values, or activations and logits
+  std::string phase;              // "gen", "reward", "update", as in metrics
+  double weights = 0;             // policy, answerer, reference, judge
+  double gradients = 0;           // kept through all phases
+  double optimizer = 0;           // master weights and moments
+  double working = 0;             // the phase's own: keys and values, activations, logits
+  std::vector<MemoryPart> parts;  // of `working`, the largest first
   double total() const { return weights + gradients + optimizer + working; }
 };
 std::vector<PhaseMemory> memory_by_phase(const StepPlan& plan, int64_t ranks);
 /// Of the phase with the most.
 double peak_memory(const StepPlan& plan, int64_t ranks);
+/// The same run with captions that all have plan.response_length tokens: their group is not cut.
+StepPlan with_longest_captions(StepPlan plan);
 
 /// A plan that needs no more than it may.
 struct FittingPlan {

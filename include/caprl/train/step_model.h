@@ -2,10 +2,12 @@
 // a machine reaches. docs/SCALING.md derives every term; tools/bench scaling holds it against runs.
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string_view>
 #include <vector>
 
-#include "caprl/models/model.h"
+#include "caprl/models/pass_memory.h"
 #include "caprl/train/config.h"
 
 namespace caprl {
@@ -36,10 +38,10 @@ struct ModelSize {
   double vocab = 0, hidden = 0;
   double layers = 0, attention = 0;  // attention: heads · head dimension
   double kv_values = 0;              // of a token, all layers
-  // Values of a token that the backward pass needs, all layers: those inside of feed-forward
-  // layers, and the others.
-  double mlp_activations = 0, activations = 0;
-  double merge = 4;  // patches of an image token
+  double cpu_kv_values = 0;          // the same as a CPU's pages have them
+  double merge = 4;                  // patches of an image token
+  double columns = 0;                // values of a patch
+  std::function<PassMemory(const PassShape&, const PassSetting&)> pass;  // empty: nothing
   double trained() const { return weights - frozen + adapters; }
 };
 ModelSize model_size(const ModelDescription& description);
@@ -50,13 +52,23 @@ struct TypicalLengths {
   double image = 1250;   // of the image alone
   double completion = 512;
   double longest_completion = 1024;
-  double spread = 0.5;   // standard deviation of completions / their mean
-  double question = 90;  // a question with its options and the template around it
+  double spread = 0.5;       // standard deviation of completions / their mean
+  double question = 90;      // a question with its options and the template around it
+  double instruction = 350;  // of an answerer's or judge's prompt, before the caption
+};
+
+/// A model that scores captions by looking at the images (reward.judge).
+struct JudgePlan {
+  ModelSize size;  // no weights: there is none
+  double bytes = 2;
+  double new_tokens = 256;
+  double most_samples = 256, most_batched_tokens = 8192, kv_cache_bytes = 0;
 };
 
 /// What is known of a run before it begins.
 struct StepPlan {
-  ModelSize policy, answerer;
+  ModelSize policy, answerer, reference_model;
+  JudgePlan judge;
   double images = 128;          // a step's, on all ranks
   double group = 8;             // captions of an image
   double questions = 8;         // draws per caption
@@ -67,16 +79,28 @@ struct StepPlan {
   double most_inquiries = 256;  // the same of questions
   double micro_tokens = 16384, loss_chunk_tokens = 2048, bucket_bytes = 128e6;
   double weight_bytes = 2, answerer_bytes = 2, reduce_bytes = 4, logit_bytes = 4;
-  double kv_cache_bytes = 0;       // 0: what is left
+  double response_length = 0;  // tokens that a caption may have; 0: the longest one's
+  double most_batched_tokens = 8192, answerer_batched_tokens = 8192;
+  double kv_cache_bytes = 0, answerer_kv_cache_bytes = 0;  // 0: what is needed
+  double device_memory = 0;  // of which half of what is free may be keys and values; 0: any
+  bool on_gpu = true;
+  bool prefetch = false;           // the next step's pictures are there, too
+  bool copies = false;             // what checkpoints are written from, in a CPU's memory
   bool reference = false;          // log-probabilities of a KL reference are computed
   bool reference_is_base = false;  // by the policy's own weights
+  double reference_bytes = 2;
   double reference_shard_layers = 0, answerer_shard_layers = 0;
   ops::Recompute recompute = ops::Recompute::kNone;
   int64_t zero_stage = 2;
   TypicalLengths lengths;
 };
+/// What is loaded beside the policy and the answerer; nothing: the policy's own shape, no judge.
+struct OtherModels {
+  std::optional<ModelDescription> reference, judge;
+};
 StepPlan step_plan(const GrpoConfig& config, const ModelDescription& policy,
-                   const ModelDescription& answerer, const TypicalLengths& lengths);
+                   const ModelDescription& answerer, const TypicalLengths& lengths,
+                   const OtherModels& others = {});
 
 /// Seconds of one step, the slowest rank's.
 struct StepTime {
@@ -91,14 +115,11 @@ struct StepTime {
 /// products and memory traffic is not: an estimate from below.
 StepTime predict_step(const StepPlan& plan, const MachineSpeeds& machine, int64_t ranks);
 
-/// Bytes that one rank holds at most.
+/// Bytes that one rank holds through all phases; memory_plan.h has what each phase adds.
 struct RankMemory {
-  double weights = 0;  // policy, answerer, reference
+  double weights = 0;  // policy, answerer, reference, judge
   double gradients = 0;
-  double optimizer = 0;    // master weights and moments
-  double activations = 0;  // of a micro batch, with a chunk of logits
-  double kv_cache = 0;     // while activations are not there
-  double total() const;
+  double optimizer = 0;  // master weights and moments
 };
 RankMemory predict_memory(const StepPlan& plan, int64_t ranks);
 

@@ -62,6 +62,9 @@ class JudgeTerm : public TermOf<JudgeTerm, RewardTerm> {
     parse_dtype(dtype_, "config: 'reward.judge.dtype'");
   }
   void open(const TermContext& context) override;
+  std::optional<TermModel> model() const override {
+    return TermModel{model_, dtype_, mode_ == JudgeMode::kSample ? max_new_tokens_ : 1, limits_};
+  }
   TermValues score(std::span<const GroupToScore> groups, const GroupScores&,
                    uint64_t step) const override;
 

@@ -1,0 +1,132 @@
+// What src/models/decoder.cpp keeps for the backward pass, operation by operation.
+#include <algorithm>
+
+#include "pass_parts.h"
+
+namespace caprl {
+namespace {
+
+using ops::LinearUse;
+using ops::OpMemory;
+using ops::PassTape;
+using ops::Recompute;
+
+/// Of the first layer, whose like all layers are.
+class DecoderMemory {
+ public:
+  DecoderMemory(const DecoderShape& decoder, const PartOfPass& pass)
+      : decoder_(decoder),
+        pass_(pass),
+        setting_(pass.setting),
+        tokens_(pass.shape.tokens()),
+        states_(tokens_ * decoder.hidden * setting_.value),
+        heads_(decoder.heads) {}
+
+  OpMemory training() const {
+    PassTape tape;
+    tape.add(embedding());
+    const OpMemory layer = this->layer();
+    const bool again = setting_.recompute == Recompute::kFull;
+    for (double i = 0; i < decoder_.layers; ++i)
+      tape.add(again ? ops::recomputed(layer, 2 * states_, 2 * states_) : layer);
+    // Sums with images, and norms of their own.
+    for (double i = 0; i < decoder_.deep && !again; ++i)
+      tape.add(ops::norm_memory(setting_, tokens_, decoder_.hidden, true));
+    return tape.total();
+  }
+
+  double reading() const {
+    const double H = decoder_.hidden, F = decoder_.inner;
+    const double attention = 3 * H + 3 * heads_.queries() + 3 * heads_.keys();
+    return tokens_ * setting_.value * std::max(attention, 6 * H + 3 * F);
+  }
+
+ private:
+  LinearUse use(const char* module) const {
+    return pass_.trained.linear(std::string("model.layers.0.") + module);
+  }
+  bool keeps(const char* module) const { return use(module).keeps_input(setting_); }
+
+  /// What is looked up, images in their places.
+  OpMemory embedding() const {
+    const double positions = tokens_ * heads_.size * setting_.real() + tokens_ * 4 * 8;
+    // With kFull they are the first layer's input.
+    const double states = setting_.recompute == Recompute::kFull ? 0 : states_;
+    return {states + positions + ops::group_mask_memory(setting_, pass_.shape), states_,
+            2 * states_};
+  }
+
+  OpMemory layer() const {
+    const double H = decoder_.hidden;
+    PassTape tape;
+    // What the norm of the layer before gave.
+    tape.add({keeps(first_projection()) ? states_ : 0, states_, 0});
+    tape.add(projections());
+    const bool one_product = setting_.kernels && use(first_projection()).rank == 0;
+    if (decoder_.qk_norm) {
+      // What the norms read: of one product all of it, which flash attention keeps for the values.
+      const double read = heads_.queries() + (one_product ? 2 : 1) * heads_.keys();
+      if (!(one_product && setting_.flash)) tape.add({tokens_ * read * setting_.value, 0, 0});
+      tape.add(ops::norm_memory(setting_, tokens_ * (heads_.heads + heads_.kv_heads), heads_.size,
+                                false));
+    }
+    tape.add(
+        with_residual(ops::group_attention_memory(setting_, pass_.shape, heads_, one_product)));
+    if (keeps("self_attn.o_proj") && ops::group_attention_copies(setting_, pass_.shape))
+      tape.add({tokens_ * heads_.queries() * setting_.value, 0, 0});
+    tape.add(with_residual(
+        ops::linear_memory(setting_, tokens_, heads_.queries(), H, use("self_attn.o_proj"))));
+    tape.add(ops::norm_memory(setting_, tokens_, H, true));
+    tape.add(with_residual(feed_forward()));
+    tape.add(ops::norm_memory(setting_, tokens_, H, true));
+    return tape.total();
+  }
+
+  const char* first_projection() const {
+    return decoder_.packed_qkv ? "self_attn.qkv_proj" : "self_attn.q_proj";
+  }
+
+  OpMemory projections() const {
+    const double Q = heads_.queries(), K = heads_.keys(), H = decoder_.hidden;
+    OpMemory memory = ops::linear_memory(setting_, tokens_, H, Q + 2 * K, use(first_projection()));
+    memory.kept *= decoder_.packed_qkv ? 1 : 3;  // of each adapter
+    memory.backward += 2 * states_;              // each projection's part of the input's
+    return with_residual(memory);
+  }
+
+  OpMemory feed_forward() const {
+    const double H = decoder_.hidden, F = decoder_.inner;
+    const OpMemory inside = ops::feed_forward_memory(setting_, tokens_, H, F, use("mlp.gate_proj"));
+    PassTape tape;
+    if (setting_.recompute == Recompute::kMlp) {
+      tape.add(ops::recomputed(inside, states_, states_));
+    } else {
+      tape.add({states_, 0, 0});  // its input
+      tape.add(inside);
+    }
+    return tape.total();
+  }
+
+  /// The gradient that goes round an operation.
+  OpMemory with_residual(OpMemory memory) const {
+    memory.backward += states_;
+    memory.forward += states_;
+    return memory;
+  }
+
+  const DecoderShape& decoder_;
+  const PartOfPass& pass_;
+  const PassSetting& setting_;
+  double tokens_, states_;  // states: bytes of all tokens' hidden states
+  ops::HeadShape heads_;
+};
+
+}  // namespace
+
+PartMemory decoder_memory(const DecoderShape& decoder, const PartOfPass& pass) {
+  const DecoderMemory memory(decoder, pass);
+  const bool graph = pass.trained.any("visual.") || pass.trained.any("model.");
+  return {graph ? memory.training() : ops::OpMemory{}, memory.reading()};
+}
+
+}  // namespace caprl

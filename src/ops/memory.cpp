@@ -1,0 +1,179 @@
+#include "caprl/ops/memory.h"
+
+#include <algorithm>
+
+namespace caprl::ops {
+namespace {
+
+// What the CPU's composed operations need at a time.
+constexpr double kNormTemporaries = 3;        // of a norm's rows, in reals, beside gradients
+constexpr double kInnerTemporaries = 4;       // of a feed-forward layer's inner width
+constexpr double kFusedInnerTemporaries = 3;  // the same on kernels
+constexpr double kLogitTemporaries = 3;       // of a chunk's logits
+constexpr double kOptimizerBlock = 1 << 24;   // weights that are worked on at a time
+constexpr double kRowNumbers = 32;            // bytes of a scored row: its statistics and results
+
+/// The gradient of a weight before it is added to the sum.
+double gradient_memory(const MemorySetting& setting, double values) {
+  if (setting.kernels) return 0;
+  // A CPU adds bf16 to fp32 by way of a copy in fp32.
+  return values * (setting.value + (setting.value < 4 ? setting.real() : 0));
+}
+
+}  // namespace
+
+void PassTape::add(const OpMemory& op) {
+  kept_ += op.kept;
+  forward_ = std::max(forward_, kept_ + op.forward);
+  backward_ = std::max(backward_, kept_ + op.backward);
+}
+
+OpMemory PassTape::total() const {
+  return {kept_, std::max(0.0, forward_ - kept_), std::max(0.0, backward_ - kept_)};
+}
+
+OpMemory recomputed(const OpMemory& work, double inputs, double results) {
+  const double again = work.kept + std::max(work.forward, work.backward) + results;
+  // The first time nothing is kept; what one operation holds is at most what all of them would.
+  return {inputs, std::min(again, work.forward + results), again};
+}
+
+OpMemory linear_memory(const MemorySetting& setting, double rows, double in, double out,
+                       const LinearUse& use) {
+  const double v = setting.value;
+  OpMemory memory;
+  memory.kept = rows * use.rank * v;
+  memory.forward = rows * out * v * (use.rank > 0 ? 3 : 1);  // base, change, sum
+  memory.backward = rows * (out + in) * v + (use.rank > 0 ? rows * in * v : 0) +
+                    (use.trained ? gradient_memory(setting, in * out) : 0);
+  return memory;
+}
+
+OpMemory norm_memory(const MemorySetting& setting, double rows, double width, bool adds) {
+  const double values = rows * width, temporaries = setting.kernels ? 0 : kNormTemporaries;
+  return {(adds ? values * setting.value : 0) + rows * setting.real(),
+          values * (setting.value + (setting.kernels ? 0 : setting.real())),
+          values * ((adds ? 3 : 2) * setting.value + temporaries * setting.real())};
+}
+
+OpMemory feed_forward_memory(const MemorySetting& setting, double rows, double width, double inner,
+                             const LinearUse& use) {
+  const double v = setting.value, of_inner = rows * inner * v, of_width = rows * width * v;
+  const double gradient = use.trained ? gradient_memory(setting, width * inner) : 0;
+  const double temporaries = setting.kernels ? kFusedInnerTemporaries : kInnerTemporaries;
+  const bool adapted = use.rank > 0;
+  OpMemory memory;
+  memory.kept = (adapted ? 3 : 2) * of_inner + (adapted ? 3 * rows * use.rank * v : 0);
+  memory.forward = adapted ? std::max(of_inner, 3 * of_width) : of_inner + of_width;
+  memory.backward = of_width + std::max(temporaries * of_inner + gradient,
+                                        3 * of_inner + 3 * gradient + 2 * of_width);
+  return memory;
+}
+
+namespace {
+
+/// Prefixes and branches padded to one length each, prefixes' keys copied for each branch
+/// (models/padded_branches.h).
+struct Padded {
+  explicit Padded(const GroupShape& shape)
+      : chains(shape.branches <= 1),
+        copied(!chains || shape.longest_branch > shape.branch),
+        branch(std::max(shape.branch, shape.longest_branch)),
+        branches(chains ? 0 : shape.groups * shape.branches),
+        trunk(shape.prefix + (chains ? shape.branches * branch : 0)),
+        trunk_rows(shape.groups * trunk) {}
+  bool chains;  // a group is one sequence
+  bool copied;  // otherwise all tokens are attended to as they lie
+  double branch, branches, trunk, trunk_rows;
+  double query_rows() const { return branches * branch; }
+  double key_rows() const { return branches * (trunk + branch); }
+};
+
+OpMemory padded_memory(const MemorySetting& setting, const GroupShape& groups,
+                       const HeadShape& heads) {
+  const Padded padded(groups);
+  const double v = setting.value, Q = heads.queries(), K = heads.keys(), N = groups.tokens();
+  const double rows = padded.trunk_rows + padded.query_rows();
+  const double key_rows = padded.trunk_rows + padded.key_rows();
+  const double most_keys = std::max(padded.trunk_rows, padded.key_rows());
+  const double most_rows = std::max(padded.trunk_rows, padded.query_rows());
+  // Keys and values of shared heads are repeated while they are used.
+  const bool repeats = heads.heads > heads.kv_heads;
+  const double repeated = repeats ? 2 * most_keys * Q : 0;
+  const double key_gradients = 2 * most_keys * (repeats ? Q : K);
+  OpMemory memory;
+  memory.kept = (2 * rows * Q + 2 * key_rows * K) * v + rows * heads.heads * setting.real();
+  const double projected = N * (Q + 2 * K) + (padded.copied ? N * (Q + K) : 0);
+  memory.forward = (projected + std::max(repeated, padded.copied ? rows * Q + N * Q : 0)) * v;
+  memory.backward =
+      ((padded.copied ? rows * Q : N * Q) + repeated + key_gradients + most_rows * Q) * v;
+  return memory;
+}
+
+OpMemory flash_memory(const MemorySetting& setting, const GroupShape& groups,
+                      const HeadShape& heads, bool one_product) {
+  const double v = setting.value, Q = heads.queries(), K = heads.keys(), N = groups.tokens();
+  OpMemory memory;
+  // Turned queries and keys, values (of one product a view of all), what is seen, its weight.
+  memory.kept =
+      N * ((Q + K) + (one_product ? Q + 2 * K : K) + Q) * v + N * heads.heads * setting.real();
+  memory.forward = N * 3 * Q * v;
+  // Gradients of both parts; flash attention's own in fp32, and keys' for every head of queries.
+  memory.backward = N * ((Q + (Q + 2 * K) + 2 * Q + 2 * Q) * v + Q * 4 + heads.heads * 4);
+  return memory;
+}
+
+}  // namespace
+
+OpMemory group_attention_memory(const MemorySetting& setting, const GroupShape& groups,
+                                const HeadShape& heads, bool one_product) {
+  return setting.flash ? flash_memory(setting, groups, heads, one_product)
+                       : padded_memory(setting, groups, heads);
+}
+
+double group_mask_memory(const MemorySetting& setting, const GroupShape& groups) {
+  const Padded padded(groups);
+  if (setting.flash || padded.chains) return 0;
+  return padded.query_rows() * (padded.trunk + padded.branch) * (1 + setting.value);
+}
+
+bool group_attention_copies(const MemorySetting& setting, const GroupShape& groups) {
+  return !setting.flash && Padded(groups).copied;
+}
+
+OpMemory image_attention_memory(const MemorySetting& setting, double rows, const HeadShape& heads,
+                                bool rotated, bool pieces) {
+  const double v = setting.value, width = rows * heads.queries() * v;
+  OpMemory memory;
+  // The product, of which values are a view, turned queries and keys, what is seen; and that once
+  // more where it is put together.
+  memory.kept =
+      (3 + (rotated ? 2 : 0) + 1 + (pieces ? 1 : 0)) * width + rows * heads.heads * setting.real();
+  memory.forward = 0;
+  memory.backward = (1 + 3 + 3) * width + (setting.flash ? rows * heads.queries() * 4 : 0);
+  return memory;
+}
+
+OpMemory loss_memory(const MemorySetting& setting, const LossShape& shape) {
+  const double v = setting.value, real = setting.real();
+  const double rows = shape.rows * shape.hidden * v, states = shape.tokens * shape.hidden * v;
+  const double chunk = std::min(shape.chunk, shape.rows) * shape.vocab;
+  OpMemory memory;
+  memory.kept = rows + shape.rows * kRowNumbers;  // the hidden states' gradient
+  // Hidden states of all tokens, and of the scored ones.
+  if (setting.kernels)
+    memory.forward = states + rows + chunk * (v < 4 ? 4 : v);
+  else  // the head in the logits' precision
+    memory.forward = states + rows + kLogitTemporaries * chunk * real +
+                     (v < 4 ? shape.vocab * shape.hidden * real : 0);
+  memory.backward = states;
+  return memory;
+}
+
+double optimizer_memory(const MemorySetting& setting, double values) {
+  if (setting.kernels) return 0;
+  // Squares in double; scaled gradient and denominator in reals.
+  return 16 * std::min(values, kOptimizerBlock);
+}
+
+}  // namespace caprl::ops
