@@ -5,13 +5,11 @@
 namespace caprl::ops {
 namespace {
 
-// What the CPU's composed operations need at a time.
-constexpr double kNormTemporaries = 3;        // of a norm's rows, in reals, beside gradients
-constexpr double kInnerTemporaries = 4;       // of a feed-forward layer's inner width
-constexpr double kFusedInnerTemporaries = 3;  // the same on kernels
-constexpr double kLogitTemporaries = 3;       // of a chunk's logits
-constexpr double kOptimizerBlock = 1 << 24;   // weights that are worked on at a time
-constexpr double kRowNumbers = 32;            // bytes of a scored row: its statistics and results
+// What operations need at a time.
+constexpr double kInnerGradients = 3;        // a feed-forward layer's, of its inner width
+constexpr double kLogitTemporaries = 3;      // of a chunk's logits
+constexpr double kOptimizerBlock = 1 << 24;  // weights that are worked on at a time
+constexpr double kRowNumbers = 32;           // bytes of a scored row: its statistics and results
 
 /// The gradient of a weight before it is added to the sum.
 double gradient_memory(const MemorySetting& setting, double values) {
@@ -50,23 +48,22 @@ OpMemory linear_memory(const MemorySetting& setting, double rows, double in, dou
 }
 
 OpMemory norm_memory(const MemorySetting& setting, double rows, double width, bool adds) {
-  const double values = rows * width, temporaries = setting.kernels ? 0 : kNormTemporaries;
-  return {(adds ? values * setting.value : 0) + rows * setting.real(),
-          values * (setting.value + (setting.kernels ? 0 : setting.real())),
-          values * ((adds ? 3 : 2) * setting.value + temporaries * setting.real())};
+  const double values = rows * width * setting.value;
+  return {(adds ? values : 0) + rows * setting.real(), values, (adds ? 3 : 2) * values};
 }
 
 OpMemory feed_forward_memory(const MemorySetting& setting, double rows, double width, double inner,
                              const LinearUse& use) {
   const double v = setting.value, of_inner = rows * inner * v, of_width = rows * width * v;
   const double gradient = use.trained ? gradient_memory(setting, width * inner) : 0;
-  const double temporaries = setting.kernels ? kFusedInnerTemporaries : kInnerTemporaries;
   const bool adapted = use.rank > 0;
   OpMemory memory;
   memory.kept = (adapted ? 3 : 2) * of_inner + (adapted ? 3 * rows * use.rank * v : 0);
   memory.forward = adapted ? std::max(of_inner, 3 * of_width) : of_inner + of_width;
-  memory.backward = of_width + std::max(temporaries * of_inner + gradient,
-                                        3 * of_inner + 3 * gradient + 2 * of_width);
+  // The product that is kept is gone when its factors' gradients are made.
+  const double inner_gradients = (adapted ? kInnerGradients - 1 : kInnerGradients) * of_inner;
+  memory.backward =
+      of_width + std::max(inner_gradients + gradient, 2 * of_inner + 3 * gradient + 2 * of_width);
   return memory;
 }
 
