@@ -18,8 +18,8 @@ namespace {
 struct Options {
   std::vector<std::string> files;
   int64_t rows = 3;
-  std::string out;
-  bool llava = false, embed_images = false, skip_bad_rows = false, json = false, sft = false;
+  std::string out, prompt = ConvertOptions().caption_prompt;
+  bool llava = false, captions = false, embed_images = false, skip_bad_rows = false, json = false, sft = false;
   int64_t row_group_mb = 32;
   std::string model;
   int64_t max_prompt_length = 4096;
@@ -35,6 +35,8 @@ void inspect(const Options& options) {
 void convert(const Options& options) {
   ConvertOptions convert;
   if (options.llava) convert.form = RowForm::kLlava;
+  if (options.captions) convert.form = RowForm::kCaptions;
+  convert.caption_prompt = options.prompt;
   convert.embed_images = options.embed_images;
   convert.bad_rows = options.skip_bad_rows ? BadRows::kSkip : BadRows::kStop;
   convert.layout.row_group_bytes = options.row_group_mb << 20;
@@ -107,8 +109,19 @@ void add_data_command(CLI::App& app) {
 
   CLI::App* converting = add("convert", "Write all rows as one Parquet or JSONL file", convert);
   converting->add_option("--out", options->out, "FILE.parquet, or a JSONL file")->required();
-  converting->add_flag("--llava", options->llava,
-                       "the files hold LLaVA's conversations; write a row for each answer");
+  CLI::Option* llava =
+      converting->add_flag("--llava", options->llava,
+                           "the files hold LLaVA's conversations; write a row for each answer");
+  CLI::Option* captions =
+      converting
+          ->add_flag("--captions", options->captions,
+                     "the files are captions of caprl caption; write a row for each caption")
+          ->excludes(llava);
+  converting
+      ->add_option("--prompt", options->prompt,
+                   "what the image is asked in rows of captions; the image comes first")
+      ->needs(captions)
+      ->capture_default_str();
   converting->add_flag("--embed-images", options->embed_images,
                        "put the images at paths into the file");
   converting->add_flag("--skip-bad-rows", options->skip_bad_rows,

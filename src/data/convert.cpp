@@ -7,6 +7,7 @@
 #include "caprl/data/reader.h"
 #include "caprl/io/base64.h"
 #include "caprl/io/jsonl.h"
+#include "data/captioned.h"
 #include "data/llava.h"
 #include "data/row_types.h"
 
@@ -117,6 +118,8 @@ class Rows {
 
   std::vector<json> rows_in(json row, const std::string& where) const {
     if (options_.form == RowForm::kLlava) return rows_of_llava(row, where);
+    if (options_.form == RowForm::kCaptions)
+      return rows_of_captions(row, options_.caption_prompt, where);
     std::vector<json> rows;
     rows.push_back(std::move(row));
     return rows;

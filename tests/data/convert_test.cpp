@@ -1,7 +1,7 @@
 #include "caprl/data/convert.h"
 
-#include "caprl/io/jsonl.h"
 #include "caprl/io/base64.h"
+#include "caprl/io/jsonl.h"
 #include "data/row_types.h"
 #include "support.h"
 
@@ -170,6 +170,45 @@ TEST_F(Convert, ConversationsThatAreNone) {
               HasSubstr("more than once"));
   EXPECT_THAT(refused("[]"), HasSubstr("there is no answer"));
   EXPECT_THAT(refused(R"([{"from": "cat", "value": "?"}])"), HasSubstr("got 'cat'"));
+  EXPECT_FALSE(std::filesystem::exists(path("bad_rows.jsonl")));
+}
+
+TEST_F(Convert, CaptionsOfImages) {
+  write("captions.jsonl", json_of(R"({"index": 4, "id": "7", "image": "a.png", "captions": [
+      {"text": "A cat.", "num_tokens": 3, "finish_reason": "stop"},
+      {"text": "A red cat.", "num_tokens": 4, "finish_reason": "stop"}]})")
+                                  .dump() +
+                              "\n" +
+                              R"({"index": 5, "image": {"path": "a.png"}, "caption": "A dog."})");
+  std::filesystem::create_directories(folder_ / "below");
+  const ConvertOptions options{.form = RowForm::kCaptions, .caption_prompt = "What is this?"};
+  EXPECT_EQ(convert("captions.jsonl", "below/rows.jsonl", options).rows, 3);
+  const json asked = json_of(R"([{"role": "user", "content": [
+      {"type": "image", "image": "../a.png"}, {"type": "text", "text": "What is this?"}]}])");
+  EXPECT_EQ(lines("below/rows.jsonl"),
+            (std::vector<json>{{{"id", "7"}, {"messages", asked}, {"response", "A cat."}},
+                               {{"id", "7#1"}, {"messages", asked}, {"response", "A red cat."}},
+                               {{"messages", asked}, {"response", "A dog."}}}));
+  const auto rows = load_sft_rows({path("below/rows.jsonl")}, BadRows::kStop, *tokenizer_).rows;
+  EXPECT_EQ(std::filesystem::canonical(rows.at(2).images.at(0).path),
+            std::filesystem::canonical(folder_ / "a.png"));
+}
+
+TEST_F(Convert, CaptionsThatAreNone) {
+  const auto refused = [](const std::string& row) {
+    write("bad.jsonl", row);
+    return message_of<InputError>(
+        [] { convert("bad.jsonl", "bad_rows.jsonl", {.form = RowForm::kCaptions}); });
+  };
+  EXPECT_THAT(refused(R"({"image": null, "caption": "A cat."})"),
+              HasSubstr("bad.jsonl:1: expected a text 'image'"));
+  EXPECT_THAT(refused(R"({"image": "", "caption": "A cat."})"), HasSubstr("the path is empty"));
+  EXPECT_THAT(refused(R"({"image": "a.png"})"), HasSubstr("expected a text 'caption'"));
+  EXPECT_THAT(refused(R"({"image": "a.png", "caption": ""})"), HasSubstr("caption 1 is empty"));
+  EXPECT_THAT(refused(R"({"image": "a.png", "captions": []})"), HasSubstr("a list of captions"));
+  EXPECT_THAT(
+      refused(R"({"image": "a.png", "captions": [{"text": "A", "finish_reason": "length"}]})"),
+      HasSubstr("caption 1 was cut off"));
   EXPECT_FALSE(std::filesystem::exists(path("bad_rows.jsonl")));
 }
 

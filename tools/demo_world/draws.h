@@ -19,6 +19,12 @@ enum class Split : uint64_t {
   kAnswererTraining,
   kAnswererTest,
   kJudgedCaptions,
+  kPoolScenes,
+  kWrittenQuestions,
+  kCuratorQuestions,
+  kToldAnswers,
+  kRatedCaptions,
+  kAnnotatedScenes,
 };
 
 class Draws {

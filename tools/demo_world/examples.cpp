@@ -10,6 +10,7 @@ namespace {
 constexpr double kFullCaptions = 0.4;
 constexpr double kAnswerable = 0.7;
 constexpr double kSaidButNotOffered = 0.3;  // of the examples without an answer
+constexpr double kToldIsSaid = 0.5;         // where the caption says something to it
 // Defects that captions of a policy in training show.
 constexpr double kOddNumber = 0.2, kShuffled = 0.15, kRepeated = 0.1, kNoOpening = 0.05,
                  kCut = 0.05;
@@ -59,8 +60,9 @@ std::string fill_prompt(const std::string& caption, const std::string& question)
 }
 
 AnswererExample make_example(const std::string& text, const Topic& topic,
-                             std::optional<std::string_view> said, bool offer_said, Draws& draws) {
-  Question question{topic.text(), {}, 0};
+                             std::optional<std::string_view> said, bool offer_said, Draws& draws,
+                             const std::string& telling = {}) {
+  Question question{telling + topic.text(), {}, 0};
   question.choices = draw_options(topic, 3 + draws.below(3), offer_said ? said : std::nullopt,
                                   offer_said ? std::nullopt : said, draws);
   const AskedQuestion asked =
@@ -74,15 +76,31 @@ AnswererExample make_example(const std::string& text, const Topic& topic,
           is_answerable};
 }
 
+/// About any topic, with a question that tells a value: the caption's own or any other.
+AnswererExample make_told_example(const std::string& text, const Caption& caption, Draws& draws) {
+  const std::vector<Topic> topics = all_topics();
+  const Topic& topic = topics[draws.below(static_cast<int64_t>(topics.size()))];
+  const auto said = topic.said(caption);
+  const std::vector<std::string_view> values = topic.values();
+  std::string_view told = values[draws.below(static_cast<int64_t>(values.size()))];
+  if (said && draws.chance(kToldIsSaid)) told = *said;
+  return make_example(text, topic, said.value_or(told), draws.chance(kAnswerable), draws,
+                      topic.tell(told) + " ");
+}
+
 }  // namespace
 
-std::vector<AnswererExample> draw_answerer_examples(int64_t count, Draws& draws) {
+std::vector<AnswererExample> draw_answerer_examples(int64_t count, Draws& draws, double told) {
   const std::string text = draw_text(draw_caption(draws), draws);
   const Caption caption = parse_caption(text);  // after the cut
   std::vector<Topic> said, unsaid;
   for (const Topic& topic : all_topics()) (topic.said(caption) ? said : unsaid).push_back(topic);
   std::vector<AnswererExample> examples;
   for (int64_t i = 0; i < count; ++i) {
+    if (told > 0 && draws.chance(told)) {
+      examples.push_back(make_told_example(text, caption, draws));
+      continue;
+    }
     const bool answerable = !said.empty() && draws.chance(kAnswerable);
     const bool withheld =
         !answerable && !said.empty() && (unsaid.empty() || draws.chance(kSaidButNotOffered));

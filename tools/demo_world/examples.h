@@ -19,6 +19,7 @@ struct AnswererExample {
 /// caption may be full or vague, may contradict itself, be out of order or cut off; the first
 /// sentence about a place counts. Responses name the word before its letter: so small a model
 /// learns the two steps, finding the word and finding its option, far sooner than both at once.
-std::vector<AnswererExample> draw_answerer_examples(int64_t count, Draws& draws);
+/// A share of `told` of the questions tells an answer; it counts where the caption gives none.
+std::vector<AnswererExample> draw_answerer_examples(int64_t count, Draws& draws, double told = 0);
 
 }  // namespace caprl::demo

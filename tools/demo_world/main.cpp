@@ -8,6 +8,7 @@
 #include "datasets.h"
 #include "facts.h"
 #include "model_dirs.h"
+#include "pipeline_commands.h"
 #include "summary.h"
 #include "words.h"
 
@@ -66,6 +67,8 @@ int run(int argc, char** argv) {
       app.add_subcommand("summary", "a run's held-out reward and facts before and after, as JSON");
   summary->add_option("--run", run_dir, "run folder")->required();
   summary->add_option("--truth", run_truth, "truth.jsonl of the data")->required();
+
+  demo::add_pipeline_commands(app);
 
   CLI::App* words = app.add_subcommand("words", "the closed vocabulary, one word a line");
   try {

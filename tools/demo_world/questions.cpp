@@ -11,15 +11,6 @@ namespace {
 constexpr int64_t kMinOptions = 3, kMaxOptions = 5;
 constexpr double kNothingOption = 0.5;  // share of place questions that must offer "nothing"
 
-Question make_question(const Topic& topic, const Scene& scene, Draws& draws) {
-  const std::string_view truth = topic.truth(scene);
-  const int64_t count = kMinOptions + draws.below(kMaxOptions - kMinOptions + 1);
-  Question question{topic.text(), draw_options(topic, count, truth, std::nullopt, draws), 0};
-  const auto place = std::find(question.choices.begin(), question.choices.end(), truth);
-  question.answer = place - question.choices.begin();
-  return question;
-}
-
 /// The first `count` topics of a kind at occupied places, which are then used up.
 void take(std::vector<Topic>& from, Topic::Kind kind, int64_t count, std::vector<Topic>& to) {
   for (auto topic = from.begin(); topic != from.end() && count > 0;) {
@@ -38,6 +29,11 @@ void take(std::vector<Topic>& from, Topic::Kind kind, int64_t count, std::vector
 std::string Topic::text() const {
   if (kind == Kind::kNumber) return "how many objects ?";
   return fmt::format("what {} is {} ?", kind == Kind::kColor ? "color" : "shape", kPlaces[place]);
+}
+
+std::string Topic::tell(std::string_view value) const {
+  if (kind == Kind::kNumber) return fmt::format("{} {} .", value, kObjects);
+  return fmt::format("{} {} .", kPlaces[place], value);
 }
 
 std::vector<std::string_view> Topic::values() const {
@@ -94,6 +90,15 @@ std::vector<std::string> draw_options(const Topic& topic, int64_t count,
   return {values.begin(), values.end()};
 }
 
+Question draw_question(const Topic& topic, const Scene& scene, Draws& draws) {
+  const std::string_view truth = topic.truth(scene);
+  const int64_t count = kMinOptions + draws.below(kMaxOptions - kMinOptions + 1);
+  Question question{topic.text(), draw_options(topic, count, truth, std::nullopt, draws), 0};
+  const auto place = std::find(question.choices.begin(), question.choices.end(), truth);
+  question.answer = place - question.choices.begin();
+  return question;
+}
+
 std::vector<Question> draw_questions(const Scene& scene, Draws& draws) {
   std::vector<Topic> occupied, empty, asked;
   for (const Topic& topic : all_topics()) {
@@ -110,7 +115,7 @@ std::vector<Question> draw_questions(const Scene& scene, Draws& draws) {
   asked.push_back(empty.empty() ? occupied.front() : empty.front());
   draws.shuffle(asked);
   std::vector<Question> questions;
-  for (const Topic& topic : asked) questions.push_back(make_question(topic, scene, draws));
+  for (const Topic& topic : asked) questions.push_back(draw_question(topic, scene, draws));
   return questions;
 }
 

@@ -18,6 +18,8 @@ struct Topic {
   size_t place = 0;  // not of kNumber
 
   std::string text() const;
+  /// A sentence that says the value, as captions say it: "topleft red .", "three objects .".
+  std::string tell(std::string_view value) const;
   std::vector<std::string_view> values() const;  // what may be an option
   std::string_view truth(const Scene& scene) const;
   /// What the caption says; absent if it says nothing to it.
@@ -32,6 +34,9 @@ std::vector<Topic> all_topics();
 std::vector<std::string> draw_options(const Topic& topic, int64_t count,
                                       std::optional<std::string_view> wanted,
                                       std::optional<std::string_view> unwanted, Draws& draws);
+
+/// About a topic, with three to five options and the right answer among them.
+Question draw_question(const Topic& topic, const Scene& scene, Draws& draws);
 
 /// Six questions: the number, two colours, two shapes, and an empty place if there is one, in
 /// random order. A caption that describes everything truly answers all of them; an object invented

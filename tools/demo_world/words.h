@@ -26,6 +26,8 @@ inline constexpr std::string_view kThing = "thing";      // an object of which n
 inline constexpr std::string_view kCaptionPrompt = "<image> describe the image .";
 /// What the judge is asked after the image; it replies with a digit from 1 to 5.
 inline constexpr std::string_view kJudgePrompt = " describe the image . {caption} ?";
+/// What the curator's model is asked after the image, or without it.
+inline constexpr std::string_view kCuratorPrompt = "question : {question}";
 /// The answerer's prompt; {question} is the question and its options as reward's `ask` writes them.
 inline constexpr std::string_view kAnswererPrompt = "{caption}\nquestion : {question}";
 /// The option for what a caption does not say, and its letter, the same however many options there

@@ -10,11 +10,13 @@
 
 namespace caprl {
 
-/// kLlava: conversations, of which each answer becomes a row of supervised training.
-enum class RowForm { kAsIs, kLlava };
+/// kLlava: conversations, of which each answer becomes a row of supervised training; kCaptions:
+/// what `caprl caption` writes, of which each caption becomes one.
+enum class RowForm { kAsIs, kLlava, kCaptions };
 
 struct ConvertOptions {
   RowForm form = RowForm::kAsIs;
+  std::string caption_prompt = "Describe this image in detail.";  // of kCaptions
   bool embed_images = false;  // reads images at paths into image.bytes
   BadRows bad_rows = BadRows::kStop;
   ParquetLayout layout;
