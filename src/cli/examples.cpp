@@ -52,6 +52,8 @@ constexpr Example kExamples[] = {
      "caprl data convert train.jsonl --out train.parquet --embed-images"},
     {"data convert", "LLaVA's conversations as rows for caprl sft",
      "caprl data convert llava.jsonl --llava --out sft.jsonl"},
+    {"data convert", "captions as rows for caprl sft",
+     "caprl data convert runs/captions/captions.jsonl --captions --out sft.jsonl"},
     {"data stats", "counts for a script", "caprl data stats 'data/*.parquet' --json"},
     {"data validate", "every row as training will read it",
      "caprl data validate 'data/*.parquet' --model models/Qwen2.5-VL-3B-Instruct"},

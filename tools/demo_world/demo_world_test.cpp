@@ -12,6 +12,7 @@
 #include "caprl/data/dataset.h"
 #include "caprl/io/jsonl.h"
 #include "caprl/text/word_tokenizer.h"
+#include "contents.h"
 #include "datasets.h"
 #include "examples.h"
 #include "facts.h"
@@ -45,15 +46,6 @@ class DemoWorld : public testing::Test {
   inline static std::filesystem::path folder_;
   inline static std::shared_ptr<const Tokenizer> tokenizer_;
 };
-
-/// Hashes of all files by relative path.
-std::map<std::string, std::string> contents(const std::filesystem::path& dir) {
-  std::map<std::string, std::string> hashes;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir))
-    if (entry.is_regular_file())
-      hashes[std::filesystem::relative(entry.path(), dir).string()] = hash_file(entry.path());
-  return hashes;
-}
 
 TEST_F(DemoWorld, IsAFunctionOfTheSeed) {
   write_datasets(folder_ / "b", kSizes, 3);

@@ -1,23 +1,20 @@
-// What tools/demo --full adds to the world: rows that say what they should, flaws that are counted,
-// orderings that are measured.
+// What tools/demo --full adds to the world: rows that say what they should.
 #include <gmock/gmock.h>
 #include <unistd.h>
 
 #include <cmath>
-#include <fstream>
 #include <set>
 
-#include "caprl/core/error.h"
 #include "caprl/core/files.h"
 #include "caprl/data/dataset.h"
 #include "caprl/io/jsonl.h"
 #include "caprl/text/word_tokenizer.h"
-#include "curation.h"
+#include "contents.h"
 #include "datasets.h"
 #include "facts.h"
 #include "look_up.h"
-#include "orderings.h"
 #include "pipeline_data.h"
+#include "support/errors.h"
 #include "written.h"
 
 namespace caprl::demo {
@@ -26,14 +23,6 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
-
-std::map<std::string, std::string> contents(const fs::path& dir) {
-  std::map<std::string, std::string> hashes;
-  for (const auto& entry : fs::recursive_directory_iterator(dir))
-    if (entry.is_regular_file())
-      hashes[fs::relative(entry.path(), dir).string()] = hash_file(entry.path());
-  return hashes;
-}
 
 class Pipeline : public testing::Test {
  protected:
@@ -53,20 +42,6 @@ class Pipeline : public testing::Test {
     JsonlReader reader(folder_ / "a" / file);
     while (auto line = reader.next()) values.push_back(std::move(line->value));
     return values;
-  }
-  static fs::path write(const std::string& name, const std::string& text) {
-    fs::create_directories((folder_ / name).parent_path());
-    std::ofstream(folder_ / name) << text;
-    return folder_ / name;
-  }
-  template <class Work>
-  static std::string input_error(Work work) {
-    try {
-      work();
-    } catch (const InputError& error) {
-      return error.what();
-    }
-    return "no InputError";
   }
 
   static constexpr PipelineSizes kSizes{40, 8, 80, 60, 10};
@@ -214,6 +189,15 @@ TEST_F(Pipeline, RatingsAreSharesOfWhatThereIsToSay) {
   EXPECT_GT(num_slips, 60);
 }
 
+TEST_F(Pipeline, PromptsAreThoseOfTheModelsTaught) {
+  const std::string script = read_file(CAPRL_SOURCE_DIR "/tools/demo_world/full.sh");
+  EXPECT_THAT(script, HasSubstr("reward.judge.prompt='" + std::string(kJudgePrompt) + "'"));
+  const std::string caption_prompt(kCaptionPrompt.substr(std::string("<image>").size()));
+  EXPECT_THAT(script, HasSubstr("--captions --prompt '" + caption_prompt + "'"));
+  EXPECT_THAT(read_file(CAPRL_SOURCE_DIR "/configs/qa_demo.yaml"),
+              HasSubstr("prompt: \"" + std::string(kCuratorPrompt) + "\""));
+}
+
 TEST_F(Pipeline, WrittenQuestionsHaveTheFlawsThatAreSaid) {
   std::map<std::string, int64_t> flaws;
   for (int64_t i = 0; i < 400; ++i) {
@@ -235,75 +219,6 @@ TEST_F(Pipeline, WrittenQuestionsHaveTheFlawsThatAreSaid) {
   for (const auto& [flaw, share] : std::map<std::string, double>{
            {"none", 0.3}, {"told", 0.5}, {"wrong_key", 0.15}, {"no_answer", 0.05}})
     EXPECT_NEAR(static_cast<double>(flaws[flaw]) / 3200, share, 0.03) << flaw;
-}
-
-TEST_F(Pipeline, FlawsOfWhatWasKept) {
-  const auto flaws =
-      write("flaws.jsonl", R"({"id": "1", "questions": [{"question": "a ?", "flaw": "none"}, )"
-                           R"({"question": "b ?", "flaw": "told"}, )"
-                           R"({"question": "c ?", "flaw": "told"}]})");
-  const auto kept = write("kept.jsonl", R"({"id": "1", "reward_model": {"ground_truth": [)"
-                                        R"({"question": "a ?"}, {"question": "c ?"}]}})");
-  const auto counts = count_flaws(flaws, kept);
-  EXPECT_EQ(counts.at("none").written, 1);
-  EXPECT_EQ(counts.at("none").kept, 1);
-  EXPECT_EQ(counts.at("told").written, 2);
-  EXPECT_EQ(counts.at("told").kept, 1);
-  write("kept.jsonl", R"({"id": "2", "reward_model": {"ground_truth": [{"question": "a ?"}]}})");
-  EXPECT_THAT(input_error([&] { count_flaws(flaws, kept); }),
-              HasSubstr("kept.jsonl:1: the question 'a ?' of '2' is not in "));
-}
-
-/// An evaluation of items x-0, x-1, … with these scores of their samples.
-std::string items(const std::vector<std::pair<std::string, std::vector<double>>>& scores) {
-  std::string text;
-  for (const auto& [id, samples] : scores) {
-    json line = {{"id", id}, {"samples", json::array()}};
-    for (const double score : samples) line["samples"].push_back({{"score", score}});
-    text += line.dump() + "\n";
-  }
-  return text;
-}
-
-TEST_F(Pipeline, OrderingsAreMeasuredOverImages) {
-  // Differences: image x: 1 - 0 and 0.5 - 0.5; image y: 1 - 0. Mean 2/3.
-  write("good/items.jsonl", items({{"x-0", {1, 1}}, {"x-1", {1, 0}}, {"y-0", {1, 1}}}));
-  write("bad/items.jsonl", items({{"x-0", {0, 0}}, {"x-1", {0, 1}}, {"y-0", {0, 0}}}));
-  const Ordering ordering = measure({"good > bad", folder_ / "good", folder_ / "bad"});
-  EXPECT_NEAR(ordering.better, 2.5 / 3, 1e-12);
-  EXPECT_NEAR(ordering.worse, 0.5 / 3, 1e-12);
-  // By hand: x is off its share by 1 - 2 * 2/3, y by 1 - 2/3; each 1/3.
-  EXPECT_NEAR(ordering.standard_error, std::sqrt(2.0 * (2.0 / 9)) / 3, 1e-12);
-  EXPECT_TRUE(ordering.holds());
-  EXPECT_FALSE(measure({"bad > good", folder_ / "bad", folder_ / "good"}).holds());
-  EXPECT_FALSE(measure({"good > good", folder_ / "good", folder_ / "good"}).holds());
-  // Better, but by less than its noise.
-  write("noisy/items.jsonl", items({{"x-0", {1, 1}}, {"x-1", {1, 1}}, {"y-0", {0, 0}}}));
-  const Ordering noisy = measure({"noisy", folder_ / "noisy", folder_ / "bad"});
-  EXPECT_GT(noisy.difference(), 0);
-  EXPECT_FALSE(noisy.holds());
-  const std::string table = ordering_table({ordering, noisy});
-  EXPECT_THAT(table, HasSubstr("good > bad  0.833 > 0.167  by +0.667 ± 0.444  holds\n"));
-  EXPECT_THAT(table, HasSubstr("  DOES NOT HOLD\n"));
-}
-
-TEST_F(Pipeline, OrderingsNeedTheSameItems) {
-  write("one/items.jsonl", items({{"x-0", {1}}, {"y-0", {1}}}));
-  write("other/items.jsonl", items({{"x-0", {1}}, {"z-0", {1}}}));
-  EXPECT_THAT(input_error([] {
-                measure({"", folder_ / "one", folder_ / "other"});
-              }),
-              HasSubstr("expected the same items"));
-  write("single/items.jsonl", items({{"x-0", {1}}}));
-  EXPECT_THAT(input_error([] {
-                measure({"", folder_ / "single", folder_ / "single"});
-              }),
-              HasSubstr("two images at least"));
-  write("other/items.jsonl", R"({"id": "x-0", "error": "no image"})");
-  EXPECT_THAT(input_error([] {
-                measure({"", folder_ / "one", folder_ / "other"});
-              }),
-              HasSubstr("items.jsonl:1: the item 'x-0' has no score"));
 }
 
 }  // namespace

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <array>
+
+#include "caprl/text/placeholders.h"
 #include "datasets.h"
 #include "examples.h"
 #include "output_file.h"
@@ -31,15 +34,14 @@ void write_judge_rows(const std::filesystem::path& path, const ImageSet& set, in
                       Split split, uint64_t seed,
                       const std::function<std::string(const Scene&, Draws&)>& caption,
                       const std::function<int64_t(const Caption&, const Scene&)>& score) {
-  constexpr std::string_view kPlace = "{caption}";
   OutputFile rows(path);
   for_each_variant(set, per_image, split, seed,
                    [&](int64_t i, int64_t variant, const Scene& scene, Draws& draws) {
                      const std::string said = caption(scene, draws);
-                     std::string text(kJudgePrompt);
-                     text.replace(text.find(kPlace), kPlace.size(), said);
+                     const std::array<Filling, 1> fillings{{{"{caption}", said}}};
                      const int64_t digit = score(parse_caption(said), scene);
-                     rows.line(image_row(set, i, variant, text, std::to_string(digit)));
+                     rows.line(image_row(set, i, variant, fill_in(kJudgePrompt, fillings),
+                                         std::to_string(digit)));
                    });
   rows.close();
 }
