@@ -108,7 +108,7 @@ reinforce() {
 
 annotate() {
   local name="$1" captioner="$2"
-  "$bin/caprl" caption --config configs/demo_caption.yaml --set "run.dir=$full/annotate_$name" --set "run.seed=$seed" \
+  "$bin/caprl" caption --config configs/caption_demo.yaml --set "run.dir=$full/annotate_$name" --set "run.seed=$seed" \
     --set "data.files=[$world/annotate.jsonl]" --set "captioner.model=$captioner"
   "$bin/caprl" data convert "$full/annotate_$name/captions.jsonl" --captions --prompt ' describe the image .' \
     --out "$full/annotate_$name/rows.jsonl"
@@ -120,7 +120,7 @@ pretrain() {
   rm -rf "${full:?}/new_captioner_$name"
   "$bin/caprl" init --config "$models/captioner/config.json" --tokenizer "$models/captioner" --seed "$seed" \
     --out "$full/new_captioner_$name"
-  teach "pretrained_$name" demo_pretrain "$full/new_captioner_$name" "$full/annotate_$name/rows.jsonl"
+  teach "pretrained_$name" demo_pretrain_sft "$full/new_captioner_$name" "$full/annotate_$name/rows.jsonl"
 }
 
 evaluate() {
