@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # tools/demo --full: the whole pipeline on the demonstration's world, stage by stage (docs/DEMO.md).
-#   tools/demo --full [--seed N] [--dir RUN] [--quick]
+#   tools/demo --full [--seed N] [--dir RUN] [--quick] [--bin FOLDER]
 # A stage that is finished is not run again; one that was stopped goes on where its command can.
 # --quick: sizes that show that every stage works, in seconds; what they measure means nothing
+# --bin:   programs that are built already, for tests
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # Idle threads sleep instead of spinning: small models on busy machines run many times faster so.
