@@ -59,8 +59,9 @@ class DecoderMemory {
   OpMemory layer() const {
     const double H = decoder_.hidden;
     PassTape tape;
-    // What the norm of the layer before gave.
-    tape.add({keeps(first_projection()) ? states_ : 0, states_, 0});
+    // What the norm of the layer before gave; with kFull it is kept as the layer's input.
+    const bool is_input = setting_.recompute == Recompute::kFull;
+    tape.add({keeps(first_projection()) && !is_input ? states_ : 0, states_, 0});
     tape.add(projections());
     const bool one_product = setting_.kernels && use(first_projection()).rank == 0;
     if (decoder_.qk_norm) {
@@ -74,10 +75,9 @@ class DecoderMemory {
         with_residual(ops::group_attention_memory(setting_, pass_.shape, heads_, one_product)));
     if (keeps("self_attn.o_proj") && ops::group_attention_copies(setting_, pass_.shape))
       tape.add({tokens_ * heads_.queries() * setting_.value, 0, 0});
-    tape.add(with_residual(
-        ops::linear_memory(setting_, tokens_, heads_.queries(), H, use("self_attn.o_proj"))));
+    tape.add(ops::linear_memory(setting_, tokens_, heads_.queries(), H, use("self_attn.o_proj")));
     tape.add(ops::norm_memory(setting_, tokens_, H, true));
-    tape.add(with_residual(feed_forward()));
+    tape.add(feed_forward());
     tape.add(ops::norm_memory(setting_, tokens_, H, true));
     return tape.total();
   }

@@ -70,7 +70,9 @@ class TowerMemory {
 
   OpMemory block() const {
     PassTape tape;
-    if (use(tower_.qkv).keeps_input(setting_)) tape.add({states_, states_, 0});
+    // What the norm gave; between gated blocks with kFull it is kept as the block's input.
+    const bool is_input = tower_.gated && setting_.recompute == Recompute::kFull;
+    if (use(tower_.qkv).keeps_input(setting_) && !is_input) tape.add({states_, states_, 0});
     OpMemory projection =
         ops::linear_memory(setting_, patches_, width_, 3 * width_, use(tower_.qkv));
     tape.add(with_residual(projection));
