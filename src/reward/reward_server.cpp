@@ -102,7 +102,7 @@ struct RewardServer::Impl {
         .dump();
   }
 
-  void get_reward(HttpRequest&& request, std::shared_ptr<HttpResponder> responder) {
+  void get_reward(HttpRequest&& request, const std::shared_ptr<HttpResponder>& responder) {
     BatchWork work;
     work.inquiries = draw_inquiries(parse_get_reward(request.body), config.reward,
                                     static_cast<uint64_t>(config.run.seed));
@@ -116,7 +116,7 @@ struct RewardServer::Impl {
     enqueue(std::move(work), responder);
   }
 
-  void answer(HttpRequest&& request, std::shared_ptr<HttpResponder> responder) {
+  void answer(HttpRequest&& request, const std::shared_ptr<HttpResponder>& responder) {
     BatchWork work;
     work.inquiries = parse_answer_request(request.body);
     if (work.inquiries.empty()) {

@@ -10,6 +10,7 @@ namespace {
 /// them (CapRL, arXiv 2509.22647, training dynamics).
 const std::vector<std::string>& known_praise() {
   static const std::vector<std::string> patterns{
+      // NOLINTNEXTLINE(bugprone-suspicious-missing-comma): patterns of two lines
       R"(\b(this|the above|my)\b(\W+\w+){0,6}?\W+(description|caption|answer|response|summary)\b)"
       R"([^.!?]{0,60}\b(accurate|comprehensive|detailed|thorough|complete|precise|faithful)(ly)?\b)",
       R"(\b(this|the above|my)\b(\W+\w+){0,4}?\W+(accurate|comprehensive|detailed|thorough|precise))"
