@@ -93,23 +93,22 @@ TypicalLengths lengths_of(const DryRunOptions& options, const DataFacts& data) {
   return lengths;
 }
 
-void predict(const GrpoConfig& config, const CheckedRun& run, const DryRunOptions& options,
-             const DryRunChecks& found, const Launch& launch, Checklist& checks, int64_t ranks) {
+void predict(const GrpoConfig& config, const DryRun& dry) {
   StepPlan plan = step_plan(
       config, describe_files(config.policy.model, config.policy.train, config.policy.lora),
-      describe_files(config.reward.answerer.model), lengths_of(options, found.train()),
+      describe_files(config.reward.answerer.model), lengths_of(dry.options, dry.found.train()),
       other_models(config));
-  const MachineSpeeds machine = speeds(run, options, plan, launch);
-  place(plan, run, options, machine, launch);
-  checks.check("memory", [&] { return check_memory(plan, machine, ranks); });
-  print_machine(options, machine, plan.lengths, "captions");
-  print_memory(memory_by_phase(plan, ranks), ranks);
-  const double longest = peak_memory(with_longest_captions(plan), ranks);
-  if (longest > peak_memory(plan, ranks))
+  const MachineSpeeds machine = speeds(dry.run, dry.options, plan, dry.launch);
+  place(plan, dry.run, dry.options, machine, dry.launch);
+  dry.checks.check("memory", [&] { return check_memory(plan, machine, dry.ranks); });
+  print_machine(dry.options, machine, plan.lengths, "captions");
+  print_memory(memory_by_phase(plan, dry.ranks), dry.ranks);
+  const double longest = peak_memory(with_longest_captions(plan), dry.ranks);
+  if (longest > peak_memory(plan, dry.ranks))
     std::cout << fmt::format(
         "Were all captions of an image {:.0f} tokens long (rollout.response_length): {:.1f} GB.\n",
         plan.response_length, longest / 1e9);
-  print_duration(config, plan, machine, ranks, found.held_out().rows);
+  print_duration(config, plan, machine, dry.ranks, dry.found.held_out().rows);
   if (plan.on_gpu) print_scaling(plan, machine);
 }
 
@@ -161,26 +160,15 @@ std::shared_ptr<DryRunOptions> add_sft_dry_run_options(CLI::App& command) {
 
 void check_start(const GrpoConfig& config, const std::string& resume,
                  const DryRunOptions& options) {
-  if (!options.is_this()) machine_speeds(options.machine);  // known?
-  const Launch launch = read_launch();
-  if (launch.rank != 0) return;
   const CheckedRun run{
       config.run,       config.policy, config.data, config.checkpoint, config.train.total_steps,
       RowKind::kCaption};
-  Checklist checks;
-  DryRunChecks found(run);
-  std::cout << "Checks:\n";
-  checks.check("run", [&] { return found.run_folder(resume); });
-  checks.check("policy", [&] { return found.policy(); });
-  if (config.algorithm.use_kl_loss)
-    checks.check("reference", [&] { return check_reference(config); });
-  checks.check("reward", [&] { return check_reward(config); });
-  checks.check("data", [&] { return found.train_data(); });
-  if (!config.data.val_files.empty())
-    checks.check("held out", [&] { return found.held_out_data(); });
-  checks.check("disk", [&] { return found.disk(); });
-  conclude(checks, found, options, launch,
-           [&](int64_t ranks) { predict(config, run, options, found, launch, checks, ranks); });
+  const auto models = [&](Checklist& checks) {
+    if (config.algorithm.use_kl_loss)
+      checks.check("reference", [&] { return check_reference(config); });
+    checks.check("reward", [&] { return check_reward(config); });
+  };
+  dry_run(run, resume, options, models, [&](const DryRun& dry) { predict(config, dry); });
 }
 
 }  // namespace caprl

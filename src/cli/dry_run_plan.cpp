@@ -92,14 +92,28 @@ void print_memory(const std::vector<PhaseMemory>& phases, int64_t ranks) {
                              list_parts(phase));
 }
 
-void conclude(Checklist& checks, const DryRunChecks& found, const DryRunOptions& options,
-              const Launch& launch, const std::function<void(int64_t ranks)>& predict) {
+void dry_run(const CheckedRun& run, const std::string& resume, const DryRunOptions& options,
+             const std::function<void(Checklist&)>& more,
+             const std::function<void(const DryRun&)>& predict) {
+  if (!options.is_this()) machine_speeds(options.machine);  // known?
+  const Launch launch = read_launch();
+  if (launch.rank != 0) return;
   const int64_t ranks = options.ranks > 0 ? options.ranks : launch.world_size;
+  Checklist checks;
+  DryRunChecks found(run);
+  std::cout << "Checks:\n";
+  checks.check("run", [&] { return found.run_folder(resume); });
+  checks.check("policy", [&] { return found.policy(); });
+  more(checks);
+  checks.check("data", [&] { return found.train_data(); });
+  if (run.rows == RowKind::kCaption && !run.data.val_files.empty())
+    checks.check("held out", [&] { return found.held_out_data(); });
+  checks.check("disk", [&] { return found.disk(); });
   const bool usable = checks.check(
       "device", [&] { return found.device(launch.local_rank, static_cast<int>(ranks)); });
   if (usable || !options.is_this()) {
     try {
-      predict(ranks);
+      predict({run, options, found, launch, checks, ranks});
     } catch (const InputError& error) {
       checks.fail("plan", error.what());
     }

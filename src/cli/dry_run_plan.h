@@ -35,9 +35,20 @@ void print_machine(const DryRunOptions& options, const MachineSpeeds& machine,
                    const TypicalLengths& lengths, const char* completions);
 void print_memory(const std::vector<PhaseMemory>& phases, int64_t ranks);
 
-/// The last check, the prediction if there is a machine for it, and the verdict: InputError if
-/// training would not start.
-void conclude(Checklist& checks, const DryRunChecks& found, const DryRunOptions& options,
-              const Launch& launch, const std::function<void(int64_t ranks)>& predict);
+/// A dry run that has got as far as the prediction.
+struct DryRun {
+  const CheckedRun& run;
+  const DryRunOptions& options;
+  const DryRunChecks& found;
+  const Launch& launch;
+  Checklist& checks;
+  int64_t ranks;
+};
+
+/// On rank 0: all checks, `more` after the policy's, the prediction if there is a machine for it,
+/// and the verdict: InputError if training would not start.
+void dry_run(const CheckedRun& run, const std::string& resume, const DryRunOptions& options,
+             const std::function<void(Checklist&)>& more,
+             const std::function<void(const DryRun&)>& predict);
 
 }  // namespace caprl

@@ -46,16 +46,15 @@ StepPlan plan_of(const SftConfig& config, TypicalLengths lengths) {
   return plan;
 }
 
-void predict(const SftConfig& config, const CheckedRun& run, const DryRunOptions& options,
-             const DryRunChecks& found, const Launch& launch, Checklist& checks, int64_t ranks) {
-  const TypicalLengths lengths = lengths_of(options, found.train());
+void predict(const SftConfig& config, const DryRun& dry) {
+  const TypicalLengths lengths = lengths_of(dry.options, dry.found.train());
   StepPlan plan = plan_of(config, lengths);
-  const MachineSpeeds machine = speeds(run, options, plan, launch);
-  place(plan, run, options, machine, launch);
-  checks.check("memory", [&] { return check_memory(plan, machine, ranks); });
-  print_machine(options, machine, lengths, "responses");
-  print_memory({memory_by_phase(plan, ranks).back()}, ranks);
-  const StepTime time = predict_step(plan, machine, ranks);
+  const MachineSpeeds machine = speeds(dry.run, dry.options, plan, dry.launch);
+  place(plan, dry.run, dry.options, machine, dry.launch);
+  dry.checks.check("memory", [&] { return check_memory(plan, machine, dry.ranks); });
+  print_machine(dry.options, machine, lengths, "responses");
+  print_memory({memory_by_phase(plan, dry.ranks).back()}, dry.ranks);
+  const StepTime time = predict_step(plan, machine, dry.ranks);
   const double step = time.update + time.collectives;
   std::cout << fmt::format(
       "\nA step: {:.2f} s (update {:.2f}, collectives {:.2f})\n{} steps: {} "
@@ -67,21 +66,11 @@ void predict(const SftConfig& config, const CheckedRun& run, const DryRunOptions
 }  // namespace
 
 void check_start(const SftConfig& config, const std::string& resume, const DryRunOptions& options) {
-  if (!options.is_this()) machine_speeds(options.machine);  // known?
-  const Launch launch = read_launch();
-  if (launch.rank != 0) return;
   const CheckedRun run{
       config.run,   config.policy, config.data, config.checkpoint, config.train.total_steps,
       RowKind::kSft};
-  Checklist checks;
-  DryRunChecks found(run);
-  std::cout << "Checks:\n";
-  checks.check("run", [&] { return found.run_folder(resume); });
-  checks.check("policy", [&] { return found.policy(); });
-  checks.check("data", [&] { return found.train_data(); });
-  checks.check("disk", [&] { return found.disk(); });
-  conclude(checks, found, options, launch,
-           [&](int64_t ranks) { predict(config, run, options, found, launch, checks, ranks); });
+  dry_run(
+      run, resume, options, [](Checklist&) {}, [&](const DryRun& dry) { predict(config, dry); });
 }
 
 }  // namespace caprl

@@ -1,6 +1,7 @@
 #include "data/captioned.h"
 
 #include "caprl/core/error.h"
+#include "data/made_rows.h"
 
 namespace caprl {
 namespace {
@@ -39,19 +40,13 @@ std::vector<std::string> captions_of(const json& row, const std::string& where) 
 
 std::vector<json> rows_of_captions(const json& row, const std::string& prompt,
                                    const std::string& where) {
-  const json content = {{{"type", "image"}, {"image", image_path(row, where)}},
-                        {{"type", "text"}, {"text", prompt}}};
+  const json messages = json::array({made_message("user", prompt, image_path(row, where))});
   const json id = row.value("id", json());
   std::vector<json> rows;
   for (const std::string& caption : captions_of(row, where)) {
     if (caption.empty()) throw InputError("{}: caption {} is empty", where, rows.size() + 1);
-    json made = {{"id", id},
-                 {"messages", {{{"role", "user"}, {"content", content}}}},
-                 {"response", caption}};
-    if (!rows.empty() && !id.is_null())
-      made["id"] =
-          fmt::format("{}#{}", id.is_string() ? id.get<std::string>() : id.dump(), rows.size());
-    rows.push_back(std::move(made));
+    rows.push_back(
+        {{"id", made_id(id, rows.size())}, {"messages", messages}, {"response", caption}});
   }
   return rows;
 }

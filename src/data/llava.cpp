@@ -1,6 +1,7 @@
 #include "data/llava.h"
 
 #include "caprl/core/error.h"
+#include "data/made_rows.h"
 
 namespace caprl {
 namespace {
@@ -32,13 +33,6 @@ int take_marks(std::string& text) {
   return count;
 }
 
-json message(const char* role, const std::string& text, const json& image) {
-  json content = json::array();
-  if (!image.is_null()) content.push_back({{"type", "image"}, {"image", image}});
-  content.push_back({{"type", "text"}, {"text", text}});
-  return {{"role", role}, {"content", std::move(content)}};
-}
-
 /// The turns of one row, read one after another.
 class Conversation {
  public:
@@ -57,7 +51,7 @@ class Conversation {
       throw InputError("{}: conversations: <image> in a row without an image", where_);
     if (marks > 1 || (marks > 0 && shown_))
       throw InputError("{}: conversations: <image> stands more than once", where_);
-    messages_.push_back(message("user", text, marks > 0 ? image_ : json()));
+    messages_.push_back(made_message("user", text, marks > 0 ? image_ : json()));
     shown_ = shown_ || marks > 0;
     asked_ = true;
   }
@@ -66,14 +60,14 @@ class Conversation {
   json answer(const json& id, const std::string& text) {
     if (!asked_) throw InputError("{}: conversations: an answer without a question", where_);
     json row = {{"id", id}, {"messages", messages_}, {"response", text}};
-    messages_.push_back(message("assistant", text, json()));
+    messages_.push_back(made_message("assistant", text));
     asked_ = false;
     return row;
   }
 
   void say_first(const std::string& text) {
     if (!messages_.empty()) throw InputError("{}: conversations: system is not first", where_);
-    messages_.push_back(message("system", text, json()));
+    messages_.push_back(made_message("system", text));
   }
 
   void check_end() const {
@@ -101,10 +95,7 @@ std::vector<json> rows_of_llava(const json& row, const std::string& where) {
     if (from == "human" || from == "user") {
       conversation.ask(value);
     } else if (from == "gpt" || from == "assistant") {
-      json id = row.value("id", json());
-      if (!rows.empty() && !id.is_null())
-        id = fmt::format("{}#{}", id.is_string() ? id.get<std::string>() : id.dump(), rows.size());
-      rows.push_back(conversation.answer(id, value));
+      rows.push_back(conversation.answer(made_id(row.value("id", json()), rows.size()), value));
     } else if (from == "system") {
       conversation.say_first(value);
     } else {

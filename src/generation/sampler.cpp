@@ -9,6 +9,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/parallel.h"
+#include "caprl/generation/cache_tokens.h"
 #include "caprl/ops/linear.h"
 #include "caprl/ops/sample.h"
 #include "caprl/ops/upload.h"
@@ -18,7 +19,6 @@ namespace caprl {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
-constexpr int64_t kLogitsAtATime = int64_t{64} << 20;
 constexpr int64_t kLogitsPerTask = 4096;  // less work is not worth a thread
 
 [[noreturn]] void throw_not_finite(const SampleRow& row) {

@@ -71,8 +71,8 @@ class DecoderMemory {
       tape.add(ops::norm_memory(setting_, tokens_ * (heads_.heads + heads_.kv_heads), heads_.size,
                                 false));
     }
-    tape.add(
-        with_residual(ops::group_attention_memory(setting_, pass_.shape, heads_, one_product)));
+    tape.add(with_residual(ops::group_attention_memory(setting_, pass_.shape, heads_, one_product),
+                           states_));
     if (keeps("self_attn.o_proj") && ops::group_attention_copies(setting_, pass_.shape))
       tape.add({tokens_ * heads_.queries() * setting_.value, 0, 0});
     tape.add(ops::linear_memory(setting_, tokens_, heads_.queries(), H, use("self_attn.o_proj")));
@@ -91,27 +91,13 @@ class DecoderMemory {
     OpMemory memory = ops::linear_memory(setting_, tokens_, H, Q + 2 * K, use(first_projection()));
     memory.kept *= decoder_.packed_qkv ? 1 : 3;  // of each adapter
     memory.backward += 2 * states_;              // each projection's part of the input's
-    return with_residual(memory);
+    return with_residual(memory, states_);
   }
 
   OpMemory feed_forward() const {
     const double H = decoder_.hidden, F = decoder_.inner;
-    const OpMemory inside = ops::feed_forward_memory(setting_, tokens_, H, F, use("mlp.gate_proj"));
-    PassTape tape;
-    if (setting_.recompute == Recompute::kMlp) {
-      tape.add(ops::recomputed(inside, states_, states_));
-    } else {
-      tape.add({states_, 0, 0});  // its input
-      tape.add(inside);
-    }
-    return tape.total();
-  }
-
-  /// The gradient that goes round an operation.
-  OpMemory with_residual(OpMemory memory) const {
-    memory.backward += states_;
-    memory.forward += states_;
-    return memory;
+    return fed_forward(
+        setting_, ops::feed_forward_memory(setting_, tokens_, H, F, use("mlp.gate_proj")), states_);
   }
 
   const DecoderShape& decoder_;

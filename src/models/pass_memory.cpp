@@ -110,6 +110,20 @@ ops::LinearUse TrainedModules::linear(const std::string& module) const {
   return use;
 }
 
+ops::OpMemory with_residual(ops::OpMemory memory, double states) {
+  memory.backward += states;
+  memory.forward += states;
+  return memory;
+}
+
+ops::OpMemory fed_forward(const PassSetting& setting, const ops::OpMemory& inside, double states) {
+  if (setting.recompute == ops::Recompute::kMlp) return ops::recomputed(inside, states, states);
+  ops::PassTape tape;
+  tape.add({states, 0, 0});
+  tape.add(inside);
+  return tape.total();
+}
+
 PassMemory pass_memory(const ModelDescription& model, const PassShape& shape,
                        const PassSetting& setting) {
   const TrainedModules trained(model);

@@ -31,6 +31,11 @@ struct PartMemory {
   double reading = 0;  // without a graph, at most
 };
 
+/// An operation that the gradient of hidden states of so many bytes goes round.
+ops::OpMemory with_residual(ops::OpMemory memory, double states);
+/// A feed-forward with its input of so many bytes, as the setting keeps it.
+ops::OpMemory fed_forward(const PassSetting& setting, const ops::OpMemory& inside, double states);
+
 /// The decoder of src/models/decoder.cpp.
 struct DecoderShape {
   double layers = 0, hidden = 0, inner = 0;

@@ -30,22 +30,16 @@ class TowerMemory {
   OpMemory training() const {
     PassTape tape;
     tape.add({pixels(), 2 * states_, 2 * states_});
-    if (pass_.trained.any("visual.")) {
-      const bool blocks =
-          pass_.trained.any("visual.blocks.") || pass_.trained.any("visual.patch_embed.");
-      if (blocks) {
-        // What the first block reads.
-        tape.add({setting_.recompute == Recompute::kFull ? 0 : states_, 0, 0});
-        for (double i = 0; i < tower_.depth; ++i) tape.add(block());
-        // What the merger's norm reads.
-        if (setting_.recompute == Recompute::kFull && !tower_.gated) tape.add({states_, 0, 0});
-      } else {
-        tape.add({0, seeing() - pixels(), 0});
-      }
-      for (double i = 0; i < tower_.mergers; ++i) tape.add(merger());
+    if (pass_.trained.any("visual.blocks.") || pass_.trained.any("visual.patch_embed.")) {
+      // What the first block reads.
+      tape.add({setting_.recompute == Recompute::kFull ? 0 : states_, 0, 0});
+      for (double i = 0; i < tower_.depth; ++i) tape.add(block());
+      // What the merger's norm reads.
+      if (setting_.recompute == Recompute::kFull && !tower_.gated) tape.add({states_, 0, 0});
     } else {
       tape.add({0, seeing() - pixels(), 0});
     }
+    for (double i = 0; i < tower_.mergers && pass_.trained.any("visual."); ++i) tape.add(merger());
     return tape.total();
   }
 
@@ -73,19 +67,17 @@ class TowerMemory {
     // What the norm gave; between gated blocks with kFull it is kept as the block's input.
     const bool is_input = tower_.gated && setting_.recompute == Recompute::kFull;
     if (use(tower_.qkv).keeps_input(setting_) && !is_input) tape.add({states_, states_, 0});
-    OpMemory projection =
-        ops::linear_memory(setting_, patches_, width_, 3 * width_, use(tower_.qkv));
-    tape.add(with_residual(projection));
     tape.add(with_residual(
-        ops::image_attention_memory(setting_, patches_, heads_, tower_.rotated, tower_.gated)));
-    tape.add(
-        with_residual(ops::linear_memory(setting_, patches_, width_, width_, use(tower_.proj))));
+        ops::linear_memory(setting_, patches_, width_, 3 * width_, use(tower_.qkv)), states_));
+    tape.add(with_residual(
+        ops::image_attention_memory(setting_, patches_, heads_, tower_.rotated, tower_.gated),
+        states_));
+    tape.add(with_residual(ops::linear_memory(setting_, patches_, width_, width_, use(tower_.proj)),
+                           states_));
     if (tower_.scaled) tape.add(scaled());
     tape.add(ops::norm_memory(setting_, patches_, width_, true));
-    const OpMemory fed = tower_.gated ? gated() : plain();
-    tape.add(with_residual(setting_.recompute == Recompute::kMlp
-                               ? ops::recomputed(fed, states_, states_)
-                               : with_input(fed)));
+    tape.add(
+        with_residual(fed_forward(setting_, tower_.gated ? gated() : plain(), states_), states_));
     tape.add(ops::norm_memory(setting_, patches_, width_, true));
     const double inputs = tower_.gated ? 2 : 1;  // hidden states, and normed
     return setting_.recompute == Recompute::kFull
@@ -109,18 +101,6 @@ class TowerMemory {
     return tape.total();
   }
   OpMemory scaled() const { return {states_, states_, 2 * states_}; }
-
-  OpMemory with_input(const OpMemory& memory) const {
-    PassTape tape;
-    tape.add({states_, 0, 0});
-    tape.add(memory);
-    return tape.total();
-  }
-  OpMemory with_residual(OpMemory memory) const {
-    memory.backward += states_;
-    memory.forward += states_;
-    return memory;
-  }
 
   OpMemory merger() const {
     const double rows = patches_ / tower_.patches_per_feature, v = setting_.value;

@@ -8,7 +8,14 @@
 namespace caprl {
 namespace {
 
-void add_checkpointing(ConfigVisitor& v, ops::Recompute& recompute) {
+/// What of a pass exists at a time.
+void add_pass_fields(ConfigVisitor& v, int64_t& micro_tokens, ops::Recompute& recompute,
+                     int64_t& loss_chunk_tokens) {
+  v.field(
+      "micro_tokens", micro_tokens,
+      "tokens packed into one forward and backward pass, the longest groups first; a longer group "
+      "is its own pass, and reported",
+      Range{1, 1e9});
   v.choice(
       "gradient_checkpointing", recompute,
       {{"none", ops::Recompute::kNone},
@@ -16,6 +23,8 @@ void add_checkpointing(ConfigVisitor& v, ops::Recompute& recompute) {
        {"full", ops::Recompute::kFull}},
       "activations that are computed again in the backward pass instead of kept: none; mlp: the "
       "inside of every feed-forward layer; full: all but the states between layers");
+  v.field("loss_chunk_tokens", loss_chunk_tokens, "rows of logits that exist at a time",
+          Range{1, 1e9});
 }
 
 }  // namespace
@@ -55,14 +64,7 @@ void TrainLoopConfig::fields(ConfigVisitor& v) {
           Range{1, 100});
   v.field("ppo_mini_batches", ppo_mini_batches, "updates per pass; images are divided among them",
           Range{1, 1e6});
-  v.field(
-      "micro_tokens", micro_tokens,
-      "tokens packed into one forward and backward pass, the longest groups first; a longer group "
-      "is its own pass, and reported",
-      Range{1, 1e9});
-  add_checkpointing(v, gradient_checkpointing);
-  v.field("loss_chunk_tokens", loss_chunk_tokens, "rows of logits that exist at a time",
-          Range{1, 1e9});
+  add_pass_fields(v, micro_tokens, gradient_checkpointing, loss_chunk_tokens);
   v.field("logits_dtype", logits_dtype,
           "of the loss of a bfloat16 model: float32, or bfloat16 for half the memory and rounded "
           "log-probabilities");
@@ -219,14 +221,7 @@ void GrpoConfig::validate() const {
 
 void SftLoopConfig::fields(ConfigVisitor& v) {
   v.field("total_steps", total_steps, "optimizer steps", Range{1, 1e9});
-  v.field(
-      "micro_tokens", micro_tokens,
-      "tokens packed into one forward and backward pass, the longest groups first; a longer group "
-      "is its own pass, and reported",
-      Range{1, 1e9});
-  add_checkpointing(v, gradient_checkpointing);
-  v.field("loss_chunk_tokens", loss_chunk_tokens, "rows of logits that exist at a time",
-          Range{1, 1e9});
+  add_pass_fields(v, micro_tokens, gradient_checkpointing, loss_chunk_tokens);
   v.field("max_skipped_steps", max_skipped_steps,
           "stop after this many non-finite updates in a row", Range{1, 1e9});
 }

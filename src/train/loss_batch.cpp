@@ -12,6 +12,7 @@
 #include "caprl/ops/upload.h"
 
 namespace caprl {
+
 int64_t num_tokens(const BranchedSequence& sequence) {
   auto count = static_cast<int64_t>(sequence.prefix.ids.size());
   for (const auto& branch : sequence.branches) count += static_cast<int64_t>(branch.size());

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <utility>
 
 #include "caprl/core/error.h"
 #include "caprl/ops/low_rank.h"
@@ -47,7 +48,7 @@ struct MicroBatch {
 /// What one rank trains of a mini-batch, in the order in which gradients are added up.
 using MiniBatch = std::vector<MicroBatch>;
 
-MiniBatch pack(const std::vector<const CaptionGroup*>& groups, const Sequences& sequences,
+MiniBatch pack(const std::vector<const CaptionGroup*>& groups, Sequences sequences,
                TokenBudget& budget) {
   MiniBatch batch;
   for (const auto& pass : budget.pack(
@@ -55,7 +56,7 @@ MiniBatch pack(const std::vector<const CaptionGroup*>& groups, const Sequences& 
     MicroBatch& micro = batch.emplace_back();
     for (const size_t i : pass) {
       micro.groups.push_back(groups[i]);
-      micro.sequences.push_back(sequences[i]);
+      micro.sequences.push_back(std::move(sequences[i]));
     }
   }
   return batch;
@@ -79,7 +80,7 @@ MiniBatch make_mini_batch(std::span<const CaptionGroup> all, const GrpoConfig& c
       scored.branches.push_back({0, first[static_cast<int64_t>(i)], group.captions[i].advantage});
     }
   }
-  return pack(groups, sequences, budget);
+  return pack(groups, std::move(sequences), budget);
 }
 
 /// The sampler's log-probabilities, in the order of a batch's rows.

@@ -9,8 +9,7 @@
 namespace caprl {
 namespace {
 
-constexpr double kBuckets = 6;                      // of gradients, that exist at a time
-constexpr double kMostLogits = 64.0 * 1024 * 1024;  // of the sampler at a time
+constexpr double kBuckets = 6;  // of gradients, that exist at a time
 
 PassSetting setting_of(const StepPlan& plan, double value) {
   PassSetting setting;
@@ -114,8 +113,9 @@ std::vector<MemoryPart> sampling_parts(const StepPlan& plan, const Sampling& wor
   const double begun = work.image > 0 ? std::min(work.prompts, tokens / work.prompt + 1) : 0;
   const double embedded = begun * work.prompt * state + (begun > 1 ? tokens * state : 0);
   const double rows = std::min(work.most_samples, work.prompts * work.samples);
-  const double logits = std::max(1.0, std::min(rows, std::floor(kMostLogits / work.model.vocab))) *
-                        work.model.vocab * 4;
+  const double logits =
+      std::max(1.0, std::min(rows, std::floor(kLogitsAtATime / work.model.vocab))) *
+      work.model.vocab * 4;
   const double passes =
       std::max({pass_of(work.model, read, setting).reading,
                 pass_of(work.model, seen, setting).seeing, logits + rows * state});

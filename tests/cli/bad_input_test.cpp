@@ -8,11 +8,8 @@
 
 #include "caprl/core/files.h"
 #include "caprl/io/json.h"
-#include "datasets.h"
-#include "model_dirs.h"
-#include "support.h"
 #include "support/json.h"
-#include "support/temp_folder.h"
+#include "training_commands.h"
 
 namespace caprl {
 namespace {
@@ -21,53 +18,21 @@ using nlohmann::json;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
 
-class BadInput : public testing::Test {
+class BadInput : public TrainingCommands {
  protected:
   static void SetUpTestSuite() {
-    owner_ = std::make_unique<TempFolder>();
+    make_world({2, 2, 1, 4, 2});
     folder_ = owner_->path();
-    demo::write_datasets(folder_ / "world", {2, 2, 1, 4, 2}, 1);
-    demo::write_captioner(folder_ / "captioner", 1);
-    demo::write_answerer(folder_ / "answerer", 2);
-    write("grpo.yaml", fmt::format(R"(run:
-  dir: {0}/run
-  threads: 1
-policy:
-  model: {0}/captioner
-  dtype: float32
-data:
-  train_files: [{0}/world/train.jsonl]
-  train_batch_size: 2
-rollout:
-  n: 2
-  response_length: 4
-reward:
-  draw: all
-  answerer:
-    model: {0}/answerer
-    dtype: float32
-    mode: letter_logits
-    assistant_prefix: ""
-train:
-  total_steps: 1
-)",
-                                   folder_.string()));
+    write_grpo_config(2, 4, 1);
   }
-  static void TearDownTestSuite() { owner_.reset(); }
   void TearDown() override { fs::remove_all(folder_ / "run"); }
 
-  static std::string path(const std::string& name) { return (folder_ / name).string(); }
   static void write(const std::string& name, const std::string& text) {
     std::ofstream(folder_ / name, std::ios::binary) << text;
   }
   static Outcome train(const std::vector<std::string>& overrides = {},
                        const std::string& config = "grpo.yaml") {
-    std::vector<std::string> arguments{"train", "--config", path(config)};
-    for (const std::string& value : overrides) {
-      arguments.push_back("--set");
-      arguments.push_back(value);
-    }
-    return caprl(arguments);
+    return run_command("train", config, overrides);
   }
 
   /// The sentence of a training run that must not begin.
@@ -112,7 +77,6 @@ train:
     return sentence.substr(std::min(where.size(), sentence.size()));
   }
 
-  inline static std::unique_ptr<TempFolder> owner_;
   inline static fs::path folder_;
 };
 

@@ -1,13 +1,7 @@
 // `caprl train --dry-run`: what it finds wrong, what it predicts, and that it writes nothing.
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-
 #include "caprl/core/files.h"
 #include "caprl/models/presets.h"
-#include "datasets.h"
-#include "model_dirs.h"
-#include "support.h"
-#include "support/temp_folder.h"
+#include "training_commands.h"
 
 namespace caprl {
 namespace {
@@ -18,64 +12,22 @@ using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
-class DryRun : public testing::Test {
+class DryRun : public TrainingCommands {
  protected:
   static void SetUpTestSuite() {
-    owner_ = std::make_unique<TempFolder>();
-    demo::write_datasets(*owner_ / "world", {12, 2, 2, 4, 2}, 1);
-    demo::write_captioner(*owner_ / "captioner", 1);
-    demo::write_answerer(*owner_ / "answerer", 2);
-    owner_->write("grpo.yaml", fmt::format(R"(run:
-  dir: {0}/run
-  threads: 1
-policy:
-  model: {0}/captioner
-  dtype: float32
-data:
-  train_files: [{0}/world/train.jsonl]
-  val_files: [{0}/world/heldout.jsonl]
-  train_batch_size: 4
-rollout:
-  n: 2
-  response_length: 8
-reward:
-  draw: all
-  answerer:
-    model: {0}/answerer
-    dtype: float32
-    mode: letter_logits
-    assistant_prefix: ""
-train:
-  total_steps: 10
-eval:
-  freq: 5
-)",
-                                           owner_->path().string()));
+    make_world({12, 2, 2, 4, 2});
+    write_grpo_config(4, 8, 10, fmt::format("  val_files: [{}]\n", path("world/heldout.jsonl")),
+                      "eval:\n  freq: 5\n");
   }
-  static void TearDownTestSuite() { owner_.reset(); }
-  static std::string path(const std::string& name) { return (*owner_ / name).string(); }
 
   static Outcome run(const std::vector<std::string>& settings, std::vector<std::string> more = {}) {
-    std::vector<std::string> arguments = {"train", "--config", path("grpo.yaml"), "--dry-run"};
-    for (const std::string& setting : settings) {
-      arguments.push_back("--set");
-      arguments.push_back(setting);
-    }
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return caprl(std::move(arguments));
+    more.insert(more.begin(), "--dry-run");
+    return run_command("train", "grpo.yaml", settings, more);
   }
-  /// One check fails, and the program says so; gives all that was printed.
   static std::string failed(const std::string& check, const std::vector<std::string>& settings,
                             std::vector<std::string> more = {}) {
-    const Outcome outcome = run(settings, std::move(more));
-    EXPECT_EQ(outcome.exit_code, 2) << outcome.out << outcome.err;
-    EXPECT_THAT(outcome.err, ContainsRegex("training would not start: [0-9]+ of [0-9]+ checks"));
-    EXPECT_THAT(outcome.out, HasSubstr("FAILED  " + check));
-    EXPECT_THAT(outcome.out, Not(HasSubstr("Training would start")));
-    return outcome.out;
+    return failed_check(check, run(settings, std::move(more)));
   }
-
-  static inline std::unique_ptr<TempFolder> owner_;
 };
 
 TEST_F(DryRun, WhatStartsIsSaidToStart) {

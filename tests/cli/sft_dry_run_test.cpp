@@ -1,13 +1,7 @@
 // `caprl sft --dry-run`: the checks and the plan of supervised training.
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-
 #include "caprl/core/files.h"
 #include "caprl/models/presets.h"
-#include "datasets.h"
-#include "model_dirs.h"
-#include "support.h"
-#include "support/temp_folder.h"
+#include "training_commands.h"
 
 namespace caprl {
 namespace {
@@ -18,18 +12,13 @@ using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
-class SftDryRun : public testing::Test {
+class SftDryRun : public TrainingCommands {
  protected:
   static void SetUpTestSuite() {
-    owner_ = std::make_unique<TempFolder>();
-    demo::write_datasets(*owner_ / "world", {4, 2, 6, 4, 2}, 1);
-    demo::write_captioner(*owner_ / "captioner", 1);
-    demo::write_answerer(*owner_ / "answerer", 2);
+    make_world({4, 2, 6, 4, 2});
     write_config("captioner");
     write_config("answerer");
   }
-  static void TearDownTestSuite() { owner_.reset(); }
-  static std::string path(const std::string& name) { return (*owner_ / name).string(); }
 
   static void write_config(const std::string& model) {
     owner_->write(model + ".yaml", fmt::format(R"(run:
@@ -49,29 +38,14 @@ train:
   }
 
   static Outcome run(const std::string& model, const std::vector<std::string>& settings,
-                     std::vector<std::string> more = {}) {
-    std::vector<std::string> arguments = {"sft", "--config", path(model + ".yaml")};
-    for (const std::string& setting : settings) {
-      arguments.emplace_back("--set");
-      arguments.push_back(setting);
-    }
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return caprl(std::move(arguments));
+                     const std::vector<std::string>& more = {}) {
+    return run_command("sft", model + ".yaml", settings, more);
   }
   static Outcome dry_run(const std::string& model, const std::vector<std::string>& settings = {},
                          std::vector<std::string> more = {}) {
     more.emplace_back("--dry-run");
     return run(model, settings, std::move(more));
   }
-  /// One check fails, and the program says so; gives all that was printed.
-  static std::string failed(const std::string& check, const Outcome& outcome) {
-    EXPECT_EQ(outcome.exit_code, 2) << outcome.out << outcome.err;
-    EXPECT_THAT(outcome.err, ContainsRegex("training would not start: [0-9]+ of [0-9]+ checks"));
-    EXPECT_THAT(outcome.out, HasSubstr("FAILED  " + check));
-    return outcome.out;
-  }
-
-  static inline std::unique_ptr<TempFolder> owner_;
 };
 
 TEST_F(SftDryRun, WhatStartsIsSaidToStart) {
@@ -107,13 +81,14 @@ TEST_F(SftDryRun, LengthsAreTheData) {
 TEST_F(SftDryRun, FaultsAreFound) {
   const std::string file =
       owner_->write("bad.jsonl", R"({"id": "1", "messages": [], "response": "a"})");
-  EXPECT_THAT(failed("data", dry_run("answerer", {"data.train_files=[" + file + "]"})),
+  EXPECT_THAT(failed_check("data", dry_run("answerer", {"data.train_files=[" + file + "]"})),
               AllOf(HasSubstr("1 of 1 rows are bad"), HasSubstr("bad.jsonl:1")));
-  failed("policy", dry_run("answerer", {"policy.model=" + path("nowhere")}));
-  failed("run", dry_run("answerer", {"run.dir=" + path("answerer.yaml") + "/run"}));
-  failed("device", dry_run("answerer", {}, {"--ranks", "3"}));
-  failed("disk", dry_run("answerer", {"train.total_steps=1000000000", "checkpoint.save_freq=1",
-                                      "checkpoint.keep_last=1000000"}));
+  failed_check("policy", dry_run("answerer", {"policy.model=" + path("nowhere")}));
+  failed_check("run", dry_run("answerer", {"run.dir=" + path("answerer.yaml") + "/run"}));
+  failed_check("device", dry_run("answerer", {}, {"--ranks", "3"}));
+  failed_check("disk",
+               dry_run("answerer", {"train.total_steps=1000000000", "checkpoint.save_freq=1",
+                                    "checkpoint.keep_last=1000000"}));
 }
 
 /// A published model of which only config.json is there. In bf16 its 3.75 billion weights are 7.5
@@ -124,8 +99,8 @@ TEST_F(SftDryRun, PlansForOtherMachines) {
   const std::vector<std::string> settings = {"policy.model=" + path("qwen2_5_vl_3b"),
                                              "policy.dtype=bfloat16", "train.micro_tokens=16384"};
   const auto on = [&](const char* ranks) {
-    return failed("policy",
-                  dry_run("captioner", settings,
+    return failed_check(
+        "policy", dry_run("captioner", settings,
                           {"--prompt-tokens", "1300", "--image-tokens", "1250", "--response-tokens",
                            "300", "--machine", "h100", "--ranks", ranks}));
   };
@@ -137,7 +112,7 @@ TEST_F(SftDryRun, PlansForOtherMachines) {
   EXPECT_THAT(one, Not(HasSubstr("rollout.")));
   EXPECT_THAT(on("4"), AllOf(HasSubstr("Memory of each of 4 ranks"), HasSubstr("ok      memory")));
   // No row was read, since the tokenizer is missing: there are the given lengths alone.
-  EXPECT_THAT(failed("plan", dry_run("captioner", settings, {"--machine", "h100"})),
+  EXPECT_THAT(failed_check("plan", dry_run("captioner", settings, {"--machine", "h100"})),
               HasSubstr("name --prompt-tokens and --response-tokens"));
 }
 

@@ -1,4 +1,4 @@
-// How many tokens' keys and values generation takes memory for.
+// How much generation takes memory for at a time.
 #pragma once
 #include <cstdint>
 
@@ -6,9 +6,12 @@
 
 namespace caprl {
 
-/// At most, of one request: a prompt and `samples` of it that each read `suffix` tokens and then
-/// sample up to `max_new_tokens`. Each begins on a page that others cannot write to, and may leave
-/// one unfinished.
+/// Numbers of logits that exist at a time.
+inline constexpr int64_t kLogitsAtATime = int64_t{64} << 20;
+
+/// Tokens whose keys and values there are, at most, of one request: a prompt and `samples` of it
+/// that each read `suffix` tokens and then sample up to `max_new_tokens`. Each begins on a page
+/// that others cannot write to, and may leave one unfinished.
 inline int64_t cache_tokens(int64_t prompt, int64_t samples, int64_t suffix,
                             int64_t max_new_tokens) {
   return prompt + ops::kKvPageSize + samples * (suffix + max_new_tokens + 2 * ops::kKvPageSize);
