@@ -2,8 +2,6 @@
 
 #include "caprl/core/error.h"
 #include "caprl/models/branched.h"
-#include "caprl/ops/sequence_attention.h"
-#include "padded_branches.h"
 
 namespace caprl {
 namespace {
@@ -16,22 +14,16 @@ std::shared_ptr<const ops::GroupPlan> make_plan(const BranchedLayout& layout, at
 
 }  // namespace
 
-BranchedAttention::BranchedAttention(BranchedLayout layout, at::Device device)
-    : layout_(std::move(layout)), device_(device) {}
-BranchedAttention::~BranchedAttention() = default;
+BranchedAttention::BranchedAttention(const BranchedLayout& layout, at::Device device)
+    : num_tokens_(layout.num_tokens), plan_(make_plan(layout, device)) {}
 
 at::Tensor BranchedAttention::attend(int64_t /*layer*/, const at::Tensor& q_unturned,
                                      const at::Tensor& k_unturned, const at::Tensor& v,
                                      const ops::RotaryTable& table) {
-  if (q_unturned.size(0) != layout_.num_tokens)
-    throw Error("[attention] expected {} tokens, got {}", layout_.num_tokens, q_unturned.size(0));
+  if (q_unturned.size(0) != num_tokens_)
+    throw Error("[attention] expected {} tokens, got {}", num_tokens_, q_unturned.size(0));
   const auto [q, k] = ops::rotate(q_unturned, k_unturned, table);
-  if (ops::has_flash_attention(q)) {
-    if (!plan_) plan_ = make_plan(layout_, device_);
-    return ops::group_attention(q, k, v, plan_);
-  }
-  if (!padded_) padded_ = std::make_unique<PaddedBranches>(layout_, device_);
-  return padded_->attend(q, k, v);
+  return ops::group_attention(q, k, v, plan_);
 }
 
 }  // namespace caprl

@@ -52,8 +52,7 @@ class DecoderMemory {
     const double positions = tokens_ * heads_.size * setting_.real() + tokens_ * 4 * 8;
     // With kFull they are the first layer's input.
     const double states = setting_.recompute == Recompute::kFull ? 0 : states_;
-    return {states + positions + ops::group_mask_memory(setting_, pass_.shape), states_,
-            2 * states_};
+    return {states + positions, states_, 2 * states_};
   }
 
   OpMemory layer() const {
@@ -73,8 +72,6 @@ class DecoderMemory {
     }
     tape.add(with_residual(ops::group_attention_memory(setting_, pass_.shape, heads_, one_product),
                            states_));
-    if (keeps("self_attn.o_proj") && ops::group_attention_copies(setting_, pass_.shape))
-      tape.add({tokens_ * heads_.queries() * setting_.value, 0, 0});
     tape.add(ops::linear_memory(setting_, tokens_, heads_.queries(), H, use("self_attn.o_proj")));
     tape.add(ops::norm_memory(setting_, tokens_, H, true));
     tape.add(feed_forward());

@@ -3,8 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
+#include <vector>
 
+#include "caprl/core/parallel.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops {
@@ -24,6 +28,29 @@ void composed_adamw(const AdamWTensors& tensors, const AdamWTerms& terms) {
       exp_avg_sq.sqrt().div_(std::sqrt(terms.correction2)).add_(terms.eps);
   master.addcdiv_(exp_avg, denominator, -terms.lr / terms.correction1);
   if (tensors.weights.defined()) at::Tensor(tensors.weights).copy_(master);
+}
+
+/// In one reading. Sums are in one order whatever the number of threads.
+at::Tensor squared_norm_on_cpu(const at::Tensor& x) {
+  constexpr int64_t kPiece = int64_t{1} << 16, kSums = 16;
+  const int64_t count = x.numel(), pieces = (count + kPiece - 1) / kPiece;
+  const float* values = x.const_data_ptr<float>();
+  std::vector<double> of_pieces(pieces);
+  parallel_for(0, pieces, 1, [&](int64_t first, int64_t last) {
+    for (int64_t piece = first; piece < last; ++piece) {
+      const int64_t end = std::min(count, (piece + 1) * kPiece);
+      std::array<double, kSums> sums{};  // side by side: none waits for another
+      int64_t i = piece * kPiece;
+      for (; i + kSums <= end; i += kSums)
+        for (int64_t j = 0; j < kSums; ++j) {
+          const double value = values[i + j];
+          sums[j] += value * value;
+        }
+      for (; i < end; ++i) sums[0] += static_cast<double>(values[i]) * values[i];
+      of_pieces[piece] = std::accumulate(sums.begin(), sums.end(), 0.0);
+    }
+  });
+  return at::scalar_tensor(std::accumulate(of_pieces.begin(), of_pieces.end(), 0.0), at::kDouble);
 }
 
 }  // namespace
@@ -62,6 +89,7 @@ at::Tensor squared_norm(const at::Tensor& x) {
               "[squared_norm] expected flat float or double, got ", x.sizes(), " of ",
               x.scalar_type());
   if (fused::runs_on(x)) return fused::squared_norm(x);
+  if (x.is_cpu() && x.scalar_type() == at::kFloat) return squared_norm_on_cpu(x);
   at::Tensor sum = at::zeros({}, x.options().dtype(at::kDouble));
   for (int64_t begin = 0; begin < x.numel(); begin += kBlock) {
     const int64_t size = std::min(kBlock, x.numel() - begin);

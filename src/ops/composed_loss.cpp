@@ -3,6 +3,7 @@
 
 #include "caprl/core/pulse.h"
 #include "kernels/math/policy_math.h"
+#include "ops/library_linear.h"
 #include "ops/loss_rows.h"
 
 namespace caprl::ops {
@@ -15,9 +16,9 @@ class Head {
   Head(const at::Tensor& weight, at::ScalarType real)
       : weight_(weight), real_(real), wide_(weight.is_cuda() ? weight : weight.to(real)) {}
 
-  at::Tensor logits(const at::Tensor& hidden) const { return product(hidden, wide_.t()); }
+  at::Tensor logits(const at::Tensor& hidden) const { return product(hidden, wide_); }
   at::Tensor d_hidden(const at::Tensor& d_logits) const {
-    return product(d_logits.to(wide_.scalar_type()), wide_).to(weight_.scalar_type());
+    return product(d_logits.to(wide_.scalar_type()), wide_.t()).to(weight_.scalar_type());
   }
   /// d_weight += d_logitsᵀ · hidden.
   void add_d_weight(const at::Tensor& d_logits, const at::Tensor& hidden,
@@ -26,9 +27,10 @@ class Head {
   }
 
  private:
+  /// a · bᵀ.
   at::Tensor product(const at::Tensor& a, const at::Tensor& b) const {
-    if (b.scalar_type() == real_) return at::mm(a.to(real_), b);
-    return at::mm(a, b, real_);
+    if (b.scalar_type() == real_) return library_linear(a.to(real_), b);
+    return at::mm(a, b.t(), real_);
   }
   at::Tensor weight_;
   at::ScalarType real_;
@@ -51,7 +53,8 @@ Rows normalise(at::Tensor logits, const at::Tensor& targets, double temperature,
   rows.logprobs = rows.log_probs.gather(1, targets.unsqueeze(1)).squeeze(1);
   if (!with_entropy) return rows;
   rows.probs = at::exp_out(logits, rows.log_probs);  // in the place of the logits
-  rows.entropy = (rows.probs * rows.log_probs).sum(1).neg();
+  rows.entropy =  // Σ p log p of each row, without a tensor of the products
+      at::bmm(rows.probs.unsqueeze(1), rows.log_probs.unsqueeze(2)).view({-1}).neg();
   return rows;
 }
 

@@ -11,6 +11,7 @@
 #include "caprl/ops/swiglu.h"
 #include "ops/fused/kernels.h"
 #include "ops/gated.h"
+#include "ops/library_linear.h"
 
 namespace caprl::ops {
 namespace {
@@ -26,10 +27,11 @@ struct FeedForward : torch::autograd::Function<FeedForward> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& gate,
                             const at::Tensor& up, const at::Tensor& down, const Bias& gate_bias,
                             const Bias& up_bias, const Bias& down_bias) {
-    const at::Tensor gates = at::linear(x, gate, gate_bias), ups = at::linear(x, up, up_bias);
+    const at::Tensor gates = library_linear(x, gate, gate_bias),
+                     ups = library_linear(x, up, up_bias);
     context->save_for_backward({x, gates, ups, gate, up, down});
     context->saved_data["with_bias"] = gate_bias.has_value();
-    return at::linear(gated(gates, ups), down, down_bias);
+    return library_linear(gated(gates, ups), down, down_bias);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -44,9 +46,10 @@ struct FeedForward : torch::autograd::Function<FeedForward> {
       return with_bias ? d_out.sum(0) : at::Tensor();
     };
     const at::Tensor d_down = of_weight(3, g, [&] { return gated(gates, ups); });
-    const auto [d_gates, d_ups] = gated_backward(gates, ups, g.mm(saved[5]));
+    const auto [d_gates, d_ups] = gated_backward(gates, ups, library_linear(g, saved[5].t()));
     at::Tensor d_x;
-    if (context->needs_input_grad(0)) d_x = d_ups.mm(saved[4]).add_(d_gates.mm(saved[3]));
+    if (context->needs_input_grad(0))
+      d_x = library_linear(d_ups, saved[4].t()).add_(library_linear(d_gates, saved[3].t()));
     const auto input = [&] { return x; };
     return {d_x,
             of_weight(1, d_gates, input),

@@ -5,9 +5,9 @@
 
 #include "caprl/ops/sequence_attention.h"
 #include "caprl/ops/upload.h"
+#include "ops/cpu/operations.h"
 
 namespace caprl::ops {
-
 namespace {
 
 /// Some of all tokens: a run of them, which needs no copy, or any.
@@ -45,6 +45,7 @@ struct GroupPlan::Parts {
   // Branches over prefixes: a sequence for a group with both.
   Sequences branches, prefixes;
   Rows branch_rows, prefix_rows;  // of these among all tokens
+  std::vector<cpu::GroupSequence> sequences;
 };
 
 namespace {
@@ -66,6 +67,7 @@ struct OverPrefixes {
 
 Attended forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                  const GroupPlan::Parts& parts) {
+  if (cpu::has_kernels(q)) return cpu::group_attention(q, k, v, parts.sequences);
   Attended all = attend_sequences(q, k, v, parts.own, parts.own, /*causal=*/true);
   if (parts.branch_rows.empty()) return all;
   const OverPrefixes part(q, k, v, parts);
@@ -80,6 +82,7 @@ Attended forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
 AttentionGradients backward(const at::Tensor& g, const at::Tensor& q, const at::Tensor& k,
                             const at::Tensor& v, const Attended& all,
                             const GroupPlan::Parts& parts) {
+  if (cpu::has_kernels(q)) return cpu::group_attention_backward(g, q, k, v, all, parts.sequences);
   AttentionGradients d =
       attend_sequences_backward(g, q, k, v, all, parts.own, parts.own, /*causal=*/true);
   if (parts.branch_rows.empty()) return d;
@@ -128,10 +131,12 @@ GroupPlan::GroupPlan(std::span<const GroupLengths> groups, at::Device device) {
   int64_t begin = 0;
   for (const GroupLengths& group : groups) {
     own.push_back(group.prefix);
+    parts->sequences.push_back({begin, group.prefix, 0, 0});
     int64_t count = 0;
     for (const int64_t length : group.branches) {
       if (length == 0) continue;
       own.push_back(length);
+      parts->sequences.push_back({begin + group.prefix + count, length, begin, group.prefix});
       count += length;
     }
     if (count > 0) {

@@ -1,9 +1,11 @@
 #include "caprl/ops/linear.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include "ops/cpu/operations.h"
 #include "ops/fused/kernels.h"
+#include "ops/library_linear.h"
 
 namespace caprl::ops {
 namespace {
@@ -26,6 +28,29 @@ void check(const at::Tensor& x, const LinearWeights& weights) {
               " of ", b.scalar_type());
 }
 
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// As autograd has it of at::linear, by library_linear().
+struct Linear : torch::autograd::Function<Linear> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const std::optional<at::Tensor>& bias) {
+    context->save_for_backward({weight.requires_grad() ? x : at::Tensor(), weight});
+    context->saved_data["with_bias"] = bias.has_value();
+    return library_linear(x, weight, bias);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], &g = gradients[0];
+    const bool with_bias = context->saved_data["with_bias"].toBool();
+    const auto wanted = [&](size_t input) { return context->needs_input_grad(input); };
+    return {wanted(0) ? library_linear(g, weight.t()) : at::Tensor(),
+            wanted(1) ? g.t().mm(x) : at::Tensor(),
+            with_bias && wanted(2) ? g.sum(0) : at::Tensor()};
+  }
+};
+
 /// Products with the matrices themselves, whatever adapts them.
 std::vector<at::Tensor> multiply_each(const at::Tensor& x, std::span<const LinearWeights> weights,
                                       RowBits bits) {
@@ -33,8 +58,14 @@ std::vector<at::Tensor> multiply_each(const at::Tensor& x, std::span<const Linea
   if (bits == RowBits::kFixed && cpu::runs_without_gradients(x))
     return cpu::linear_each(x, weights, x.scalar_type());
   std::vector<at::Tensor> results;
-  for (const LinearWeights& one : weights)
-    results.push_back(at::linear(x, one.weight.values, one.bias.values));
+  for (const LinearWeights& one : weights) {
+    const at::Tensor &weight = one.weight.values, &bias = one.bias.values;
+    if (x.dim() == 2 && at::GradMode::is_enabled())
+      results.push_back(
+          Linear::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt));
+    else
+      results.push_back(at::linear(x, weight, bias));
+  }
   return results;
 }
 

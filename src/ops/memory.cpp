@@ -1,13 +1,14 @@
 #include "caprl/ops/memory.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace caprl::ops {
 namespace {
 
 // What operations need at a time.
 constexpr double kInnerGradients = 3;        // a feed-forward layer's, of its inner width
-constexpr double kLogitTemporaries = 3;      // of a chunk's logits
+constexpr double kLogitTemporaries = 2;      // of a chunk's logits
 constexpr double kOptimizerBlock = 1 << 24;  // weights that are worked on at a time
 constexpr double kRowNumbers = 32;           // bytes of a scored row: its statistics and results
 
@@ -19,6 +20,8 @@ double gradient_memory(const MemorySetting& setting, double values) {
 }
 
 }  // namespace
+
+double HeadShape::padded_keys() const { return kv_heads * std::ceil(size / 16) * 16; }
 
 void PassTape::add(const OpMemory& op) {
   kept_ += op.kept;
@@ -67,75 +70,28 @@ OpMemory feed_forward_memory(const MemorySetting& setting, double rows, double w
   return memory;
 }
 
-namespace {
-
-/// Prefixes and branches padded to one length each, prefixes' keys copied for each branch
-/// (models/padded_branches.h).
-struct Padded {
-  explicit Padded(const GroupShape& shape)
-      : chains(shape.branches <= 1),
-        copied(!chains || shape.longest_branch > shape.branch),
-        branch(std::max(shape.branch, shape.longest_branch)),
-        branches(chains ? 0 : shape.groups * shape.branches),
-        trunk(shape.prefix + (chains ? shape.branches * branch : 0)),
-        trunk_rows(shape.groups * trunk) {}
-  bool chains;  // a group is one sequence
-  bool copied;  // otherwise all tokens are attended to as they lie
-  double branch, branches, trunk, trunk_rows;
-  double query_rows() const { return branches * branch; }
-  double key_rows() const { return branches * (trunk + branch); }
-};
-
-OpMemory padded_memory(const MemorySetting& setting, const GroupShape& groups,
-                       const HeadShape& heads) {
-  const Padded padded(groups);
+OpMemory group_attention_memory(const MemorySetting& setting, const GroupShape& groups,
+                                const HeadShape& heads, bool one_product) {
   const double v = setting.value, Q = heads.queries(), K = heads.keys(), N = groups.tokens();
-  const double rows = padded.trunk_rows + padded.query_rows();
-  const double key_rows = padded.trunk_rows + padded.key_rows();
-  const double most_keys = std::max(padded.trunk_rows, padded.key_rows());
-  const double most_rows = std::max(padded.trunk_rows, padded.query_rows());
-  // Keys and values of shared heads are repeated while they are used.
-  const bool repeats = heads.heads > heads.kv_heads;
-  const double repeated = repeats ? 2 * most_keys * Q : 0;
-  const double key_gradients = 2 * most_keys * (repeats ? Q : K);
-  OpMemory memory;
-  memory.kept = (2 * rows * Q + 2 * key_rows * K) * v + rows * heads.heads * setting.real();
-  const double projected = N * (Q + 2 * K) + (padded.copied ? N * (Q + K) : 0);
-  memory.forward = (projected + std::max(repeated, padded.copied ? rows * Q + N * Q : 0)) * v;
-  memory.backward =
-      ((padded.copied ? rows * Q : N * Q) + repeated + key_gradients + most_rows * Q) * v;
-  return memory;
-}
-
-OpMemory flash_memory(const MemorySetting& setting, const GroupShape& groups,
-                      const HeadShape& heads, bool one_product) {
-  const double v = setting.value, Q = heads.queries(), K = heads.keys(), N = groups.tokens();
+  const double branches = groups.branches * groups.branch;
   OpMemory memory;
   // Turned queries and keys, values (of one product a view of all), what is seen, its weight.
   memory.kept =
       N * ((Q + K) + (one_product ? Q + 2 * K : K) + Q) * v + N * heads.heads * setting.real();
-  memory.forward = N * 3 * Q * v;
-  // Gradients of both parts; flash attention's own in fp32, and keys' for every head of queries.
-  memory.backward = N * ((Q + (Q + 2 * K) + 2 * Q + 2 * Q) * v + Q * 4 + heads.heads * 4);
+  if (setting.flash) {
+    memory.forward = N * 3 * Q * v;
+    // Gradients of both parts; flash attention's own in fp32, and keys' for every head of queries.
+    memory.backward = N * ((Q + (Q + 2 * K) + 2 * Q + 2 * Q) * v + Q * 4 + heads.heads * 4);
+  } else if (setting.kernels) {  // composed of all scores of a part
+    const double scores = std::max(groups.prefix * groups.prefix, branches * groups.prefix);
+    memory.forward = N * (Q + K) * v + 3 * heads.heads * scores * setting.real();
+    memory.backward = N * (2 * Q + 2 * K) * v + 4 * heads.heads * scores * setting.real();
+  } else {  // keys' gradients of each branch by itself, in floats
+    const double seen = N + groups.groups * groups.branches * groups.prefix;
+    memory.forward = N * (Q + K) * v;
+    memory.backward = N * (2 * Q + 2 * K) * v + 2 * seen * heads.padded_keys() * 4;
+  }
   return memory;
-}
-
-}  // namespace
-
-OpMemory group_attention_memory(const MemorySetting& setting, const GroupShape& groups,
-                                const HeadShape& heads, bool one_product) {
-  return setting.flash ? flash_memory(setting, groups, heads, one_product)
-                       : padded_memory(setting, groups, heads);
-}
-
-double group_mask_memory(const MemorySetting& setting, const GroupShape& groups) {
-  const Padded padded(groups);
-  if (setting.flash || padded.chains) return 0;
-  return padded.query_rows() * (padded.trunk + padded.branch) * (1 + setting.value);
-}
-
-bool group_attention_copies(const MemorySetting& setting, const GroupShape& groups) {
-  return !setting.flash && Padded(groups).copied;
 }
 
 OpMemory image_attention_memory(const MemorySetting& setting, double rows, const HeadShape& heads,
@@ -169,8 +125,8 @@ OpMemory loss_memory(const MemorySetting& setting, const LossShape& shape) {
 
 double optimizer_memory(const MemorySetting& setting, double values) {
   if (setting.kernels) return 0;
-  // Squares in double; scaled gradient and denominator in reals.
-  return 16 * std::min(values, kOptimizerBlock);
+  // Scaled gradient and denominator; of doubles their squares, too.
+  return 2 * setting.real() * std::min(values, kOptimizerBlock);
 }
 
 }  // namespace caprl::ops

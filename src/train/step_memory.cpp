@@ -43,7 +43,6 @@ PassShape largest_pass(const StepPlan& plan, int64_t ranks) {
   PassShape shape;
   shape.prefix = lengths.prompt;
   shape.branches = plan.group;
-  shape.longest_branch = lengths.longest_completion;
   const double group = lengths.prompt + plan.group * lengths.completion;
   const double deviation = lengths.completion * lengths.spread * std::sqrt(plan.group);
   const double mine = images_of(plan, ranks) * plan.epochs / plan.updates;

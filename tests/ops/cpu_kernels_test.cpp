@@ -6,27 +6,12 @@
 #include <functional>
 #include <vector>
 
+#include "all_kernels.h"
 #include "caprl/core/philox.h"
 
 namespace caprl::ops::cpu {
 
-#ifdef CAPRL_TEST_WIDE
-namespace wide {  // vectors as long as AVX-512's, made of two
-extern const Kernels kTable;
-}
-#endif
-
 namespace {
-
-std::vector<const Kernels*> all_kernels() {
-  int count = 0;
-  const Kernels* const* found = runnable_kernels(&count);
-  std::vector<const Kernels*> result(found, found + count);
-#ifdef CAPRL_TEST_WIDE
-  result.push_back(&wide::kTable);
-#endif
-  return result;
-}
 
 std::vector<float> numbers(int64_t count, uint64_t seed) {
   const CounterRng rng(seed, RandomPurpose::kDemoWorld, {});

@@ -1,6 +1,7 @@
 // Attention of groups in parts beside every score under a mask, in double.
 #include "caprl/ops/group_attention.h"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include "caprl/ops/sequence_attention.h"
@@ -48,6 +49,39 @@ TEST(GroupAttention, GroupsOfOneAndWithoutBranches) {
        {std::vector<GroupLengths>{{5, {}}}, {{5, {3}}}, {{1, {1}}}, {{4, {0, 0}}, {2, {0, 3}}}}) {
     SCOPED_TRACE(groups[0].prefix);
     expect_like_the_definition(groups);
+  }
+}
+
+/// What a thread count, and what else lies beside a group, change: nothing.
+TEST(GroupAttention, HasTheSameBitsAloneAndWithOtherThreads) {
+  const std::vector<GroupLengths> groups{{70, {40, 0, 90}}, {3, {}}, {130, {5, 7}}};
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const int64_t N = num_tokens(groups);
+    const auto some = [&](int64_t heads) { return values(N, heads, 24).to(dtype); };
+    const at::Tensor q = some(6), k = some(2), v = some(2), g = some(6);
+    const auto run = [&](const std::vector<GroupLengths>& part, int64_t first) {
+      const int64_t count = num_tokens(part);
+      const auto plan = std::make_shared<GroupPlan>(part, at::kCPU);
+      const auto rows = [&](const at::Tensor& x) { return x.narrow(0, first, count); };
+      const AttentionRun made =
+          run_attention(rows(q), rows(k), rows(v), rows(g),
+                        [&](auto& q, auto& k, auto& v) { return group_attention(q, k, v, plan); });
+      return std::vector{made.out, made.d_q, made.d_k, made.d_v};
+    };
+    const auto all = run(groups, 0);
+    int64_t first = 0;
+    for (const GroupLengths& group : groups) {
+      const auto alone = run({group}, first);
+      const int64_t count = alone[0].size(0);
+      for (size_t i = 0; i < all.size(); ++i)
+        EXPECT_TRUE(alone[i].equal(all[i].narrow(0, first, count))) << i;
+      first += count;
+    }
+    const int threads = at::get_num_threads();
+    at::set_num_threads(threads == 1 ? 3 : 1);
+    const auto otherwise = run(groups, 0);
+    at::set_num_threads(threads);
+    for (size_t i = 0; i < all.size(); ++i) EXPECT_TRUE(otherwise[i].equal(all[i])) << i;
   }
 }
 

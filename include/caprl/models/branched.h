@@ -17,7 +17,6 @@
 namespace caprl {
 
 class Model;
-class PaddedBranches;
 
 /// Token ids with every image's pad already expanded to its tokens, and the images in order.
 struct Prompt {
@@ -57,21 +56,17 @@ struct BranchedBatch {
 BranchedBatch pack(std::span<const BranchedSequence> trees, const Model& model);
 
 /// Every prefix token attends causally to its prefix; every branch token to the whole prefix and
-/// causally to its own branch. By ops::group_attention where there is flash attention, elsewhere by
-/// scaled dot product attention of padded branches; blocks that nobody attends to are not computed.
-/// Differentiable. One object serves all layers of a forward pass; not thread safe.
+/// causally to its own branch (ops::group_attention). Differentiable. One object serves all layers
+/// of a forward pass.
 class BranchedAttention : public Attention {
  public:
-  BranchedAttention(BranchedLayout layout, at::Device device);
-  ~BranchedAttention() override;
+  BranchedAttention(const BranchedLayout& layout, at::Device device);
   at::Tensor attend(int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                     const ops::RotaryTable& table) override;
 
  private:
-  BranchedLayout layout_;
-  at::Device device_;
-  std::shared_ptr<const ops::GroupPlan> plan_;  // made by the layer that needs it first, as is
-  std::unique_ptr<PaddedBranches> padded_;
+  int64_t num_tokens_;
+  std::shared_ptr<const ops::GroupPlan> plan_;
 };
 
 }  // namespace caprl

@@ -9,7 +9,7 @@ namespace caprl::ops {
 struct MemorySetting {
   double value = 2;      // bytes of a value of weights and activations: 2, 4 or 8
   bool kernels = false;  // a GPU's kernels, which add weights' gradients to where they are summed
-  bool flash = false;    // attention of sequences as they lie (has_flash_attention)
+  bool flash = false;    // has_flash_attention()
 
   /// Bytes of a statistic or of a summed gradient.
   double real() const { return value < 8 ? 4 : 8; }
@@ -61,22 +61,18 @@ OpMemory feed_forward_memory(const MemorySetting& setting, double rows, double w
 struct GroupShape {
   double groups = 1, prefix = 0;
   double branches = 0, branch = 0;  // of a group, and tokens of each on average
-  double longest_branch = 0;        // 0: all are of one length
   double tokens() const { return groups * (prefix + branches * branch); }
 };
 struct HeadShape {
   double heads = 0, kv_heads = 0, size = 0;
   double queries() const { return heads * size; }  // values of a token
   double keys() const { return kv_heads * size; }
+  double padded_keys() const;  // of a head's whole vectors
 };
-/// From projected queries, keys and values to what their heads see, rotation included, all layers'
-/// masks not (group_mask_memory). `one_product`: queries, keys and values are views of one tensor.
+/// From projected queries, keys and values to what their heads see, rotation included.
+/// `one_product`: queries, keys and values are views of one tensor.
 OpMemory group_attention_memory(const MemorySetting& setting, const GroupShape& groups,
                                 const HeadShape& heads, bool one_product);
-/// The masks of padded branches, kept once for all layers.
-double group_mask_memory(const MemorySetting& setting, const GroupShape& groups);
-/// Whether what the heads see is copied once more, to lie as the tokens do.
-bool group_attention_copies(const MemorySetting& setting, const GroupShape& groups);
 /// Whole sequences of `rows` queries and keys in all, whose queries, keys and values come from one
 /// product; `rotated`: by positions; `pieces`: they are of several lengths.
 OpMemory image_attention_memory(const MemorySetting& setting, double rows, const HeadShape& heads,

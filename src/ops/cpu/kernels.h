@@ -110,6 +110,44 @@ struct TokenBlock {
   int64_t first = 0, count = 0, shared = 0;
 };
 
+/// A sequence of a group: its tokens see each other causally, and before that the whole prefix.
+struct GroupSequence {
+  int64_t first = 0, count = 0;                // rows of its tokens
+  int64_t prefix_first = 0, prefix_count = 0;  // of the prefix's; a prefix itself has none
+};
+
+/// Rows of all groups for attention (ops/group_attention.h has the terms).
+template <class T>
+struct GroupRows {
+  int64_t num_rows = 0, heads = 0, kv_heads = 0, head_dim = 0;
+  float scale = 0;
+  const T* q = nullptr;  // rows `q_stride` apart, their heads side by side
+  const T* k = nullptr;
+  const T* v = nullptr;
+  int64_t q_stride = 0, k_stride = 0, v_stride = 0;
+  T* out = nullptr;      // [rows, heads, head_dim]
+  float* lse = nullptr;  // [heads, rows]: log of the sum of exp of the scores
+};
+
+/// Of the same, whose `out` has the gradient g.
+template <class T>
+struct GroupGradients {
+  const T* g = nullptr;  // [rows, heads, head_dim], as d_q
+  T* d_q = nullptr;
+  // Of one sequence and head of keys: [prefix's keys, then own ones; padded_head].
+  float* d_k = nullptr;
+  float* d_v = nullptr;
+};
+
+/// Queries that are taken at once, with `group` heads each.
+constexpr int64_t queries_of_block(int64_t group) { return group < 96 ? 96 / group : 1; }
+/// What they need at most, forward or backward.
+constexpr int64_t group_scratch_floats(int64_t group, int64_t head_dim) {
+  const int64_t width = padded_head(queries_of_block(group) * group), keys = 64;
+  return 3 * head_dim * width + 2 * padded_head(head_dim) * width + 2 * keys * (width + head_dim) +
+         4 * width;
+}
+
 /// Of values of one type. The range [first, last) is of outputs, rows or elements.
 template <class T>
 struct TypedKernels {
@@ -122,6 +160,13 @@ struct TypedKernels {
   void (*turn)(const TurnRows<T, T>&, int64_t first, int64_t last);
   /// One block and one head of keys and values. `scratch` [count, scratch_floats].
   void (*attend)(const PagedRows<T>&, const TokenBlock&, int64_t kv_head, float* scratch);
+  /// Queries [first, first + count) of a sequence, at most queries_of_block(), for one head of
+  /// keys. `scratch` [group_scratch_floats].
+  void (*attend_group)(const GroupRows<T>&, const GroupSequence&, int64_t first, int64_t count,
+                       int64_t kv_head, float* scratch);
+  /// One sequence and one head of keys; all is written, d_q of the sequence's queries.
+  void (*attend_group_backward)(const GroupRows<T>&, const GroupGradients<T>&, const GroupSequence&,
+                                int64_t kv_head, float* scratch);
 };
 
 struct Kernels {

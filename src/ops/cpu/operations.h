@@ -4,11 +4,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <array>
+#include <span>
 #include <vector>
 
 #include "caprl/ops/linear.h"
 #include "caprl/ops/paged_attention.h"
 #include "caprl/ops/rotary.h"
+#include "caprl/ops/sequence_attention.h"
+#include "ops/cpu/kernels.h"
 #include "ops/rows.h"
 
 namespace caprl::ops::cpu {
@@ -40,5 +43,14 @@ bool rotates(const at::Tensor& x, const RotaryTable& table);
 
 at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                            KvPages& pages, const PagedBatch& batch);
+
+/// Sequences lie one after another, a group's prefix before its branches.
+Attended group_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                         std::span<const GroupSequence> sequences);
+/// Sums are in one order whatever the number of threads.
+AttentionGradients group_attention_backward(const at::Tensor& g, const at::Tensor& q,
+                                            const at::Tensor& k, const at::Tensor& v,
+                                            const Attended& attended,
+                                            std::span<const GroupSequence> sequences);
 
 }  // namespace caprl::ops::cpu

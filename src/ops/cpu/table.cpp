@@ -13,7 +13,9 @@ constexpr TypedKernels<T> typed() {
           .gate = gate<T>,
           .gate_backward = gate_backward<T>,
           .turn = turn<T, T>,
-          .attend = attend<T>};
+          .attend = attend<T>,
+          .attend_group = attend_group<T>,
+          .attend_group_backward = attend_group_backward<T>};
 }
 
 const Kernels kTable = {
