@@ -29,6 +29,7 @@ StepPlan plan_of(const SftConfig& config, TypicalLengths lengths) {
   step.policy = config.policy;
   step.data = config.data;
   step.parallel = config.parallel;
+  step.optimizer = config.optimizer;
   step.checkpoint = config.checkpoint;
   step.train.micro_tokens = config.train.micro_tokens;
   step.train.loss_chunk_tokens = config.train.loss_chunk_tokens;

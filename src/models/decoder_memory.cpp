@@ -64,9 +64,9 @@ class DecoderMemory {
     tape.add(projections());
     const bool one_product = setting_.kernels && use(first_projection()).rank == 0;
     if (decoder_.qk_norm) {
-      // What the norms read: of one product all of it, which flash attention keeps for the values.
-      const double read = heads_.queries() + (one_product ? 2 : 1) * heads_.keys();
-      if (!(one_product && setting_.flash)) tape.add({tokens_ * read * setting_.value, 0, 0});
+      // What the norms read: of one product all of it, which attention keeps for the values.
+      if (!one_product)
+        tape.add({tokens_ * (heads_.queries() + heads_.keys()) * setting_.value, 0, 0});
       tape.add(ops::norm_memory(setting_, tokens_ * (heads_.heads + heads_.kv_heads), heads_.size,
                                 false));
     }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "caprl/core/parallel.h"
@@ -14,8 +15,13 @@
 namespace caprl::ops {
 namespace {
 
-/// Numbers worked on at a time, which bounds the temporaries.
-constexpr int64_t kBlock = int64_t{1} << 24;
+AdamWTensors part_of(const AdamWTensors& tensors, int64_t begin, int64_t count) {
+  const auto part = [&](const at::Tensor& t) {
+    return t.defined() ? t.narrow(0, begin, count) : t;
+  };
+  return {part(tensors.gradient), part(tensors.master), part(tensors.exp_avg),
+          part(tensors.exp_avg_sq), part(tensors.weights)};
+}
 
 void composed_adamw(const AdamWTensors& tensors, const AdamWTerms& terms) {
   at::Tensor master = tensors.master, exp_avg = tensors.exp_avg, exp_avg_sq = tensors.exp_avg_sq;
@@ -71,15 +77,28 @@ void adamw(const AdamWTensors& tensors, const AdamWTerms& terms) {
       "[adamw] expected ", size, " weights, got ",
       tensors.weights.defined() ? tensors.weights.numel() : 0);
   if (fused::runs_on(tensors.master)) return fused::adamw(tensors, terms);
-  const auto part = [](const at::Tensor& t, int64_t begin, int64_t count) {
-    return t.defined() ? t.narrow(0, begin, count) : t;
-  };
-  for (int64_t begin = 0; begin < size; begin += kBlock) {
-    const int64_t count = std::min(kBlock, size - begin);
-    composed_adamw({part(tensors.gradient, begin, count), part(tensors.master, begin, count),
-                    part(tensors.exp_avg, begin, count), part(tensors.exp_avg_sq, begin, count),
-                    part(tensors.weights, begin, count)},
-                   terms);
+  for (int64_t begin = 0; begin < size; begin += kAdamWBlock)
+    composed_adamw(part_of(tensors, begin, std::min(kAdamWBlock, size - begin)), terms);
+}
+
+void adamw_offloaded(const AdamWTensors& tensors, const AdamWTerms& terms, int64_t block) {
+  const int64_t size = tensors.gradient.numel();
+  for (int64_t begin = 0; begin < size; begin += block) {
+    const AdamWTensors home = part_of(tensors, begin, std::min(block, size - begin));
+    AdamWTensors here = home;
+    std::vector<std::pair<at::Tensor, at::Tensor>> visitors;  // where they belong, and are now
+    const auto visit = [&](const at::Tensor& from, at::Tensor& to) {
+      to = from.to(home.gradient.options(), /*non_blocking=*/true, /*copy=*/true);
+      visitors.emplace_back(from, to);
+    };
+    visit(home.exp_avg, here.exp_avg);
+    visit(home.exp_avg_sq, here.exp_avg_sq);
+    if (home.weights.defined()) visit(home.master, here.master);
+    adamw(here, terms);
+    // Copies wait for each other on the device; the host waits for the last one.
+    const bool is_last = begin + block >= size;
+    for (size_t i = 0; i < visitors.size(); ++i)
+      visitors[i].first.copy_(visitors[i].second, !(is_last && i + 1 == visitors.size()));
   }
 }
 
@@ -91,8 +110,8 @@ at::Tensor squared_norm(const at::Tensor& x) {
   if (fused::runs_on(x)) return fused::squared_norm(x);
   if (x.is_cpu() && x.scalar_type() == at::kFloat) return squared_norm_on_cpu(x);
   at::Tensor sum = at::zeros({}, x.options().dtype(at::kDouble));
-  for (int64_t begin = 0; begin < x.numel(); begin += kBlock) {
-    const int64_t size = std::min(kBlock, x.numel() - begin);
+  for (int64_t begin = 0; begin < x.numel(); begin += kAdamWBlock) {
+    const int64_t size = std::min(kAdamWBlock, x.numel() - begin);
     sum += x.narrow(0, begin, size).to(at::kDouble).square().sum();
   }
   return sum;

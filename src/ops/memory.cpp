@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "caprl/ops/adamw.h"
+
 namespace caprl::ops {
 namespace {
 
 // What operations need at a time.
-constexpr double kInnerGradients = 3;        // a feed-forward layer's, of its inner width
-constexpr double kLogitTemporaries = 2;      // of a chunk's logits
-constexpr double kOptimizerBlock = 1 << 24;  // weights that are worked on at a time
-constexpr double kRowNumbers = 32;           // bytes of a scored row: its statistics and results
+constexpr double kInnerGradients = 3;    // a feed-forward layer's, of its inner width
+constexpr double kLogitTemporaries = 2;  // of a chunk's logits
+constexpr double kRowNumbers = 32;       // bytes of a scored row: its statistics and results
 
 /// The gradient of a weight before it is added to the sum.
 double gradient_memory(const MemorySetting& setting, double values) {
@@ -124,9 +125,11 @@ OpMemory loss_memory(const MemorySetting& setting, const LossShape& shape) {
 }
 
 double optimizer_memory(const MemorySetting& setting, double values) {
+  const double block = std::min(values, static_cast<double>(kAdamWBlock));
+  if (setting.offload) return (setting.value < setting.real() ? 3 : 2) * setting.real() * block;
   if (setting.kernels) return 0;
   // Scaled gradient and denominator; of doubles their squares, too.
-  return 2 * setting.real() * std::min(values, kOptimizerBlock);
+  return 2 * setting.real() * block;
 }
 
 }  // namespace caprl::ops

@@ -19,6 +19,7 @@ decltype(auto) with_memory_advice(const std::string& place, Work&& work) {
         "{}: {} Less is needed with a smaller train.micro_tokens, train.loss_chunk_tokens, "
         "rollout.max_num_batched_tokens, rollout.kv_cache_gb or "
         "reward.answerer.max_num_batched_tokens, with train.gradient_checkpointing: mlp or full, "
+        "with optimizer.offload: true, "
         "or, with several processes, parallel.zero_stage: 2 and reward.answerer.shard_layers",
         place, error.what_without_backtrace());
   }

@@ -35,6 +35,14 @@ bool halve(double& value, double least) {
   return true;
 }
 
+/// Smaller chunks of logits, where that alone suffices.
+void shrink_chunks(StepPlan& plan, double memory, int64_t ranks) {
+  StepPlan smaller = plan;
+  while (exceeds(smaller, kUpdate, memory, ranks))
+    if (!halve(smaller.loss_chunk_tokens, kLeastChunk)) return;
+  plan = smaller;
+}
+
 std::vector<std::string> changed_settings(const StepPlan& from, const StepPlan& to) {
   std::vector<std::string> settings;
   const auto add = [&](const char* key, double before, double after) {
@@ -48,6 +56,7 @@ std::vector<std::string> changed_settings(const StepPlan& from, const StepPlan& 
   if (from.recompute != to.recompute)
     settings.push_back(fmt::format("train.gradient_checkpointing={}",
                                    to.recompute == ops::Recompute::kMlp ? "mlp" : "full"));
+  if (from.offload != to.offload) settings.emplace_back("optimizer.offload=true");
   add("parallel.zero_stage", static_cast<double>(from.zero_stage),
       static_cast<double>(to.zero_stage));
   return settings;
@@ -77,15 +86,19 @@ std::optional<FittingPlan> fit_by_settings(const StepPlan& plan, double memory, 
   shrink_cache(smaller, kGen, &StepPlan::kv_cache_bytes, memory, ranks);
   shrink_cache(smaller, kReward, &StepPlan::answerer_kv_cache_bytes, memory, ranks);
   const auto too_much = [&] { return exceeds(smaller, kUpdate, memory, ranks); };
-  while (too_much() && halve(smaller.loss_chunk_tokens, kLeastChunk)) {
-  }
   // A group that is longer is a pass of its own.
   const double group = plan.lengths.prompt + plan.group * plan.lengths.completion;
   const double least = std::max(kLeastMicroTokens, group);
+  shrink_chunks(smaller, memory, ranks);
   while (too_much() && halve(smaller.micro_tokens, least)) {
   }
-  for (const ops::Recompute more : {ops::Recompute::kMlp, ops::Recompute::kFull})
+  shrink_chunks(smaller, memory, ranks);
+  const auto recompute = [&](ops::Recompute more) {
     if (too_much() && more > smaller.recompute) smaller.recompute = more;
+  };
+  recompute(ops::Recompute::kMlp);
+  if (too_much()) smaller.offload = plan.on_gpu;
+  recompute(ops::Recompute::kFull);
   FittingPlan fitting{changed_settings(plan, smaller), ranks, peak_memory(smaller, ranks)};
   if (fitting.bytes > memory || fitting.settings.empty()) return {};
   return fitting;

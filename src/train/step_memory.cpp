@@ -16,6 +16,7 @@ PassSetting setting_of(const StepPlan& plan, double value) {
   setting.value = value;
   setting.kernels = plan.on_gpu;
   setting.flash = plan.on_gpu && value == 2;
+  setting.offload = plan.offload;
   setting.recompute = plan.recompute;
   return setting;
 }
@@ -198,8 +199,10 @@ RankMemory predict_memory(const StepPlan& plan, int64_t ranks) {
   const double gradients = real * policy.trained();
   const double sums = std::min(gradients, kBuckets * plan.bucket_bytes);  // being filled or sent
   memory.gradients = alone || plan.zero_stage < 2 ? gradients : gradients / r + real * head + sums;
-  memory.optimizer =
-      (master + 2 * real) * policy.trained() / (alone || plan.zero_stage == 0 ? 1 : r);
+  // Offloaded it is none of the device's.
+  memory.optimizer = plan.offload ? 0
+                                  : (master + 2 * real) * policy.trained() /
+                                        (alone || plan.zero_stage == 0 ? 1 : r);
   return memory;
 }
 

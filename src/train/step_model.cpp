@@ -12,6 +12,8 @@ namespace {
 /// Bytes an optimizer step moves for each value: gradient, master weight and two moments in fp32,
 /// the last three written, too; the new weight; the gradient again for the norm.
 constexpr double kOptimizerBytes = 4 + 3 * 8 + 2 + 4;
+/// Bytes of its state that visit the device and go back, and a second of the link that they take.
+constexpr double kOffloadedBytes = 2 * 3 * 4, kHostLink = 50e9;
 
 double num_values(const ParameterSpec& spec) {
   double values = 1;
@@ -182,6 +184,7 @@ StepPlan step_plan(const GrpoConfig& config, const ModelDescription& policy,
   plan.kv_cache_bytes = config.rollout.limits.kv_cache_gb * 1e9;
   plan.answerer_kv_cache_bytes = config.reward.answerer.limits.kv_cache_gb * 1e9;
   plan.on_gpu = config.run.device != "cpu";
+  plan.offload = plan.on_gpu && config.optimizer.offload;
   plan.prefetch = config.data.prefetch;
   plan.copies = config.checkpoint.async_save;
   plan.reference = config.algorithm.use_kl_loss;
@@ -231,8 +234,10 @@ StepTime predict_step(const StepPlan& plan, const MachineSpeeds& machine, int64_
   time.rollout = read_flops(plan, images) / products + decode;
   time.reward = reward_flops(plan, ranks) / products;
   time.update = ((pass_products(plan) + again) * plan.epochs + extra_forwards) * forward +
-                plan.updates * plan.policy.trained() * kOptimizerBytes /
-                    (sharded ? static_cast<double>(ranks) : 1.0) / machine.memory_bandwidth;
+                plan.updates * plan.policy.trained() /
+                    (sharded ? static_cast<double>(ranks) : 1.0) *
+                    (kOptimizerBytes / machine.memory_bandwidth +
+                     (plan.offload ? kOffloadedBytes / kHostLink : 0));
   time.collectives =
       collective_seconds(plan, machine, ranks, (pass_products(plan) - 1) * plan.epochs * forward);
   // Sums of independent lengths; the largest of `ranks` normal numbers (Cramér 1946, §28.6).

@@ -104,32 +104,64 @@ TEST(LayersOnKernels, EmbeddingGradient) {
   }
 }
 
+AdamWTerms some_terms() {
+  return {.lr = 1e-2,
+          .beta1 = 0.9,
+          .beta2 = 0.99,
+          .eps = 1e-8,
+          .weight_decay = 0.1,
+          .correction1 = 0.271,
+          .correction2 = 0.0297,
+          .gradient_scale = 0.25};
+}
+
+/// State where `place` puts it; `stored`: with weights in bfloat16 beside their master.
+AdamWTensors some_weights(bool stored, const std::function<at::Tensor(const at::Tensor&)>& place) {
+  at::manual_seed(8);
+  AdamWTensors t;
+  t.gradient = here(at::randn({1003}));
+  t.master = stored ? place(at::randn({1003})) : here(at::randn({1003}));
+  t.exp_avg = place(at::randn({1003}) * 0.1);
+  t.exp_avg_sq = place(at::rand({1003}) * 0.1);
+  if (stored) t.weights = here(at::zeros({1003}, at::kBFloat16));
+  return t;
+}
+
+Tensors results_of(const AdamWTensors& t) {
+  Tensors all{t.master, t.exp_avg, t.exp_avg_sq};
+  if (t.weights.defined()) all.push_back(t.weights);
+  return all;
+}
+
 TEST(StepOnKernels, AdamW) {
-  const AdamWTerms terms{.lr = 1e-2,
-                         .beta1 = 0.9,
-                         .beta2 = 0.99,
-                         .eps = 1e-8,
-                         .weight_decay = 0.1,
-                         .correction1 = 0.271,
-                         .correction2 = 0.0297,
-                         .gradient_scale = 0.25};
   for (const bool stored : {false, true}) {
     const auto [got, expected] = both_ways([&] {
-      at::manual_seed(8);
-      AdamWTensors t{here(at::randn({1003})),
-                     here(at::randn({1003})),
-                     here(at::randn({1003}) * 0.1),
-                     here(at::rand({1003}) * 0.1),
-                     {}};
-      if (stored) t.weights = here(at::zeros({1003}, at::kBFloat16));
-      adamw(t, terms);
-      Tensors all{t.master, t.exp_avg, t.exp_avg_sq};
-      if (stored) all.push_back(t.weights);
-      return all;
+      const AdamWTensors t = some_weights(stored, here);
+      adamw(t, some_terms());
+      return results_of(t);
     });
     expect_close(got, expected, stored ? 0x1p-7 : 1e-6);
     expect_close({got[0], got[1], got[2]}, {expected[0], expected[1], expected[2]}, 1e-6);
   }
+}
+
+TEST(StepOnKernels, AdamWOfAStateInTheHostsMemoryHasTheSameBits) {
+  const OnKernels on;
+  for (const bool stored : {false, true})
+    for (const int64_t block : {100, 1003, 4096}) {
+      const AdamWTensors there = some_weights(stored, here);
+      const AdamWTensors host = some_weights(stored, [](const at::Tensor& x) {
+        return current_device().is_cuda() ? x.pin_memory() : x.clone();
+      });
+      for (int step = 0; step < 2; ++step) {
+        adamw(there, some_terms());
+        adamw_offloaded(host, some_terms(), block);
+      }
+      EXPECT_TRUE(host.exp_avg.is_cpu());
+      const Tensors expected = results_of(there), got = results_of(host);
+      for (size_t i = 0; i < got.size(); ++i)
+        EXPECT_TRUE(got[i].to(at::kCPU).equal(expected[i].to(at::kCPU))) << i << ", " << block;
+    }
 }
 
 TEST(StepOnKernels, SquaredNorm) {

@@ -141,13 +141,12 @@ TEST(MemoryPlan, TheLeastChangeThatFits) {
   EXPECT_LE(chunk->bytes, 52.5e9);
   const auto micro = fit_by_settings(plan, 40e9, 1);
   ASSERT_TRUE(micro);
-  EXPECT_THAT(micro->settings,
-              ElementsAre("train.loss_chunk_tokens=256", "train.micro_tokens=8192"));
+  EXPECT_THAT(micro->settings, ElementsAre("train.micro_tokens=8192"));
   // A pass holds one group at least, of 4,000 tokens.
   const auto again = fit_by_settings(plan, 25e9, 1);
   ASSERT_TRUE(again);
-  EXPECT_THAT(again->settings, ElementsAre("train.loss_chunk_tokens=256", "train.micro_tokens=4096",
-                                           "train.gradient_checkpointing=mlp"));
+  EXPECT_THAT(again->settings,
+              ElementsAre("train.micro_tokens=4096", "train.gradient_checkpointing=mlp"));
   // Each phase by what it holds: the answerer's keys and values are 4.5 GB.
   const auto answers = fit_by_settings(plan, 24e9, 1);
   ASSERT_TRUE(answers);

@@ -10,6 +10,7 @@ struct MemorySetting {
   double value = 2;      // bytes of a value of weights and activations: 2, 4 or 8
   bool kernels = false;  // a GPU's kernels, which add weights' gradients to where they are summed
   bool flash = false;    // has_flash_attention()
+  bool offload = false;  // the optimizer's state is in the host's memory
 
   /// Bytes of a statistic or of a summed gradient.
   double real() const { return value < 8 ? 4 : 8; }

@@ -28,6 +28,7 @@ struct OptimizerConfig {
   double eps = 1e-8;
   double weight_decay = 0.01;
   double clip_grad = 1.0;
+  bool offload = false;
   LrSchedule lr_scheduler_type = LrSchedule::kConstant;
   int64_t lr_warmup_steps = 0;
   double min_lr_ratio = 0.0;
@@ -89,6 +90,8 @@ class AdamW {
     double lr_ratio;  // to lr
   };
 
+  bool is_offloaded() const;
+  at::Tensor new_state() const;  // zeros, one for each value of the gradient
   int64_t num_weights() const { return parameters_.num_trainable(); }
   void make_runs();
   double lr_ratio(const std::string& parameter) const;

@@ -84,6 +84,7 @@ struct StepPlan {
   double kv_cache_bytes = 0, answerer_kv_cache_bytes = 0;  // 0: what is needed
   double device_memory = 0;  // of which half of what is free may be keys and values; 0: any
   bool on_gpu = true;
+  bool offload = false;            // the optimizer's state is in the host's memory
   bool prefetch = false;           // the next step's pictures are there, too
   bool copies = false;             // what checkpoints are written from, in a CPU's memory
   bool reference = false;          // log-probabilities of a KL reference are computed
