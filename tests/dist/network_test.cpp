@@ -70,8 +70,7 @@ TEST_F(TwoHosts, WorkOverASlowLinkThatLosesPackets) {
 
 TEST_F(TwoHosts, ACutEndsBothSides) {
   const auto ranks = start("barriers", 5000);
-  while (ranks->log(1).find("begun") == std::string::npos && !ranks->ended())
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  ranks->wait_for_log(1, "begun");
   ASSERT_TRUE(run_on(1, "ip link set " + cable(1) + " down"));
   const auto results = ranks->wait();
   for (const auto& result : results) EXPECT_EQ(result.code, 1) << result.log;

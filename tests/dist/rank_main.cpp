@@ -73,7 +73,7 @@ void check_store(const Group& group) {
   expect(!store.find("nobody"), "a key that is not set");
 }
 
-void run(const std::string& scenario, World& world) {
+void run(const std::string& scenario, World& world, std::chrono::milliseconds timeout) {
   const Group& group = world.group();
   const bool bad = group.rank() == group.size() - 1;
   if (scenario == "collectives") {
@@ -105,7 +105,7 @@ void run(const std::string& scenario, World& world) {
   if (scenario == "busy" && bad)  // slower than the others' patience with idle ones
     for (int i = 0; i < 30; ++i) {
       pulse();
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      std::this_thread::sleep_for(timeout / 20);
     }
   // Without c10d's collectives, nothing but the watchdog can notice.
   const Waiting waiting;
@@ -120,7 +120,8 @@ int main_of(const std::string& scenario, std::chrono::milliseconds timeout,
     const RunStore store = RunStore::connect(launch, timeout);
     std::_Exit(9);
   }
-  return run_as_rank(timeout, collective_timeout, [&](World& world) { run(scenario, world); });
+  return run_as_rank(timeout, collective_timeout,
+                     [&](World& world) { run(scenario, world, timeout); });
 }
 
 }  // namespace

@@ -87,13 +87,25 @@ class Ranks {
     return all;
   }
 
-  /// Waits for all. std::runtime_error with their logs if that takes too long.
-  std::vector<Result> wait(std::chrono::seconds limit = std::chrono::seconds(120)) {
+  /// Waits until `condition` holds. std::runtime_error with everyone's log if all have ended
+  /// without it, or it takes too long.
+  void wait_until(const std::function<bool()>& condition,
+                  std::chrono::seconds limit = std::chrono::seconds(120)) {
     const auto until = std::chrono::steady_clock::now() + limit;
-    while (!ended()) {
-      if (std::chrono::steady_clock::now() > until) throw std::runtime_error(still_running());
+    for (bool last = false; !condition(); last = ended()) {
+      if (last || std::chrono::steady_clock::now() > until)
+        throw std::runtime_error(still_running());
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
+  }
+  /// Waits until `rank` has logged `text`, as wait_until.
+  void wait_for_log(int rank, const std::string& text) {
+    wait_until([&] { return log(rank).find(text) != std::string::npos; });
+  }
+
+  /// Waits for all, as wait_until.
+  std::vector<Result> wait(std::chrono::seconds limit = std::chrono::seconds(120)) {
+    wait_until([&] { return ended(); }, limit);
     for (size_t r = 0; r < results_.size(); ++r) results_[r].log = log(static_cast<int>(r));
     return results_;
   }

@@ -139,8 +139,7 @@ TEST_F(FailingRun, ToldToStopSavesAndSaysSo) {
   config.checkpoint.save_freq = 100000;
   const auto ranks = start(config, 2);
   const fs::path written = path("stopped/metrics.jsonl");
-  while (!fs::exists(written) || fs::file_size(written) == 0)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ranks->wait_until([&] { return fs::exists(written) && fs::file_size(written) > 0; });
   ranks->signal(1, SIGTERM);
   const auto results = ranks->wait();
   for (const auto& result : results) {
