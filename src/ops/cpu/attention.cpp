@@ -30,7 +30,7 @@ void score(const float* q, const T* keys, int64_t head_dim, float (*scores)[kPag
     for (int v = 0; v < kKeyVectors; ++v) key[v] = load(keys + d * kPage + v * kLanes);
     for (int h = 0; h < H; ++h) {
       const Lanes value = all(q[h * head_dim + d]);
-      for (int v = 0; v < kKeyVectors; ++v) to[h][v] += value * key[v];
+      for (int v = 0; v < kKeyVectors; ++v) add_product(value, key[v], to[h][v]);
     }
   };
   int64_t d = 0;
@@ -73,7 +73,7 @@ void mix_vectors(const float (*weights)[kPage], const float* old, const T* value
     for (int v = 0; v < V; ++v) value[v] = load(values + j * padded + v * kLanes);
     for (int h = 0; h < H; ++h) {
       const Lanes weight = all(weights[h][j]);
-      for (int v = 0; v < V; ++v) sums[h][v] += weight * value[v];
+      for (int v = 0; v < V; ++v) add_product(weight, value[v], sums[h][v]);
     }
   }
   for (int h = 0; h < H; ++h)

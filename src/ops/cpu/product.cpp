@@ -80,7 +80,8 @@ void add_tile(const typename Factors<T>::Value* x, int64_t x_stride, const T* w,
     add(x + k, x_stride, w + k, w_stride);
     add(x + k + kCount, x_stride, w + k + kCount, w_stride);
   }
-  // A product that a compiler computes before a branch and adds after it is rounded in between.
+  // Where it is left to the compiler to fuse them (add_product), a product that is computed before
+  // a branch and added after it is rounded in between.
   const auto no_earlier_reads = [] { __asm__ volatile("" : : : "memory"); };
   if (k < whole) {
     no_earlier_reads();

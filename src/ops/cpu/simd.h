@@ -4,7 +4,7 @@
 #pragma once
 #include <stdint.h>
 #include <string.h>
-#ifdef __AVX512BF16__
+#ifdef __FMA__
 #include <immintrin.h>
 #endif
 
@@ -72,6 +72,25 @@ static inline Lanes rounded(Lanes x) {
   return x;
 }
 
+/// sum += a · b, rounded once where the instruction set can. Said here rather than left to the
+/// compiler: it may find a product and its addition in one place of the code and not in another,
+/// and sums would depend on the shape of their tile.
+static inline void add_product(Lanes a, Lanes b, Lanes& sum) {
+#if defined __AVX512F__ && CAPRL_LANES == 16
+  sum = (Lanes)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)sum);
+#elif defined __FMA__
+  constexpr int kParts = kLanes / 8;
+  __m256 x[kParts], y[kParts], z[kParts];
+  memcpy(x, &a, sizeof x);
+  memcpy(y, &b, sizeof y);
+  memcpy(z, &sum, sizeof z);
+  for (int i = 0; i < kParts; ++i) z[i] = _mm256_fmadd_ps(x[i], y[i], z[i]);
+  memcpy(&sum, z, sizeof z);
+#else
+  sum += a * b;
+#endif
+}
+
 /// What a product's sums are made of: vectors of a row's `kCount` values that lie side by side.
 template <class T>
 struct Factors {
@@ -81,7 +100,7 @@ struct Factors {
   static Lanes get(const Stored* from) {
     return load(from);
   }
-  static void add(Lanes a, Lanes b, Lanes& sum) { sum += a * b; }
+  static void add(Lanes a, Lanes b, Lanes& sum) { add_product(a, b, sum); }
 };
 #ifdef __AVX512BF16__
 /// Pairs of products are added to a lane at once.
