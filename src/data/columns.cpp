@@ -51,7 +51,7 @@ std::vector<Shape> shapes_of(RowKind kind) {
     case RowKind::kImage:
       return {id(), image(), optional(messages("prompt"))};
     case RowKind::kSft:
-      return {id(), messages("messages"), text("response")};
+      return {id(), optional(image()), messages("messages"), text("response")};
     case RowKind::kAny:
       break;
   }

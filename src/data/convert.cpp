@@ -47,6 +47,21 @@ void move_message_paths(json& row, const fs::path& from, const fs::path& to) {
   }
 }
 
+/// The one image of a row's messages becomes the row's own, which can be embedded.
+void make_own_image(json& row) {
+  if (is_set(row, "image") || !is_set(row, "messages") || !row["messages"].is_array()) return;
+  std::vector<json*> parts;
+  for (json& message : row["messages"]) {
+    if (!message.is_object() || !message.contains("content")) continue;
+    if (!message["content"].is_array()) continue;
+    for (json& part : message["content"])
+      if (part.is_object() && is_set(part, "image")) parts.push_back(&part);
+  }
+  if (parts.size() != 1) return;
+  row["image"] = {{"path", (*parts[0])["image"]}};
+  parts[0]->erase("image");
+}
+
 /// Goes through the rows of all files.
 class Rows {
  public:
@@ -106,7 +121,7 @@ class Rows {
         json row = reader->row();
         if (!row.is_object())
           throw InputError("{}: expected an object, got {}", place->where, row.type_name());
-        for (json& made : rows_in(std::move(row), place->where)) {
+        for (json& made : rows_in(std::move(row), *place)) {
           normalise(made, *place, from);
           use(made, place->where);
           ++counts.rows;
@@ -116,12 +131,26 @@ class Rows {
     }
   }
 
-  std::vector<json> rows_in(json row, const std::string& where) const {
-    if (options_.form == RowForm::kLlava) return rows_of_llava(row, where);
-    if (options_.form == RowForm::kCaptions)
-      return rows_of_captions(row, options_.caption_prompt, where);
+  std::vector<json> rows_in(json row, const RowPlace& place) const {
     std::vector<json> rows;
-    rows.push_back(std::move(row));
+    if (options_.form == RowForm::kAsIs) {
+      rows.push_back(std::move(row));
+      return rows;
+    }
+    const json image = row.value("image", json::object());
+    const bool is_embedded = place.image.store || (image.is_object() && is_set(image, "bytes"));
+    if (is_embedded)
+      row["image"] = "embedded";
+    else if (image.is_object() && is_set(image, "path"))
+      row["image"] = image["path"];
+    rows = options_.form == RowForm::kLlava
+               ? rows_of_llava(row, place.where)
+               : rows_of_captions(row, options_.caption_prompt, place.where);
+    if (!is_embedded) return rows;
+    for (json& made : rows) {
+      make_own_image(made);
+      if (is_set(made, "image")) made["image"] = image.is_object() ? image : json::object();
+    }
     return rows;
   }
 
@@ -139,14 +168,17 @@ class Rows {
   }
 
   void normalise(json& row, const RowPlace& place, const fs::path& from) const {
+    if (options_.embed_images) make_own_image(row);
     move_message_paths(row, from, to_);
-    if (!is_set(row, "image") && !place.image.store) return;
+    const bool is_stored =
+        place.image.store && (options_.form == RowForm::kAsIs || row.contains("image"));
+    if (!is_set(row, "image") && !is_stored) return;
     json& image = row["image"];
     if (image.is_string()) image = {{"path", image}};
     if (!image.is_object() && !image.is_null())
       throw InputError("{}: image: expected an object with 'path' or 'bytes', got {}", place.where,
                        image.type_name());
-    if (place.image.store) {
+    if (is_stored) {
       image["bytes"] = binary(place.image.store->read(place.image.index).bytes);
     } else if (is_set(image, "bytes") && image["bytes"].is_string()) {
       const auto& text = image["bytes"].get_ref<const std::string&>();

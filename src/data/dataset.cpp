@@ -97,8 +97,8 @@ Dataset<SftRow> load_sft_rows(const std::vector<std::string>& files, BadRows bad
                               const Tokenizer& tokenizer) {
   return load_rows<SftRow>(
       files, RowKind::kSft, bad_rows,
-      [&](const auto& row, const std::string& where, const auto& folder, const auto&) {
-        return parse_sft_row(row, where, folder, tokenizer);
+      [&](const auto& row, const std::string& where, const auto& folder, const auto& image) {
+        return parse_sft_row(row, where, folder, tokenizer, image);
       });
 }
 

@@ -67,8 +67,11 @@ std::vector<ChatPart> parse_content(const json& content, std::string_view where)
       parts.push_back(
           {ChatPart::Kind::kText, string_of(member(part, "text", where), "text", where)});
     } else if (type == "image") {
+      // Without a path: the row's image.
+      const auto path = part.find("image");
+      const bool has_path = path != part.end() && !path->is_null();
       parts.push_back(
-          {ChatPart::Kind::kImage, string_of(member(part, "image", where), "image", where)});
+          {ChatPart::Kind::kImage, has_path ? string_of(*path, "image", where) : std::string()});
     } else {
       throw InputError("{}: content type: expected 'text' or 'image', got '{}'", where, type);
     }
@@ -95,20 +98,29 @@ ImageSource image_at_path(const std::string& path, std::string_view where,
   return source;
 }
 
+/// Base64, or the bytes themselves where a Parquet file has them in a column of its own.
+ImageSource embedded_image(const json& bytes, std::string_view where) {
+  ImageSource source;
+  source.name = fmt::format("{}: embedded image", where);
+  if (bytes.is_binary()) {
+    const auto content = std::as_bytes(std::span(bytes.get_binary()));
+    source.bytes.assign(content.begin(), content.end());
+  } else {
+    source.bytes = decode_base64(string_of(bytes, "image bytes", where),
+                                 fmt::format("{}: image bytes", where));
+  }
+  return source;
+}
+
 ImageSource parse_image(const json& image, std::string_view where,
                         const std::filesystem::path& folder) {
   if (image.is_string()) return image_at_path(image.get<std::string>(), where, folder);
+  if (image.is_binary()) return embedded_image(image, where);
   if (!image.is_object())
     throw InputError("{}: image: expected an object with 'path' or 'bytes', got {}", where,
                      image.type_name());
   const auto bytes = image.find("bytes");
-  if (bytes != image.end() && !bytes->is_null()) {
-    ImageSource source;
-    source.bytes = decode_base64(string_of(*bytes, "image bytes", where),
-                                 fmt::format("{}: image bytes", where));
-    source.name = fmt::format("{}: embedded image", where);
-    return source;
-  }
+  if (bytes != image.end() && !bytes->is_null()) return embedded_image(*bytes, where);
   const json& path = member(image, "path", where);
   if (path.is_null()) throw InputError("{}: image: expected bytes or a path, got neither", where);
   return image_at_path(string_of(path, "image path", where), where, folder);
@@ -184,15 +196,24 @@ CaptionRow parse_caption_row(const json& row, const std::string& where,
 }
 
 SftRow parse_sft_row(const json& row, std::string where, const std::filesystem::path& folder,
-                     const Tokenizer& tokenizer) {
+                     const Tokenizer& tokenizer, const StoredImage& image) {
   SftRow parsed;
   parsed.id = row_id(row, where);
   parsed.messages = parse_messages(member(row, "messages", where), where);
   refuse_added_tokens(parsed.messages, where, tokenizer);
+  int64_t places = 0;  // of the row's own image
   for (const ChatMessage& message : parsed.messages)
-    for (const ChatPart& part : message.content)
-      if (part.kind == ChatPart::Kind::kImage)
-        parsed.images.push_back(image_at_path(part.text, where, folder));
+    for (const ChatPart& part : message.content) {
+      if (part.kind != ChatPart::Kind::kImage) continue;
+      const bool is_own = part.text.empty();
+      places += is_own;
+      parsed.images.push_back(is_own ? image_of_row(row, where, folder, image)
+                                     : image_at_path(part.text, where, folder));
+    }
+  const bool has_own = image.store || (row.contains("image") && !row["image"].is_null());
+  if (places > 1 || (has_own && parsed.images.empty()))
+    throw InputError("{}: messages: expected '<image>' once, for the row's image, got it {}", where,
+                     places == 0 ? "nowhere" : fmt::format("{} times", places));
   parsed.response = string_of(member(row, "response", where), "response", where);
   refuse_added_tokens(parsed.response, "the response", where, tokenizer);
   parsed.where = std::move(where);

@@ -64,7 +64,7 @@ class Validator {
              Checked& checked) {
     const Tokenizer& tokenizer = prompts_.tokenizer();
     if (kind_ == RowKind::kSft) {
-      SftRow parsed = parse_sft_row(row, place.where, folder, tokenizer);
+      SftRow parsed = parse_sft_row(row, place.where, folder, tokenizer, place.image);
       checked.messages = std::move(parsed.messages);
       checked.images = std::move(parsed.images);
       checked.response = std::move(parsed.response);

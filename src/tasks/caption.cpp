@@ -8,12 +8,14 @@
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
 #include "caprl/core/log.h"
-#include "caprl/core/progress.h"
 #include "caprl/core/queue.h"
 #include "caprl/generation/prompts.h"
 #include "caprl/io/jsonl.h"
 #include "tasks/caption_folder.h"
+#include "tasks/image_record.h"
 #include "tasks/inputs/inputs.h"
+#include "tasks/item_progress.h"
+#include "tasks/rows_writer.h"
 
 namespace caprl {
 namespace {
@@ -83,8 +85,10 @@ class CaptionRun {
       prepared.prompt = prompts_.build(row.prompt, std::span(&row.image, 1), row.where);
       // Many may wait: what the prompt has is not kept twice.
       prepared.item.value = nullptr;
-      prepared.item.row.image.bytes.clear();
-      prepared.item.row.image.bytes.shrink_to_fit();
+      if (!config_.output.embed_images) {
+        prepared.item.row.image.bytes.clear();
+        prepared.item.row.image.bytes.shrink_to_fit();
+      }
     } catch (const InputError& error) {
       if (config_.data.bad_rows == BadRows::kStop) throw;
       prepared.item.error = error.what();
@@ -107,14 +111,21 @@ class CaptionRun {
           return prepare(*std::move(item));
         },
         0, total, kAhead);
-    Progress progress(total, 0);
+    ItemProgress progress(total);
     std::unordered_map<int64_t, Open> open;
     int64_t taken = 0, tokens = 0;
     const auto start = std::chrono::steady_clock::now();
+    const auto show = [&] {
+      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+      progress.update(counts_.captioned + counts_.skipped,
+                      {{"images/s", static_cast<double>(counts_.captioned) / seconds.count(), 2},
+                       {"tokens/s", static_cast<double>(tokens) / seconds.count(), 0}});
+    };
     const auto set_aside = [&](const InputItem& item) {
       log_warning("set aside: {}", item.error);
       output.set_aside(item);
       ++counts_.skipped;
+      show();
     };
     while (taken < total || !generator.idle()) {
       // What is ready joins in; what is not is waited for only when there is nothing else to do.
@@ -134,10 +145,7 @@ class CaptionRun {
         output.append(line_of(image));
         open.erase(finished.request);
         ++counts_.captioned;
-        const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-        progress.update(counts_.captioned + counts_.skipped,
-                        {{"images/s", static_cast<double>(counts_.captioned) / seconds.count(), 2},
-                         {"tokens/s", static_cast<double>(tokens) / seconds.count(), 0}});
+        show();
       }
     }
   }
@@ -166,7 +174,12 @@ class CaptionRun {
   json line_of(const Open& image) const {
     const ImageRow& row = image.item.row;
     json line = {{"index", image.item.index}, {"id", row.id}, {"image", nullptr}};
-    if (!row.image.path.empty()) line["image"] = row.image.path.string();
+    if (config_.output.embed_images) {
+      line["image"] = image_record(row.image, true);
+      encode_bytes(line["image"]);
+    } else if (!row.image.path.empty()) {
+      line["image"] = row.image.path.string();
+    }
     if (config_.output.records == CaptionRecords::kPairs) {
       line["caption"] = text_of(image.samples.front());
       return line;

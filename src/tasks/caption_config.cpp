@@ -1,6 +1,7 @@
 #include "caprl/core/error.h"
 #include "caprl/io/parquet.h"
 #include "caprl/tasks/caption.h"
+#include "tasks/config_checks.h"
 
 namespace caprl {
 
@@ -45,6 +46,9 @@ void CaptionOutputConfig::fields(ConfigVisitor& v) {
            {{"detailed", CaptionRecords::kDetailed}, {"pairs", CaptionRecords::kPairs}},
            "detailed: all captions of an image, their lengths and why they ended; pairs: image and "
            "caption, as in CapRL-2M, of one caption an image");
+  v.field("embed_images", embed_images,
+          "puts the images' bytes into the records: where they came in Parquet files or archives, "
+          "training on the captions (caprl data convert --captions) has no other place for them");
   v.field("rows_per_shard", rows_per_shard,
           "images of one file; 0: all that a process does are in one", Range{0, 1e9});
 }
@@ -89,10 +93,9 @@ void CaptionConfig::fields(ConfigVisitor& v) {
 }
 
 void CaptionConfig::validate() const {
-  if (run.dir.empty()) throw InputError("config: 'run.dir' is not set");
-  if (captioner.model.empty()) throw InputError("config: 'captioner.model' is not set");
-  if (data.files.empty() && data.images.empty())
-    throw InputError("config: neither 'data.files' nor 'data.images' is set");
+  require_set(run.dir, "run.dir");
+  require_set(captioner.model, "captioner.model");
+  require_images(data);
   if (data.shard >= data.num_shards)
     throw InputError("config: 'data.shard': expected less than data.num_shards, {}, got {}",
                      data.num_shards, data.shard);

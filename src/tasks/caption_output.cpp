@@ -4,6 +4,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
+#include "caprl/io/base64.h"
 #include "tasks/records.h"
 #include "tasks/rows_writer.h"
 
@@ -13,10 +14,10 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-std::vector<ColumnType> columns_of(CaptionRecords records) {
+std::vector<ColumnType> columns_of(const CaptionOutputConfig& config) {
   std::vector<ColumnType> columns = {integer_column("index"), text_column("id"),
-                                     text_column("image")};
-  if (records == CaptionRecords::kPairs)
+                                     config.embed_images ? image_column() : text_column("image")};
+  if (config.records == CaptionRecords::kPairs)
     columns.push_back(text_column("caption"));
   else
     columns.push_back(list_column(
@@ -27,13 +28,27 @@ std::vector<ColumnType> columns_of(CaptionRecords records) {
 
 fs::path parquet_file(fs::path lines) { return lines.replace_extension(".parquet"); }
 
+void decode_image(json& line, const std::string& where) {
+  try {
+    json& bytes = line.at("image").at("bytes");
+    const auto content = decode_base64(bytes.get_ref<const std::string&>(), where);
+    const auto* begin = reinterpret_cast<const uint8_t*>(content.data());
+    bytes = json::binary({begin, begin + content.size()});
+  } catch (const json::exception& error) {
+    throw InputError("{}: expected a record with its image: {}", where, error.what());
+  }
+}
+
 /// The lines' rows in a Parquet file; the lines go.
-void to_parquet(const fs::path& lines, CaptionRecords records) {
+void to_parquet(const fs::path& lines, const CaptionOutputConfig& config) {
   if (!fs::exists(parquet_file(lines)) && fs::file_size(lines) > 0) {
-    const auto rows = RowsWriter::parquet(parquet_file(lines), columns_of(records));
+    const auto rows = RowsWriter::parquet(parquet_file(lines), columns_of(config));
     JsonlReader reader(lines);
-    while (const auto line = reader.next())
-      rows->append(line->value, fmt::format("{}:{}", lines.string(), line->number));
+    while (auto line = reader.next()) {
+      const std::string where = fmt::format("{}:{}", lines.string(), line->number);
+      if (config.embed_images) decode_image(line->value, where);
+      rows->append(line->value, where);
+    }
     rows->commit();
   }
   fs::remove(lines);
@@ -92,7 +107,7 @@ void CaptionOutput::append(const json& line) {
 void CaptionOutput::finish_shard() {
   lines_.reset();
   sync_path(lines_file());
-  if (config_.format == CaptionFormat::kParquet) to_parquet(lines_file(), config_.records);
+  if (config_.format == CaptionFormat::kParquet) to_parquet(lines_file(), config_);
 }
 
 void CaptionOutput::close() { finish_shard(); }
@@ -103,7 +118,7 @@ void repair_captions(const fs::path& dir, const std::string& stem,
     { JsonlAppender appender(lines); }
     if (config.format == CaptionFormat::kJsonl) continue;
     const bool goes_on = std::ranges::find(bases, base_of(lines)) != bases.end();
-    if (!goes_on || fs::exists(parquet_file(lines))) to_parquet(lines, config.records);
+    if (!goes_on || fs::exists(parquet_file(lines))) to_parquet(lines, config);
   }
 }
 

@@ -13,13 +13,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using Kind = ColumnType::Kind;
 
-void encode_bytes(json& value) {
-  if (value.is_binary())
-    value = encode_base64(std::as_bytes(std::span(value.get_binary())));
-  else if (value.is_structured())
-    for (json& element : value) encode_bytes(element);
-}
-
 class JsonlRowsWriter : public RowsWriter {
  public:
   explicit JsonlRowsWriter(const fs::path& file)
@@ -61,6 +54,13 @@ class ParquetRowsWriter : public RowsWriter {
 
 }  // namespace
 
+void encode_bytes(json& value) {
+  if (value.is_binary())
+    value = encode_base64(std::as_bytes(std::span(value.get_binary())));
+  else if (value.is_structured())
+    for (json& element : value) encode_bytes(element);
+}
+
 std::unique_ptr<RowsWriter> RowsWriter::jsonl(const fs::path& file) {
   return std::make_unique<JsonlRowsWriter>(file);
 }
@@ -78,6 +78,10 @@ ColumnType list_column(const std::string& name, ColumnType element) {
 }
 ColumnType struct_column(const std::string& name, std::vector<ColumnType> members) {
   return {Kind::kStruct, name, "struct", std::move(members)};
+}
+
+ColumnType image_column() {
+  return struct_column("image", {bytes_column("bytes"), text_column("path")});
 }
 
 }  // namespace caprl

@@ -23,11 +23,16 @@ class RowsWriter {
                                              std::vector<ColumnType> columns);
 };
 
+/// Bytes as base64, which JSON can hold.
+void encode_bytes(nlohmann::json& value);
+
 /// Columns of their kinds.
 ColumnType text_column(const std::string& name);
 ColumnType bytes_column(const std::string& name);
 ColumnType integer_column(const std::string& name);
 ColumnType list_column(const std::string& name, ColumnType element);
 ColumnType struct_column(const std::string& name, std::vector<ColumnType> members);
+/// {bytes, path}
+ColumnType image_column();
 
 }  // namespace caprl

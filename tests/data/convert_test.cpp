@@ -1,5 +1,6 @@
 #include "caprl/data/convert.h"
 
+#include "caprl/data/dataset.h"
 #include "caprl/io/base64.h"
 #include "caprl/io/jsonl.h"
 #include "data/row_types.h"
@@ -146,6 +147,35 @@ TEST_F(Convert, ConversationsOfLlava) {
                  {"response", "Red."}},
                 {{"messages", {said("system", "Be brief."), said("user", "Hello")}},
                  {"response", "Hi"}}}));
+}
+
+/// Every image ends up in the file, wherever it was, and is what training reads.
+TEST_F(Convert, ConversationsWithTheirImages) {
+  const json row = json_of(R"({"id": "7", "image": "a.png", "conversations": [
+      {"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Hi"},
+      {"from": "human", "value": "<image>What is this?"}, {"from": "gpt", "value": "A cat."}]})");
+  const ConvertOptions made{.form = RowForm::kLlava},
+      embedded{.form = RowForm::kLlava, .embed_images = true};
+  write("llava.jsonl", row.dump());
+  convert("llava.jsonl", "of_path.parquet", embedded);
+  convert("llava.jsonl", "of_path.jsonl", embedded);
+  convert("llava.jsonl", "llava_bytes.parquet", {.embed_images = true});  // conversations as before
+  convert("llava_bytes.parquet", "of_parquet.parquet", made);
+  convert("llava_bytes.parquet", "llava_bytes.jsonl");
+  convert("llava_bytes.jsonl", "of_bytes.parquet", made);
+  for (const char* name :
+       {"of_path.parquet", "of_path.jsonl", "of_parquet.parquet", "of_bytes.parquet"}) {
+    SCOPED_TRACE(name);
+    const auto rows = load_sft_rows({path(name)}, BadRows::kStop, *tokenizer_).rows;
+    ASSERT_EQ(rows.size(), 2u);
+    EXPECT_TRUE(rows[0].images.empty());
+    ASSERT_EQ(rows[1].images.size(), 1u);
+    EXPECT_TRUE(rows[1].images[0].path.empty());
+    const SharedBytes content = file_content(rows[1].images[0]);
+    EXPECT_EQ(
+        std::string(reinterpret_cast<const char*>(content.bytes.data()), content.bytes.size()),
+        "not looked at before it is used");
+  }
 }
 
 TEST_F(Convert, ConversationsThatAreNone) {

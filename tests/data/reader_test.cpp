@@ -161,6 +161,56 @@ TEST_F(ParquetData, ColumnsOfTheWrongType) {
             "column 'reward_model.ground_truth.element.choices': expected list, got string");
 }
 
+/// As `datasets`, polars and pandas write them (tools/golden/make_parquet.py).
+TEST_F(ParquetData, FilesOfOtherWritersGiveTheSameRows) {
+  const std::string golden = CAPRL_TEST_FILES "/io/";
+  const auto usual = load({golden + "captions.parquet"}, BadRows::kSkip);
+  ASSERT_EQ(usual.rows.size(), 9u);
+  EXPECT_EQ(usual.num_skipped, 3);  // paths to no file
+  for (const char* name : {"captions_hub.parquet", "captions_large.parquet", "captions_lz4.parquet",
+                           "captions_categories.parquet", "captions_v2.parquet"}) {
+    SCOPED_TRACE(name);
+    const auto same = load({golden + name}, BadRows::kSkip);
+    EXPECT_EQ(same.num_skipped, 3);
+    ASSERT_EQ(same.rows.size(), usual.rows.size());
+    for (size_t i = 0; i < same.rows.size(); ++i) {
+      EXPECT_EQ(same.rows[i].id, usual.rows[i].id);
+      EXPECT_EQ(content(same.rows[i].image), content(usual.rows[i].image));
+      ASSERT_EQ(same.rows[i].questions.size(), usual.rows[i].questions.size());
+      EXPECT_EQ(same.rows[i].questions[0].text, usual.rows[i].questions[0].text);
+      EXPECT_EQ(same.rows[i].questions[0].choices, usual.rows[i].questions[0].choices);
+      EXPECT_EQ(same.rows[i].questions[0].answer, usual.rows[i].questions[0].answer);
+    }
+  }
+}
+
+TEST_F(ParquetData, SupervisedRowsWithTheirImage) {
+  const auto row = [](const json& image, const json& content) {
+    return json{{"id", "1"},
+                {"image", image},
+                {"messages", {{{"role", "user"}, {"content", content}}}},
+                {"response", "a circle"}};
+  };
+  const json embedded = {{"bytes", json::binary({1, 2, 3})}, {"path", "x.png"}};
+  const std::vector<ColumnType> columns = {
+      text("id"), object("image", {{Kind::kBytes, "bytes", "binary", {}}, text("path")}),
+      list("messages", object("", {text("role"), text("content")})), text("response")};
+  write_parquet("sft.parquet",
+                {row(embedded, "<image>What is it?"), row(nullptr, "What is a circle?"),
+                 row({{"bytes", nullptr}, {"path", "a.png"}}, "What is <image>?")},
+                columns);
+  const auto rows = load_sft_rows({path("sft.parquet")}, BadRows::kStop, *tokenizer_).rows;
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(content(rows[0].images.at(0)), "\1\2\3");
+  EXPECT_TRUE(rows[1].images.empty());
+  EXPECT_EQ(rows[2].images.at(0).path, folder_ / "a.png");
+  write_parquet("sft.parquet", {row(embedded, "What is it?")}, columns);
+  EXPECT_EQ(input_error([&] { load_sft_rows({path("sft.parquet")}, BadRows::kStop, *tokenizer_); }),
+            path("sft.parquet") +
+                ": row 0 (row group 0): messages: expected '<image>' once, for the "
+                "row's image, got it nowhere");
+}
+
 TEST_F(ParquetData, PatternsAreFilesInTheOrderOfTheirNames) {
   std::filesystem::create_directories(folder_ / "shards");
   for (const char* id : {"b", "a", "c"})

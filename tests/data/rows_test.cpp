@@ -153,8 +153,27 @@ TEST_F(Rows, SupervisedRowsThatAreNone) {
   row = sft_row();
   row["messages"][1]["content"][0]["image"] = "none.png";
   EXPECT_EQ(input_error([&] { sft(row); }), "F:4: image " + path("none.png") + ": no such file");
-  row["messages"][1]["content"] = "what is <image>";  // the marker names no file
-  EXPECT_EQ(input_error([&] { sft(row); }), "F:4: image: the path is empty");
+  row["messages"][1]["content"] = "what is <image>";  // the row has none
+  EXPECT_EQ(input_error([&] { sft(row); }), "F:4: key 'image' is missing");
+  row["image"] = "a.png";
+  EXPECT_EQ(sft(row).images.at(0).path, folder_ / "a.png");
+  row["messages"][1]["content"] = "what is <image><image>";
+  EXPECT_EQ(input_error([&] { sft(row); }),
+            "F:4: messages: expected '<image>' once, for the row's image, got it 2 times");
+  row["messages"][1]["content"] = "what?";
+  EXPECT_EQ(input_error([&] { sft(row); }),
+            "F:4: messages: expected '<image>' once, for the row's image, got it nowhere");
+}
+
+TEST_F(Rows, TheOwnImageOfASupervisedRow) {
+  json row = sft_row();
+  row["image"] = {{"bytes", "Zm9v"}};
+  for (const json& part : {json{{"type", "image"}}, json{{"type", "image"}, {"image", nullptr}}}) {
+    row["messages"][1]["content"][0] = part;
+    EXPECT_EQ(sft(row).images.at(0).bytes.size(), 3u);
+  }
+  row["image"] = json::binary({1, 2});  // a column of bytes
+  EXPECT_EQ(sft(row).images.at(0).bytes.size(), 2u);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "caprl/io/parquet.h"
 
 #include <algorithm>
+#include <array>
 #include <thread>
 
 #include "caprl/io/jsonl.h"
@@ -92,11 +93,15 @@ std::vector<json> with_bytes(std::vector<json> rows) {
   return rows;
 }
 
+/// The same rows, as different writers and settings have them.
+constexpr std::array kCaptionFiles = {
+    "captions.parquet",       "captions_v2.parquet",  "captions_delta.parquet",
+    "checksums.parquet",      "captions_hub.parquet", "captions_delta_length.parquet",
+    "captions_large.parquet", "captions_lz4.parquet", "captions_categories.parquet"};
+
 TEST_F(Parquet, RowsAreThoseThatPyarrowWrote) {
   const auto rows = with_bytes(expected("captions.jsonl"));
-  for (const char* name : {"captions.parquet", "captions_v2.parquet", "captions_delta.parquet",
-                           "captions_delta_length.parquet", "checksums.parquet"})
-    EXPECT_EQ(values(read(golden(name))), rows) << name;
+  for (const char* name : kCaptionFiles) EXPECT_EQ(values(read(golden(name))), rows) << name;
   EXPECT_EQ(values(read(golden("types.parquet"))), expected("types.jsonl"));
   EXPECT_TRUE(read(golden("no_rows.parquet")).empty());
 }
@@ -123,10 +128,21 @@ TEST_F(Parquet, SchemaAndRowGroups) {
   EXPECT_EQ(file.place(9), golden("captions.parquet").string() + ": row 9 (row group 1)");
 }
 
+TEST_F(Parquet, CategoriesAndLargeTypesAreTextsAndLists) {
+  for (const char* name : {"captions_categories.parquet", "captions_large.parquet"}) {
+    const ParquetFile file(golden(name));
+    EXPECT_EQ(file.columns()[0].kind, ColumnType::Kind::kText) << name;
+    const ColumnType* bytes = file.columns()[1].find("bytes");
+    ASSERT_TRUE(bytes) << name;
+    EXPECT_EQ(bytes->kind, ColumnType::Kind::kBytes) << name;
+    EXPECT_TRUE(file.columns()[2].find("element")) << name;
+  }
+  EXPECT_EQ(describe(ParquetFile(golden("captions_categories.parquet")).columns()[3]), "string");
+}
+
 TEST_F(Parquet, BytesByRowInAnyOrder) {
   const auto rows = expected("captions.jsonl");
-  for (const char* name : {"captions.parquet", "captions_v2.parquet", "captions_delta.parquet",
-                           "captions_delta_length.parquet", "checksums.parquet"}) {
+  for (const char* name : kCaptionFiles) {
     SCOPED_TRACE(name);
     // Without a cache, too: every page is decoded anew.
     for (const int64_t cache : {int64_t{0}, ParquetBytes::kDefaultCacheBytes}) {

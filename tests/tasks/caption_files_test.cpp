@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "caprl/core/config.h"
+#include "caprl/data/convert.h"
 #include "caprl/io/json.h"
 #include "caprl/io/parquet.h"
 #include "caption_run.h"
@@ -120,6 +121,43 @@ TEST_F(CaptionImages, ParquetShards) {
   EXPECT_EQ(caption_images(c).found, 12);
 }
 
+/// Captions of images that are in an archive or in a Parquet file become rows of supervised
+/// training that have their images.
+TEST_F(CaptionImages, RecordsWithTheirImages) {
+  if (!has_parquet()) GTEST_SKIP() << "this build has no Parquet";
+  convert_data({path("world/train.jsonl")}, path("world/embedded.parquet"), {.embed_images = true});
+  CaptionConfig c = config("with_images");
+  c.data.files = {path("world/embedded.parquet")};
+  c.output.embed_images = true;
+  c.sampling.n = 2;
+  caption_images(c);
+  c.run.dir = path("with_images_parquet");
+  c.output.format = CaptionFormat::kParquet;
+  caption_images(c);
+  const auto expected = lines(folder_ / "world/train.jsonl");
+  const ConvertOptions captions{.form = RowForm::kCaptions, .bad_rows = BadRows::kSkip};
+  for (const char* file :
+       {"with_images/captions.jsonl", "with_images_parquet/captions.000000.parquet"}) {
+    SCOPED_TRACE(file);
+    const ConvertCounts counts = convert_data({path(file)}, path("rows.parquet"), captions);
+    EXPECT_EQ(counts.rows + 2 * counts.skipped, 24);  // captions that were cut off
+    if (counts.rows == 0) continue;
+    const auto rows =
+        load_sft_rows({path("rows.parquet")}, BadRows::kStop, *Tokenizer::load(path("captioner")))
+            .rows;
+    for (const SftRow& row : rows) {
+      const auto source = std::ranges::find_if(expected, [&](const json& one) {
+        return row.id.starts_with(one.at("id").get<std::string>());
+      });
+      ASSERT_NE(source, expected.end());
+      const std::string content =
+          read_file(folder_ / "world" / (*source)["image"]["path"].get<std::string>());
+      EXPECT_TRUE(std::ranges::equal(file_content(row.images.at(0)).bytes,
+                                     std::as_bytes(std::span(content))));
+    }
+  }
+}
+
 TEST_F(CaptionImages, TwoProcessesGiveTheSame) {
   CaptionConfig c = config("alone");
   caption_images(c);
@@ -171,7 +209,8 @@ TEST_F(CaptionImages, KilledRunsContinue) {
         duration_of([&] { ASSERT_EQ(run_for(unharmed, std::chrono::minutes(5)), 0); });
     const auto expected = done(is_parquet ? "unharmed_parquet" : "unharmed");
     ASSERT_EQ(expected.size(), 24u);
-    run_under_kills(command("killed"), num_kills(6), whole, [&] {
+    const auto midway = [&] { return is_midway(folder_ / "killed", "summary.json"); };
+    run_under_kills(command("killed"), num_kills(6), whole, midway, [&] {
       EXPECT_EQ(done("killed"), expected);
       const auto set_aside = captions("killed", "quarantine.jsonl");
       ASSERT_EQ(set_aside.size(), 2u);

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "caprl/io/parquet.h"
+#include "data/row_types.h"
 #include "support/errors.h"
 #include "support/json.h"
 #include "support/temp_folder.h"
@@ -116,6 +118,34 @@ TEST_F(EvalItems, EqualIdsAndEmptyFiles) {
               HasSubstr("bad.jsonl: expected items, got none that can be used"));
   EXPECT_THAT(input_error([&] { load("items", "empty.jsonl", "", BadRows::kSkip); }),
               HasSubstr("empty.jsonl"));
+}
+
+TEST_F(EvalItems, PatternsAreFilesInTheOrderOfTheirNames) {
+  for (const char* id : {"b", "a"})
+    folder_.write(
+        std::string("part_") + id + ".jsonl",
+        json{{"id", id}, {"image", "a.png"}, {"question", "?"}, {"answer", "1"}, {"scorer", "math"}}
+            .dump());
+  EvalDataConfig config;
+  config.files = {"items:" + (folder_ / "part_*.jsonl").string()};
+  const auto items = load_items(config, *tokenizer_).items;
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_EQ(items[0].id, "a");
+  EXPECT_EQ(items[1].benchmark, "part_b");
+  config.files = {(folder_ / "none_*.jsonl").string()};
+  EXPECT_THAT(input_error([&] { load_items(config, *tokenizer_); }),
+              HasSubstr("none_*.jsonl: the pattern matches no file"));
+}
+
+/// A row is used with all of its items or none.
+TEST_F(EvalItems, ARowWithABadItemIsBad) {
+  const std::string rows =
+      R"({"id": "r1", "image": "a.png", "reward_model": {"ground_truth": [{"question": "Which?", "choices": ["x", "y"], "answer": "A"}, {"question": "Who?", "choices": ["x", "y"], "answer": "C"}]}}
+{"id": "r2", "image": "a.png", "reward_model": {"ground_truth": [{"question": "Which?", "choices": ["x", "y"], "answer": "A"}]}})";
+  const auto items = load("qa", "rows.jsonl", rows, BadRows::kSkip);
+  ASSERT_EQ(items.size(), 1u);
+  EXPECT_EQ(items[0].id, "r2-0");
+  EXPECT_EQ(num_bad_, 1);
 }
 
 TEST_F(EvalItems, ManyChoices) {
@@ -235,6 +265,96 @@ TEST_F(EvalItems, Tables) {
               HasSubstr("x.tsv: row 1: expected 2 fields, as in the first line, got 1"));
   EXPECT_THAT(input_error([&] { load("vlmevalkit", "x.tsv", "index\n\"1\n"); }),
               HasSubstr("x.tsv: a quoted field does not end"));
+}
+
+TEST_F(EvalItems, ARowOfATableThatIsNoUtf8) {
+  const std::string table =
+      "index\timage_path\tquestion\tA\tB\tanswer\n"
+      "0\ta.png\tWhich \xff?\tx\ty\tA\n1\ta.png\tWhich?\tx\ty\tA\n";
+  EXPECT_THAT(input_error([&] { load("vlmevalkit", "x.tsv", table); }),
+              HasSubstr("x.tsv: row 1: expected UTF-8"));
+  EXPECT_EQ(load("vlmevalkit", "x.tsv", table, BadRows::kSkip).size(), 1u);
+  EXPECT_EQ(num_bad_, 1);
+}
+
+/// Files as they are on the Hub: the image beside the rest, and not read with it.
+TEST_F(EvalItems, ParquetFiles) {
+  if (!has_parquet()) GTEST_SKIP() << "this build has no Parquet";
+  const json image = {{"bytes", json::binary({'A', 'B', 'C'})}, {"path", nullptr}};
+  const auto load_rows = [&](const std::string& form, const std::vector<json>& rows,
+                             BadRows bad_rows = BadRows::kStop) {
+    const auto file = folder_ / (form + ".parquet");
+    std::vector<ColumnType> columns = type_of(rows.front(), "").parts;
+    for (ColumnType& column : columns)
+      if (column.kind == ColumnType::Kind::kNull || column.find("path"))
+        column = type_of({{"bytes", json::binary({})}, {"path", ""}}, column.name);
+    ParquetWriter writer(file, columns);
+    for (const json& row : rows) writer.append(row, "x");
+    writer.commit();
+    EvalDataConfig config;
+    config.files = {form + ":" + file.string()};
+    config.bad_rows = bad_rows;
+    auto loaded = load_items(config, *tokenizer_);
+    num_bad_ = loaded.num_bad;
+    for (const EvalItem& item : loaded.items)
+      EXPECT_EQ(file_content(item.image.image).bytes.size(), 3u) << form;
+    return std::move(loaded.items);
+  };
+  const json star = {{"index", 0},
+                     {"question", "Which?\nOptions: A: red, B: blue"},
+                     {"image", image},
+                     {"answer", "B"}};
+  auto items = load_rows("mmstar", {star});
+  EXPECT_EQ(items[0].benchmark, "MMStar");
+  EXPECT_TRUE(items[0].image.image.bytes.empty()) << "stays in the file";
+  EXPECT_THAT(items[0].expected.answers, ElementsAre("B"));
+  json no_image = star;
+  no_image["image"] = nullptr;
+  no_image["index"] = 1;
+  EXPECT_THAT(input_error([&] {
+                load_rows("mmstar", {star, no_image});
+              }),
+              HasSubstr("mmstar.parquet: row 1 (row group 0): "));
+  EXPECT_EQ(load_rows("mmstar", {star, no_image}, BadRows::kSkip).size(), 1u);
+  EXPECT_EQ(num_bad_, 1);
+
+  const json mmmu = {{"id", "v1"},       {"question", "<image 1> Which?"},
+                     {"image_1", image}, {"options", R"(['a dog', "the cat's"])"},
+                     {"answer", "B"},    {"image_2", nullptr}};
+  json open = mmmu, two = mmmu;
+  open["id"] = "v2";
+  open["options"] = "[]";
+  open["answer"] = "['24/7', '3.429']";
+  two["id"] = "v3";
+  two["image_2"] = image;
+  items = load_rows("mmmu", {mmmu, open, two}, BadRows::kSkip);
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_EQ(num_bad_, 1);
+  EXPECT_THAT(items[0].expected.question->choices, ElementsAre("a dog", "the cat's"));
+  EXPECT_THAT(items[1].expected.answers, ElementsAre("24/7", "3.429"));
+  EXPECT_THAT(items[1].scorers, ElementsAre("math"));
+
+  items = load_rows("chartqapro", {{{"Question", {"How many?"}},
+                                    {"Answer", {"3"}},
+                                    {"image", json::binary({'A', 'B', 'C'})},
+                                    {"Paragraph", "Of 2020."}}});
+  EXPECT_EQ(items[0].question, "Of 2020.\nHow many?");
+  items = load_rows("mathvision", {{{"id", "4"},
+                                    {"question", "How many?"},
+                                    {"options", {"B", "A"}},
+                                    {"answer", "A"},
+                                    {"image", "images/none.jpg"},
+                                    {"decoded_image", image}}});
+  EXPECT_EQ(items[0].expected.question->answer, 0);
+  items =
+      load_rows("qa", {{{"id", "r1"},
+                        {"image", image},
+                        {"reward_model",
+                         {{"ground_truth",
+                           {{{"question", "Which?"}, {"choices", {"x", "y"}}, {"answer", "B"}},
+                            {{"question", "Who?"}, {"choices", {"x", "y"}}, {"answer", "A"}}}}}}}});
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_EQ(items[1].id, "r1-1");
 }
 
 TEST_F(EvalItems, ReleasedEvaluationFiles) {

@@ -2,17 +2,15 @@
 // kills.
 #include "caprl/tasks/eval.h"
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
 
 #include <numeric>
 #include <set>
 
 #include "caprl/core/config.h"
 #include "caprl/io/json.h"
+#include "kills.h"
 #include "support/errors.h"
 #include "support/ranks.h"
 #include "support/tiny_run.h"
@@ -130,47 +128,29 @@ TEST_F(Eval, TwoProcessesGiveTheSame) {
   EXPECT_EQ(read_file(folder_ / "two/result.json"), read_file(folder_ / "whole/result.json"));
 }
 
+/// Killed at random moments; half of a line, which no kill leaves, is cut off as well.
 TEST_F(Eval, KilledRunsContinue) {
   whole();
-  PrismConfig c = config("killed");
+  PrismConfig c = config("undisturbed");
   c.data.batch_items = 2;
-  const std::string file = file_of(c, "killed");
-  int kills = 0;
-  size_t seen = 0;
-  for (bool ended = false; !ended;) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-      const int null = ::open("/dev/null", O_WRONLY);
-      ::dup2(null, STDOUT_FILENO);
-      ::dup2(null, STDERR_FILENO);
-      ::execl(CAPRL_BIN_DIR "/caprl", "caprl", "eval", "--config", file.c_str(), nullptr);
-      ::_exit(127);
-    }
-    // Dies once it has written something new, in the middle of whatever it does then.
-    const auto size = [] {
-      std::error_code error;
-      const auto bytes = fs::file_size(folder_ / "killed/items.jsonl", error);
-      return error ? 0 : bytes;
-    };
-    int status = 0;
-    while (::waitpid(child, &status, WNOHANG) == 0) {
-      if (kills < 6 && size() > seen + 15000) {
-        ::kill(child, SIGKILL);
-        ::waitpid(child, &status, 0);
-        seen = size();
-        ++kills;
-        break;
-      }
-      std::this_thread::sleep_for(std::chrono::microseconds(200));
-    }
-    ended = WIFEXITED(status);
-    if (ended) ASSERT_EQ(WEXITSTATUS(status), 0);
-    // Harder than a kill: half of a line.
-    if (!ended && kills % 2 == 0) fs::resize_file(folder_ / "killed/items.jsonl", size() - 10);
-  }
-  EXPECT_GE(kills, 3);
-  EXPECT_EQ(records("killed"), whole());
-  EXPECT_EQ(read_file(folder_ / "killed/result.json"), read_file(folder_ / "whole/result.json"));
+  const auto command = [&](const std::string& run) {
+    c.run.dir = path(run);
+    return std::vector<std::string>{CAPRL_BIN_DIR "/caprl", "eval", "--config", file_of(c, run)};
+  };
+  const auto undisturbed = command("undisturbed");
+  const auto duration =
+      duration_of([&] { ASSERT_EQ(run_for(undisturbed, std::chrono::minutes(5)), 0); });
+  const auto midway = [&] { return is_midway(folder_ / "killed", "result.json"); };
+  run_under_kills(command("killed"), num_kills(6), duration, midway, [&] {
+    EXPECT_EQ(records("killed"), whole());
+    EXPECT_EQ(read_file(folder_ / "killed/result.json"), read_file(folder_ / "whole/result.json"));
+    fs::remove_all(folder_ / "killed");
+  });
+  fs::copy(folder_ / "undisturbed", folder_ / "torn");
+  const auto torn = folder_ / "torn/items.jsonl";
+  fs::resize_file(torn, fs::file_size(torn) - 10);
+  ASSERT_EQ(run_for(command("torn"), std::chrono::minutes(5)), 0);
+  EXPECT_EQ(records("torn"), whole());
 }
 
 TEST_F(Eval, AFinishedOrHalfFinishedRunIsNotDoneAgain) {

@@ -8,7 +8,9 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
+#include <iostream>
 #include <random>
 #include <string>
 #include <thread>
@@ -50,14 +52,26 @@ inline int run_for(const std::vector<std::string>& command, std::chrono::microse
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/// Whether a run's folder has records, and not yet the file that is written last.
+inline bool is_midway(const std::filesystem::path& run, const char* last) {
+  if (!std::filesystem::exists(run) || std::filesystem::exists(run / last)) return false;
+  for (const auto& entry : std::filesystem::directory_iterator(run)) {
+    const std::string name = entry.path().filename().string();
+    const bool is_record = name.ends_with(".jsonl") || name.ends_with(".parquet");
+    if (is_record && !name.starts_with("manifest") && entry.file_size() > 0) return true;
+  }
+  return false;
+}
+
 /// Kills the program that many times, at random moments of `whole`, which is how long it takes
 /// undisturbed. Whenever it has come to its end: ended(), which checks the run and takes it away,
-/// so that the next start is a first one.
+/// so that the next start is a first one. Of many kills some have to leave it midway().
 inline void run_under_kills(const std::vector<std::string>& command, int kills,
-                            std::chrono::microseconds whole, const std::function<void()>& ended) {
+                            std::chrono::microseconds whole, const std::function<bool()>& midway,
+                            const std::function<void()>& ended) {
   std::mt19937 random(7);
   std::uniform_int_distribution<int64_t> moment(0, whole.count());
-  int done = 0;
+  int done = 0, done_midway = 0, num_ended = 0;
   bool has_ended = false;
   const TempFolder folder;
   const std::string log = (folder / "log").string();
@@ -68,10 +82,14 @@ inline void run_under_kills(const std::vector<std::string>& command, int kills,
     const int code = run_for(command, life, log);
     has_ended = code != -1;
     done += !has_ended;
+    done_midway += !has_ended && midway();
+    num_ended += has_ended;
     if (!has_ended) continue;
     ASSERT_EQ(code, 0) << read_file(log);
     ended();
   }
+  std::cout << done << " kills, " << done_midway << " of them midway; " << num_ended << " ends\n";
+  if (kills >= 100) EXPECT_GT(done_midway, kills / 10);
 }
 
 /// How long work() takes.

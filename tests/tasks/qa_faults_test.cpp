@@ -23,24 +23,31 @@ TEST_F(Qa, TwoProcessesGiveTheSame) {
   EXPECT_THAT(results[0].log, HasSubstr("\"kept\""));
 }
 
-/// Written, extracted and asked: both stages killed at random moments.
+/// Every stage killed at random moments: texts that are written and extracted, and questions that
+/// are asked.
 TEST_F(Qa, KilledRunsContinue) {
-  QaConfig c = writing("unharmed");
-  c.data.batch_items = 2;
-  const auto command = [&](const QaConfig& run, const std::string& name) {
-    return std::vector<std::string>{CAPRL_BIN_DIR "/caprl", "qa", "--config", file_of(run, name)};
-  };
-  const auto whole =
-      duration_of([&] { ASSERT_EQ(run_for(command(c, "unharmed"), std::chrono::minutes(5)), 0); });
-  const auto written = records("unharmed", "written");
-  ASSERT_EQ(written.size(), 12u);
-  c.run.dir = path("killed");
-  run_under_kills(command(c, "killed"), num_kills(8), whole, [&] {
-    EXPECT_EQ(records("killed", "written"), written);
-    EXPECT_EQ(records("killed", "answered"), records("unharmed", "answered"));
-    EXPECT_EQ(outputs("killed"), outputs("unharmed"));
-    fs::remove_all(folder_ / "killed");
-  });
+  for (QaConfig c : {writing("written"), config("asked")}) {
+    const std::string name = c.data.given_questions ? "asked" : "written";
+    SCOPED_TRACE(name);
+    c.data.batch_items = 2;
+    const auto command = [&](const std::string& run) {
+      c.run.dir = path(run);
+      return std::vector<std::string>{CAPRL_BIN_DIR "/caprl", "qa", "--config", file_of(c, run)};
+    };
+    const auto unharmed = command(name);
+    const auto whole =
+        duration_of([&] { ASSERT_EQ(run_for(unharmed, std::chrono::minutes(5)), 0); });
+    const auto texts = records(name, "written"), answers = records(name, "answered");
+    ASSERT_EQ(texts.size(), c.data.given_questions ? 0u : 12u);
+    ASSERT_EQ(answers.size(), 12u);
+    const auto midway = [&] { return is_midway(folder_ / "killed", "result.json"); };
+    run_under_kills(command("killed"), num_kills(5), whole, midway, [&] {
+      EXPECT_EQ(records("killed", "written"), texts);
+      EXPECT_EQ(records("killed", "answered"), answers);
+      EXPECT_EQ(outputs("killed"), outputs(name));
+      fs::remove_all(folder_ / "killed");
+    });
+  }
 }
 
 TEST_F(Qa, BadRowsStopOrAreSaidAndCounted) {

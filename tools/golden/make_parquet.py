@@ -55,6 +55,30 @@ CAPTIONS = pa.schema([
 ])
 
 
+def large_type(kind):
+    """As polars writes it."""
+    if pa.types.is_string(kind):
+        return pa.large_string()
+    if pa.types.is_binary(kind):
+        return pa.large_binary()
+    if pa.types.is_list(kind):
+        return pa.large_list(large_type(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, large_type(field.type)) for field in kind])
+    return kind
+
+
+def large(schema):
+    return pa.schema([(field.name, large_type(field.type)) for field in schema])
+
+
+def categories(table):
+    """Texts as pandas' categories, of which Arrow's schema in the file keeps the type."""
+    for name in ("id", "data_source"):
+        table = table.set_column(table.column_names.index(name), name, table[name].dictionary_encode())
+    return table
+
+
 def types():
     nested = [[1, None], [], None]
     return pa.table({
@@ -83,6 +107,12 @@ def main():
     for encoding in ("DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"):
         write(f"captions_{encoding.split('_BYTE')[0].lower()}", captions, use_dictionary=False, compression="none",
               column_encoding={"image.bytes": encoding}, data_page_size=64, write_batch_size=3, write_statistics=False)
+    write("captions_hub", captions.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": {"image": {"_type": "Image"}}}})}),
+          row_group_size=7, compression="zstd", write_page_index=True, use_content_defined_chunking=True)
+    write("captions_large", captions.cast(large(CAPTIONS)), row_group_size=6, compression="gzip", write_page_index=True,
+          use_compliant_nested_type=False)
+    write("captions_categories", categories(captions), row_group_size=5, compression="brotli")
+    write("captions_lz4", captions, row_group_size=12, compression="lz4", data_page_version="2.0", store_schema=False)
     write("types", types())
     write_rows("types", types())
     write("checksums", captions, row_group_size=4, compression="none", use_dictionary=False, write_page_checksum=True)

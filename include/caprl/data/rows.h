@@ -29,7 +29,8 @@ struct CaptionRow : ImageRow {
   std::vector<Question> questions;
 };
 
-/// One row of supervised data: {"id", "messages": [{"role", "content"}], "response"}.
+/// One row of supervised data: {"id", "messages": [{"role", "content"}], "response"}, and "image"
+/// as in an image row, where "<image>" in a content says its place.
 struct SftRow {
   std::string id;
   std::string where;
@@ -39,7 +40,8 @@ struct SftRow {
 };
 
 /// "content" is text, in which "<image>" stands for the row's image, or a list of
-/// {"type": "text", "text"} and {"type": "image", "image": path}.
+/// {"type": "text", "text"} and {"type": "image", "image": path}, or without a path for the row's
+/// image.
 std::vector<ChatMessage> parse_messages(const nlohmann::json& messages, std::string_view where);
 
 /// The image that a row's key "image" names, or `stored` if that is one. Nothing is read of it.
@@ -58,6 +60,7 @@ CaptionRow parse_caption_row(const nlohmann::json& row, const std::string& where
                              const std::filesystem::path& folder, const Tokenizer& tokenizer,
                              const StoredImage& image = {});
 SftRow parse_sft_row(const nlohmann::json& row, std::string where,
-                     const std::filesystem::path& folder, const Tokenizer& tokenizer);
+                     const std::filesystem::path& folder, const Tokenizer& tokenizer,
+                     const StoredImage& image = {});
 
 }  // namespace caprl

@@ -43,6 +43,7 @@ enum class CaptionRecords { kDetailed, kPairs };
 struct CaptionOutputConfig {
   CaptionFormat format = CaptionFormat::kJsonl;
   CaptionRecords records = CaptionRecords::kDetailed;
+  bool embed_images = false;
   int64_t rows_per_shard = 0;
   void fields(ConfigVisitor& v);
 };
@@ -87,7 +88,8 @@ struct CaptionCounts {
 /// (captions-00001-of-00004.jsonl of a rank), in the order in which they are done:
 ///   {"index", "id", "image", "captions": [{"text", "num_tokens", "finish_reason":
 ///   "stop"|"length"}]}
-/// or, of output.records = pairs, {"index", "id", "image", "caption"}. What cannot be captioned is
+/// or, of output.records = pairs, {"index", "id", "image", "caption"}. "image" is a path, or with
+/// output.embed_images {"path", "bytes" (base64)}. What cannot be captioned is
 /// set aside in quarantine.jsonl, {"index", "id", "where", "reason"}. Items with a line are not
 /// done again, so that the command goes on where it was stopped, with as many ranks as one likes;
 /// captions depend on the seed and the item's place in the data alone. docs/CAPTION.md has the

@@ -34,6 +34,9 @@ ColumnType::Kind kind_of(const arrow::DataType& type) {
 }
 
 ColumnType column_type(const std::string& name, const arrow::DataType& type) {
+  // Categories are what they name.
+  if (type.id() == arrow::Type::DICTIONARY)
+    return column_type(name, *static_cast<const arrow::DictionaryType&>(type).value_type());
   ColumnType column{kind_of(type), name, type.ToString(), {}};
   if (column.kind == ColumnType::Kind::kStruct)
     for (const auto& field : type.fields())

@@ -46,6 +46,11 @@ json struct_value(const arrow::Array& array, int64_t i, const std::string& path)
   return object;
 }
 
+json category_value(const arrow::Array& array, int64_t i, const std::string& path) {
+  const auto& categories = static_cast<const arrow::DictionaryArray&>(array);
+  return to_json(*categories.dictionary(), categories.GetValueIndex(i), path);
+}
+
 template <class Array>
 auto plain(const arrow::Array& array, int64_t i) {
   return static_cast<const Array&>(array).GetView(i);
@@ -94,6 +99,8 @@ json to_json(const arrow::Array& array, int64_t i, const std::string& path) {
       return list_value<arrow::LargeListArray>(array, i, path);
     case arrow::Type::STRUCT:
       return struct_value(array, i, path);
+    case arrow::Type::DICTIONARY:
+      return category_value(array, i, path);
     default:  // refused when the columns were chosen
       throw InputError("column '{}': {} has no JSON form", path, array.type()->ToString());
   }

@@ -1,5 +1,6 @@
 #include "caprl/core/error.h"
 #include "caprl/tasks/eval.h"
+#include "tasks/config_checks.h"
 #include "tasks/eval/forms.h"
 #include "tasks/eval/prompt.h"
 
@@ -7,7 +8,8 @@ namespace caprl {
 
 void EvalDataConfig::fields(ConfigVisitor& v) {
   v.field("files", files,
-          "benchmarks: JSONL files of items, or FORM:PATH for a published file (docs/EVAL.md)");
+          "benchmarks: JSONL and Parquet files of items, or FORM:PATH for published files, and "
+          "patterns of them (docs/EVAL.md)");
   v.field("image_folder", image_folder, "where images are; empty: beside the file that names them");
   v.field("prompt", prompt, "what the captioner is asked; the image comes first");
   v.field("max_prompt_length", max_prompt_length,
@@ -64,9 +66,9 @@ void PrismConfig::fields(ConfigVisitor& v) {
 }
 
 void PrismConfig::validate() const {
-  if (run.dir.empty()) throw InputError("config: 'run.dir' is not set");
-  if (captioner.model.empty()) throw InputError("config: 'captioner.model' is not set");
-  if (answerer.model.empty()) throw InputError("config: 'answerer.model' is not set");
+  require_set(run.dir, "run.dir");
+  require_set(captioner.model, "captioner.model");
+  require_set(answerer.model, "answerer.model");
   if (data.files.empty()) throw InputError("config: 'data.files' names no file");
   for (const std::string& file : data.files) split_form(file);
   parse_dtype(captioner.dtype, "config: 'captioner.dtype'");

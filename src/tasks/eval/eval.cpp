@@ -7,7 +7,6 @@
 #include "caprl/core/error.h"
 #include "caprl/core/files.h"
 #include "caprl/core/log.h"
-#include "caprl/core/progress.h"
 #include "caprl/core/queue.h"
 #include "caprl/generation/prompts.h"
 #include "caprl/io/jsonl.h"
@@ -16,6 +15,7 @@
 #include "tasks/eval/prompt.h"
 #include "tasks/eval/records.h"
 #include "tasks/eval/summary.h"
+#include "tasks/item_progress.h"
 #include "tasks/records.h"
 #include "tasks/run_folder.h"
 
@@ -141,7 +141,7 @@ class EvalRun {
     const auto total = static_cast<int64_t>(todo_.size());
     PrefetchQueue<Prepared> queue([this](int64_t place) { return prepare(place); }, 0, total,
                                   static_cast<size_t>(config_.data.batch_items));
-    Progress progress(total, 0);
+    ItemProgress progress(total);
     for (int64_t begin = 0; begin < total; begin += config_.data.batch_items) {
       const int64_t end = std::min(total, begin + config_.data.batch_items);
       world_.at(fmt::format("items {} to {} of this rank's {}", begin, end, total));

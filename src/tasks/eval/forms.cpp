@@ -4,21 +4,20 @@
 #include <map>
 
 #include "caprl/core/error.h"
-#include "caprl/core/files.h"
 #include "caprl/io/json.h"
-#include "caprl/io/jsonl.h"
 #include "tasks/eval/published_rows.h"
 #include "tasks/eval/table.h"
+#include "tasks/utf8.h"
 
 namespace caprl {
 namespace {
 
 using nlohmann::json;
-using Use = std::function<void(const std::string&, const std::function<std::vector<json>()>&)>;
+using Use = std::function<void(const RowPlace&, const std::function<std::vector<json>()>&)>;
 
 std::vector<json> generic_rows(const json& row, const FileSource&) { return {row}; }
 
-constexpr std::array<Form, 14> kForms = {{
+constexpr std::array<Form, 16> kForms = {{
     {"items", "", Layout::kRows, generic_rows},
     {"qa", "", Layout::kRows, qa_rows},
     {"prism", "", Layout::kRows, prism_rows},
@@ -29,7 +28,9 @@ constexpr std::array<Form, 14> kForms = {{
     {"infovqa", "InfoVQA", Layout::kData, infovqa_rows},
     {"mathverse", "MathVerse", Layout::kRows, mathverse_rows},
     {"mathvision", "MathVision", Layout::kRows, mathvision_rows},
-    {"mmmu_pro", "MMMU-Pro", Layout::kRows, mmmu_pro_rows},
+    {"mmmu", "MMMU", Layout::kRows, mmmu_rows},
+    {"mmmu_pro", "MMMU-Pro", Layout::kRows, mmmu_rows},
+    {"mmstar", "MMStar", Layout::kRows, mmstar_rows},
     {"seed", "SEED", Layout::kQuestions, seed_rows},
     {"visulogic", "VisuLogic", Layout::kRows, visulogic_rows},
     {"wemath", "WeMath", Layout::kRows, wemath_rows},
@@ -37,15 +38,17 @@ constexpr std::array<Form, 14> kForms = {{
 
 void use_row_of(const FileSource& source, const json& row, const std::string& where,
                 const Use& use) {
-  use(where, [&] { return at_place(where, [&] { return source.form->items(row, source); }); });
+  use({where, 1, {}},
+      [&] { return at_place(where, [&] { return source.form->items(row, source); }); });
 }
 
-void read_lines(const FileSource& source, const Use& use) {
-  JsonlReader reader(source.path);
-  while (const auto line = reader.next_text())
-    use(line->where, [&] {
-      const json row = parse_json(line->text, line->where);
-      return at_place(line->where, [&] { return source.form->items(row, source); });
+/// Row by row: an image in a Parquet file stays there until it is used.
+void read_rows(const FileSource& source, const Use& use) {
+  const auto reader = DataReader::open(source.path, RowKind::kAny);
+  while (const auto place = reader->next())
+    use(*place, [&] {
+      const json row = reader->row();
+      return at_place(place->where, [&] { return source.form->items(row, source); });
     });
 }
 
@@ -88,12 +91,6 @@ std::vector<TableRow> read_table_with_images(const std::filesystem::path& file) 
   return rows;
 }
 
-bool is_json_list(const std::filesystem::path& file) {
-  const std::string text = read_file(file);
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  return first != std::string::npos && text[first] == '[';
-}
-
 }  // namespace
 
 const Form* find_form(std::string_view name) {
@@ -112,27 +109,35 @@ std::pair<const Form*, std::string> split_form(const std::string& file) {
                    names, file.substr(0, colon));
 }
 
-FileSource::FileSource(const std::string& file, const std::string& image_folder) {
-  std::string name;
-  std::tie(form, name) = split_form(file);
-  path = name;
+FileSource::FileSource(const Form* form, const std::string& file, const std::string& image_folder)
+    : form(form), path(file) {
   folder = image_folder.empty() ? std::filesystem::absolute(path).parent_path()
                                 : std::filesystem::absolute(image_folder);
   benchmark = form->benchmark.empty() ? path.stem().string() : std::string(form->benchmark);
 }
 
-std::string FileSource::image(std::initializer_list<std::string> names) const {
+std::string FileSource::image(const std::vector<std::string>& names) const {
   std::error_code error;
   for (const std::string& name : names)
     if (std::filesystem::is_regular_file(folder / name, error)) return (folder / name).string();
-  return (folder / *names.begin()).string();
+  return (folder / names.front()).string();
+}
+
+std::vector<FileSource> file_sources(const std::vector<std::string>& names,
+                                     const std::string& image_folder) {
+  std::vector<FileSource> sources;
+  for (const std::string& name : names) {
+    const auto [form, pattern] = split_form(name);
+    for (const std::string& file : expand_data_files({pattern}))
+      sources.emplace_back(form, file, image_folder);
+  }
+  return sources;
 }
 
 void read_file_items(const FileSource& source, const Use& use) {
   switch (source.form->layout) {
     case Layout::kRows:
-      if (!is_json_list(source.path)) return read_lines(source, use);
-      return read_list(source, read_json(source.path), use);
+      return read_rows(source, use);
     case Layout::kData:
       return read_list(source, member(read_json(source.path), "data", source), use);
     case Layout::kQuestions:
@@ -141,7 +146,10 @@ void read_file_items(const FileSource& source, const Use& use) {
       return read_values(source, read_json(source.path), use);
     case Layout::kTable:
       for (const TableRow& row : read_table_with_images(source.path))
-        use_row_of(source, row.values, row.where, use);
+        use({row.where, 1, {}}, [&] {
+          if (!is_utf8(row.values)) throw InputError("{}: expected UTF-8", row.where);
+          return at_place(row.where, [&] { return source.form->items(row.values, source); });
+        });
   }
 }
 

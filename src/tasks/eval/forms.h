@@ -9,13 +9,15 @@
 #include <utility>
 #include <vector>
 
+#include "caprl/data/reader.h"
+
 namespace caprl {
 
 struct FileSource;
 
 /// What encloses the rows of a file.
 enum class Layout {
-  kRows,       // lines of JSON, or one list
+  kRows,       // lines of JSON, one list, or Parquet
   kData,       // {"data": [rows]}
   kQuestions,  // {"questions": [rows]}
   kValues,     // {"key": row, …}
@@ -37,22 +39,29 @@ const Form* find_form(std::string_view name);
 /// InputError for an unknown name before a colon.
 std::pair<const Form*, std::string> split_form(const std::string& file);
 
+/// A file of a benchmark.
 struct FileSource {
   /// `image_folder`: where images are; empty: beside the file.
-  FileSource(const std::string& file, const std::string& image_folder);
-  const Form* form = nullptr;
+  FileSource(const Form* form, const std::string& file, const std::string& image_folder);
+  const Form* form;
   std::filesystem::path path, folder;  // folder: of the images
   std::string benchmark;
 
   /// The first of these below `folder` that exists; the first one if none does.
-  std::string image(std::initializer_list<std::string> names) const;
+  std::string image(const std::vector<std::string>& names) const;
 };
 
-/// use(where, make) for every row; make() gives its items or an InputError about them. InputError
-/// if the file cannot be read or is malformed as a whole.
+/// The files that "PATH" and "FORM:PATH" name, patterns among them. InputError for an unknown form,
+/// and for a pattern that matches none.
+std::vector<FileSource> file_sources(const std::vector<std::string>& names,
+                                     const std::string& image_folder);
+
+/// use(place, make) for every row; make() gives its items or an InputError about them, and the
+/// place their image where the file keeps it apart. InputError if the file cannot be read or is
+/// malformed as a whole.
 void read_file_items(
     const FileSource& source,
-    const std::function<void(const std::string& where,
+    const std::function<void(const RowPlace& place,
                              const std::function<std::vector<nlohmann::json>()>& make)>& use);
 
 }  // namespace caprl

@@ -87,7 +87,8 @@ double tolerance_of(const json& item, const std::string& where) {
 
 EvalItem parse_item(const json& value, const std::string& where,
                     const std::filesystem::path& folder, const std::string& benchmark,
-                    const Tokenizer& tokenizer, const std::vector<ChatMessage>& prompt) {
+                    const Tokenizer& tokenizer, const std::vector<ChatMessage>& prompt,
+                    const StoredImage& image) {
   EvalItem item;
   const std::string question = text_of(member(value, "question", where), "question", where);
   const bool has_choices = value.contains("choices") && !value["choices"].is_null();
@@ -113,7 +114,7 @@ EvalItem parse_item(const json& value, const std::string& where,
   }
   item.benchmark =
       value.contains("benchmark") ? text_of(value["benchmark"], "benchmark", where) : benchmark;
-  item.image = parse_image_row(value, where, folder, tokenizer, prompt);
+  item.image = parse_image_row(value, where, folder, tokenizer, prompt, image);
   item.id = item.image.id;
   return item;
 }
@@ -126,23 +127,25 @@ EvalItems load_items(const EvalDataConfig& config, const Tokenizer& tokenizer) {
       {"user", {{ChatPart::Kind::kImage, {}}, {ChatPart::Kind::kText, config.prompt}}}};
   EvalItems result;
   std::map<std::pair<std::string, std::string>, std::string> places;  // (benchmark, id) → where
-  int64_t index = 0;
-  for (const std::string& file : config.files) {
+  const auto add = [&](EvalItem item, const std::string& where) {
+    const auto [known, is_new] = places.try_emplace({item.benchmark, item.id}, where);
+    if (!is_new)
+      throw InputError("{}: id '{}' of benchmark '{}' is that of {}, too", where, item.id,
+                       item.benchmark, known->second);
+    item.index = std::ssize(result.items);
+    result.items.push_back(std::move(item));
+  };
+  for (const FileSource& source : file_sources(config.files, config.image_folder)) {
     const size_t before = result.items.size();
-    const FileSource source(file, config.image_folder);
-    read_file_items(source, [&](const std::string& where, const auto& make) {
-      result.num_bad += !use_row(config.bad_rows, [&] {
-        for (const json& value : make()) {
-          EvalItem item =
-              parse_item(value, where, source.folder, source.benchmark, tokenizer, prompt);
-          const auto [known, is_new] = places.try_emplace({item.benchmark, item.id}, where);
-          if (!is_new)
-            throw InputError("{}: id '{}' of benchmark '{}' is that of {}, too", where, item.id,
-                             item.benchmark, known->second);
-          item.index = index++;
-          result.items.push_back(std::move(item));
-        }
+    read_file_items(source, [&](const RowPlace& place, const auto& make) {
+      const bool used = use_row(config.bad_rows, [&] {
+        std::vector<EvalItem> items;  // all of the row, or none
+        for (const json& value : make())
+          items.push_back(parse_item(value, place.where, source.folder, source.benchmark, tokenizer,
+                                     prompt, place.image));
+        for (EvalItem& item : items) add(std::move(item), place.where);
       });
+      if (!used) result.num_bad += place.count;
     });
     if (result.items.size() == before)
       throw InputError("{}: expected items, got none that can be used", source.path.string());

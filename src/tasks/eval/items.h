@@ -25,10 +25,11 @@ struct EvalItems {
 };
 
 /// One item of the generic form (docs/EVAL.md). `benchmark`: that of items that name none.
-/// InputError "WHERE: …".
+/// `image`: where the file keeps it apart from the item. InputError "WHERE: …".
 EvalItem parse_item(const nlohmann::json& item, const std::string& where,
                     const std::filesystem::path& folder, const std::string& benchmark,
-                    const Tokenizer& tokenizer, const std::vector<ChatMessage>& prompt);
+                    const Tokenizer& tokenizer, const std::vector<ChatMessage>& prompt,
+                    const StoredImage& image);
 
 /// Every file's items. Ids are unique within a benchmark. Bad rows as data.bad_rows says; a file
 /// that cannot be read, or has no items, is an InputError either way.

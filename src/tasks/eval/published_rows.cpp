@@ -4,50 +4,14 @@
 
 #include "caprl/core/error.h"
 #include "tasks/eval/forms.h"
+#include "tasks/eval/row_values.h"
 #include "tasks/scorers/answer_text.h"
 
 namespace caprl {
 namespace {
 
+using namespace published;
 using nlohmann::json;
-
-const json& member(const json& row, const char* key) {
-  if (!row.is_object()) throw InputError("expected an object, got {}", row.type_name());
-  const auto found = row.find(key);
-  if (found == row.end() || found->is_null()) throw InputError("key '{}' is missing", key);
-  return *found;
-}
-
-std::string text(const json& row, const char* key) {
-  const json& value = member(row, key);
-  if (value.is_number()) return value.dump();
-  if (!value.is_string()) throw InputError("{}: expected a string, got {}", key, value.type_name());
-  return value.get<std::string>();
-}
-
-const json& list(const json& row, const char* key) {
-  const json& value = member(row, key);
-  if (!value.is_array()) throw InputError("{}: expected a list, got {}", key, value.type_name());
-  return value;
-}
-
-/// Labelled, so that a letter means the label whatever the options are.
-json labelled(const std::vector<std::string>& options) {
-  json choices = json::array();
-  for (const std::string& option : options)
-    choices.push_back(fmt::format("{}) {}", static_cast<char>('A' + choices.size()), option));
-  return choices;
-}
-
-std::vector<std::string> texts(const json& values, const char* key) {
-  std::vector<std::string> all;
-  for (const json& value : values) {
-    if (!value.is_string() && !value.is_number())
-      throw InputError("{}: expected strings, got {}", key, value.type_name());
-    all.push_back(value.is_string() ? value.get<std::string>() : value.dump());
-  }
-  return all;
-}
 
 void refuse_second_image(const json& row, const char* key) {
   if (row.contains(key) && !row[key].is_null())
@@ -62,30 +26,6 @@ json scorers_by_name(const FileSource& source) {
   if (name.find("info") != std::string::npos) return {"chart", "anls", "math"};
   if (name.find("char") != std::string::npos) return {"chart", "math"};
   return {"math"};
-}
-
-/// "['a', "b"]", as Python prints a list of texts; any other text by itself.
-json python_list(const std::string& printed) {
-  const std::string_view all = trim(printed);
-  if (!all.starts_with('[') || !all.ends_with(']')) return {printed};
-  json values = json::array();
-  for (size_t i = 1; i + 1 < all.size();) {
-    const char quote = all[i];
-    if (quote == ' ' || quote == ',') {
-      ++i;
-      continue;
-    }
-    if (quote != '\'' && quote != '"') return {printed};
-    std::string value;
-    for (++i; i < all.size() && all[i] != quote; ++i) {
-      if (all[i] == '\\' && i + 1 < all.size()) ++i;
-      value += all[i];
-    }
-    if (i >= all.size()) return {printed};
-    values.push_back(value);
-    ++i;
-  }
-  return values;
 }
 
 std::string between(const std::string& whole, std::string_view begin, std::string_view end) {
@@ -136,10 +76,10 @@ std::vector<json> qa_rows(const json& row, const FileSource&) {
   std::vector<json> items;
   const json& questions = list(member(row, "reward_model"), "ground_truth");
   for (const json& question : questions) {
-    json item = {{"image", member(row, "image")},
-                 {"question", text(question, "question")},
+    json item = {{"question", text(question, "question")},
                  {"choices", list(question, "choices")},
                  {"answer", text(question, "answer")}};
+    if (row.contains("image")) item["image"] = row["image"];
     if (row.contains("id")) item["id"] = fmt::format("{}-{}", text(row, "id"), items.size());
     if (row.contains("prompt")) item["prompt"] = row["prompt"];
     items.push_back(std::move(item));
@@ -197,12 +137,12 @@ std::vector<json> chartqapro_rows(const json& row, const FileSource& source) {
     throw InputError("Question: expected as many as answers, {}, got {}", answers.size(),
                      questions.size());
   std::string asked;
-  if (row.contains("Paragraph") && !text(row, "Paragraph").empty())
-    asked += text(row, "Paragraph") + "\n";
+  const json paragraph = row.value("Paragraph", json());
+  if (paragraph.is_string() && !paragraph.get_ref<const std::string&>().empty())
+    asked += paragraph.get<std::string>() + "\n";
   for (size_t i = 0; i + 1 < questions.size(); ++i)
     asked += questions[i] + "\n" + answers[i] + "\n";
-  const json& image = member(row, "image");
-  return {{{"image", image.is_string() ? json(source.image({image.get<std::string>()})) : image},
+  return {{{"image", image_of(row, "image", source)},
            {"question", asked + questions.back()},
            {"answer", answers.back()},
            {"scorer", {"chart", "math"}}}};
@@ -227,22 +167,24 @@ std::vector<json> infovqa_rows(const json& row, const FileSource& source) {
 }
 
 std::vector<json> mathverse_rows(const json& row, const FileSource& source) {
-  const std::string image = text(row, "image"), question = text(row, "question");
+  const std::string question = text(row, "question");
   const bool has_letter = text(row, "question_type") == "multi-choice";
   return {{{"id", text(row, "sample_index")},
            {"benchmark", fmt::format("MathVerse {}", text(row, "problem_version"))},
-           {"image", source.image({"images/" + image, image})},
+           {"image", image_of(row, "image", source, {"images/", ""})},
            {"question", question.empty() ? text(row, "query_wo") : question},
            {"answer", text(row, "answer")},
            {"scorer", has_letter ? "choice" : "math"}}};
 }
 
 std::vector<json> mathvision_rows(const json& row, const FileSource& source) {
-  const std::string image = text(row, "image");
-  json item = {{"id", text(row, "id")},
-               {"image", source.image({image, "../" + image})},
-               {"question", text(row, "question")},
-               {"answer", text(row, "answer")}};
+  // Parquet has the image beside its path.
+  const bool is_embedded = row.contains("decoded_image") && !row["decoded_image"].is_null();
+  json item = {
+      {"id", text(row, "id")},
+      {"image", is_embedded ? row["decoded_image"] : image_of(row, "image", source, {"", "../"})},
+      {"question", text(row, "question")},
+      {"answer", text(row, "answer")}};
   const json& options = list(row, "options");
   if (options.empty())
     item["scorer"] = "math";
@@ -251,15 +193,32 @@ std::vector<json> mathvision_rows(const json& row, const FileSource& source) {
   return {item};
 }
 
-std::vector<json> mmmu_pro_rows(const json& row, const FileSource& source) {
+std::vector<json> mmmu_rows(const json& row, const FileSource& source) {
   refuse_second_image(row, "image_2");
-  const bool is_standard = row.contains("shuffled_options");
-  return {{{"id", text(row, "id")},
-           {"image", source.image({text(row, "image_1")})},
-           {"question", text(row, "question")},
-           {"choices", labelled(is_standard ? texts(list(row, "shuffled_options"), "options")
-                                            : texts(list(row, "options"), "options"))},
-           {"answer", text(row, is_standard ? "shuffled_options_answer" : "answer")}}};
+  const bool is_shuffled = row.contains("shuffled_options");
+  const auto options = listed(row, is_shuffled ? "shuffled_options" : "options");
+  const std::string answer = text(row, is_shuffled ? "shuffled_options_answer" : "answer");
+  json item = {{"id", text(row, "id")},
+               {"image", image_of(row, "image_1", source)},
+               {"question", text(row, "question")}};
+  if (options.empty()) {
+    item["answer"] = python_list(answer);
+    item["scorer"] = "math";
+  } else {
+    item["choices"] = labelled(options);
+    item["answer"] = answer;
+  }
+  return {item};
+}
+
+/// The options stand in the question.
+std::vector<json> mmstar_rows(const json& row, const FileSource& source) {
+  json item = {{"id", text(row, "index")},
+               {"question", text(row, "question")},
+               {"answer", text(row, "answer")},
+               {"scorer", "choice"}};
+  if (row.contains("image")) item["image"] = image_of(row, "image", source);
+  return {item};
 }
 
 std::vector<json> seed_rows(const json& row, const FileSource& source) {

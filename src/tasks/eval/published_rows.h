@@ -16,7 +16,8 @@ std::vector<nlohmann::json> charxiv_rows(const nlohmann::json& row, const FileSo
 std::vector<nlohmann::json> infovqa_rows(const nlohmann::json& row, const FileSource& source);
 std::vector<nlohmann::json> mathverse_rows(const nlohmann::json& row, const FileSource& source);
 std::vector<nlohmann::json> mathvision_rows(const nlohmann::json& row, const FileSource& source);
-std::vector<nlohmann::json> mmmu_pro_rows(const nlohmann::json& row, const FileSource& source);
+std::vector<nlohmann::json> mmmu_rows(const nlohmann::json& row, const FileSource& source);
+std::vector<nlohmann::json> mmstar_rows(const nlohmann::json& row, const FileSource& source);
 std::vector<nlohmann::json> seed_rows(const nlohmann::json& row, const FileSource& source);
 std::vector<nlohmann::json> visulogic_rows(const nlohmann::json& row, const FileSource& source);
 std::vector<nlohmann::json> wemath_rows(const nlohmann::json& row, const FileSource& source);

@@ -13,8 +13,8 @@ struct TableRow {
 };
 
 /// Fields may be quoted ("a ""b"" c") and then hold tabs and line ends. InputError naming the file
-/// for a quotation that does not end, invalid UTF-8, and a row of another length than the first
-/// line.
+/// for a quotation that does not end and a row of another length than the first line. The fields'
+/// bytes are as they are.
 std::vector<TableRow> read_table(const std::filesystem::path& file);
 
 }  // namespace caprl

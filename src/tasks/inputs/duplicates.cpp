@@ -82,14 +82,14 @@ void DuplicateFinder::find_pass(size_t pass, size_t num_passes, std::ifstream& f
   file.clear();
   file.seekg(0);
   Entry entry{};
+  std::streamoff offset = 0;
   for (size_t i = 0; i < count_; ++i) {
     pulse();
     uint32_t size = 0;
-    if (!get(file, entry.hash) || !get(file, entry.index))
+    if (!get(file, entry.hash) || !get(file, entry.index) || !get(file, size) || !file.ignore(size))
       throw Error("{}: cannot read", scratch_.string());
-    entry.place = file.tellg();
-    get(file, size);
-    file.seekg(size, std::ios::cur);
+    entry.place = offset + static_cast<std::streamoff>(sizeof entry.hash + sizeof entry.index);
+    offset = entry.place + static_cast<std::streamoff>(sizeof size + size);
     if (entry.hash[0] % num_passes == pass) entries.push_back(entry);
   }
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {

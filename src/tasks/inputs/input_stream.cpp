@@ -4,6 +4,7 @@
 #include "caprl/core/pulse.h"
 #include "caprl/io/json.h"
 #include "tasks/inputs/inputs.h"
+#include "tasks/utf8.h"
 
 namespace caprl {
 namespace {
@@ -18,15 +19,6 @@ std::string printable(const std::string& path) {
     text += byte < 0x20 || byte >= 0x7f ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
   }
   return text;
-}
-
-bool is_utf8(const std::string& text) {
-  try {
-    static_cast<void>(nlohmann::json(text).dump());
-    return true;
-  } catch (const nlohmann::json::type_error&) {
-    return false;
-  }
 }
 
 InputItem image_item(int64_t index, const std::string& path,

@@ -1,6 +1,7 @@
 #include "caprl/core/error.h"
 #include "caprl/tasks/qa.h"
 #include "caprl/text/placeholders.h"
+#include "tasks/config_checks.h"
 
 namespace caprl {
 
@@ -91,9 +92,8 @@ void QaConfig::fields(ConfigVisitor& v) {
 }
 
 void QaConfig::validate() const {
-  if (run.dir.empty()) throw InputError("config: 'run.dir' is not set");
-  if (data.files.empty() && data.images.empty())
-    throw InputError("config: neither 'data.files' nor 'data.images' is set");
+  require_set(run.dir, "run.dir");
+  require_images(data);
   if (data.given_questions && !data.images.empty())
     throw InputError(
         "config: 'data.images' are images without questions, but 'data.given_questions' is true");
@@ -101,7 +101,7 @@ void QaConfig::validate() const {
     throw InputError(
         "config: 'writer.model' is not set; expected a model that writes questions, or rows that "
         "bring them ('data.given_questions')");
-  if (filter.model.empty()) throw InputError("config: 'filter.model' is not set");
+  require_set(filter.model, "filter.model");
   if (!filter.prompt.empty())
     require_placeholder(filter.prompt, "{question}", "config: 'filter.prompt'");
   constexpr std::string_view kImage = "<image>";

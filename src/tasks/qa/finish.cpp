@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "caprl/core/files.h"
+#include "tasks/image_record.h"
 #include "tasks/qa/filter.h"
 #include "tasks/rows_writer.h"
 
@@ -21,7 +22,7 @@ std::string ratio(const json& counts) {
 }
 
 std::vector<ColumnType> columns() {
-  return {text_column("id"), struct_column("image", {bytes_column("bytes"), text_column("path")}),
+  return {text_column("id"), image_column(),
           list_column("prompt", struct_column("", {text_column("role"), text_column("content")})),
           text_column("data_source"),
           struct_column("reward_model",
@@ -123,22 +124,11 @@ class Finish {
     ++result_.images_kept;
     rows_->append(
         {{"id", item->row.id},
-         {"image", image_of(item->row.image)},
+         {"image", image_record(item->row.image, config_.output.embed_images)},
          {"prompt", json::array({{{"role", "user"}, {"content", config_.output.prompt}}})},
          {"data_source", config_.output.data_source},
          {"reward_model", {{"ground_truth", std::move(questions)}}}},
         record.where);
-  }
-
-  /// An image without a path is put into the row in any case.
-  json image_of(const ImageSource& source) const {
-    json image = json::object();
-    if (!source.path.empty()) image["path"] = source.path.string();
-    if (!source.path.empty() && !config_.output.embed_images) return image;
-    const SharedBytes content = file_content(source);
-    const auto* begin = reinterpret_cast<const uint8_t*>(content.bytes.data());
-    image["bytes"] = json::binary({begin, begin + content.bytes.size()});
-    return image;
   }
 
   const QaRun& run_;

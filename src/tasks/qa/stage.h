@@ -11,12 +11,12 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/log.h"
-#include "caprl/core/progress.h"
 #include "caprl/core/queue.h"
 #include "caprl/dist/world.h"
 #include "caprl/io/jsonl.h"
 #include "caprl/tasks/qa.h"
 #include "tasks/inputs/inputs.h"
+#include "tasks/item_progress.h"
 #include "tasks/records.h"
 
 namespace caprl {
@@ -111,7 +111,7 @@ void run_stage(const QaRun& run, const StageItems& todo, const Stage<Prepared>& 
   const Group& group = run.world.group();
   JsonlAppender output(records_file(run.dir(), stage.stem, group.rank(), group.size()));
   PrefetchQueue<StageItem<Prepared>> queue(pull, 0, total, static_cast<size_t>(batch));
-  Progress progress(total, 0);
+  ItemProgress progress(total);
   for (int64_t begin = 0; begin < total; begin += batch) {
     const int64_t end = std::min(total, begin + batch);
     run.world.at(
