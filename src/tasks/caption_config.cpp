@@ -1,5 +1,4 @@
 #include "caprl/core/error.h"
-#include "caprl/io/parquet.h"
 #include "caprl/tasks/caption.h"
 #include "tasks/config_checks.h"
 
@@ -103,8 +102,7 @@ void CaptionConfig::validate() const {
     throw InputError(
         "config: 'output.records': pairs have one caption an image, but 'sampling.n' is {}",
         sampling.n);
-  if (output.format == CaptionFormat::kParquet && !has_parquet())
-    throw InputError("config: 'output.format': this build has no Parquet; expected jsonl");
+  require_format(output.format == CaptionFormat::kParquet);
 }
 
 }  // namespace caprl

@@ -10,13 +10,14 @@
 namespace caprl {
 
 /// InputError if `saved`, the config of a run that began earlier, differs from `config` in what
-/// `decisive` (its keys as text) says. Writes nothing.
+/// `decisive` (its keys as text) says; the folder may have been moved. Writes nothing.
 template <class Config>
 void require_same_run(const Config& config, const std::filesystem::path& saved,
                       const std::function<std::string(Config)>& decisive) {
   if (!std::filesystem::exists(saved)) return;
   Config before;
   load_config(saved, {}, before);
+  before.run.dir = config.run.dir;
   if (decisive(before) != decisive(config))
     throw InputError(
         "{} was begun with another model, data or sampling ({}); choose another run.dir",

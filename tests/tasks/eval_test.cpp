@@ -128,7 +128,8 @@ TEST_F(Eval, TwoProcessesGiveTheSame) {
   EXPECT_EQ(read_file(folder_ / "two/result.json"), read_file(folder_ / "whole/result.json"));
 }
 
-/// Killed at random moments; half of a line, which no kill leaves, is cut off as well.
+/// Killed at random moments; half of a line, which no kill leaves, is cut off as well, in a folder
+/// that has been moved.
 TEST_F(Eval, KilledRunsContinue) {
   whole();
   PrismConfig c = config("undisturbed");
@@ -146,7 +147,7 @@ TEST_F(Eval, KilledRunsContinue) {
     EXPECT_EQ(read_file(folder_ / "killed/result.json"), read_file(folder_ / "whole/result.json"));
     fs::remove_all(folder_ / "killed");
   });
-  fs::copy(folder_ / "undisturbed", folder_ / "torn");
+  fs::rename(folder_ / "undisturbed", folder_ / "torn");
   const auto torn = folder_ / "torn/items.jsonl";
   fs::resize_file(torn, fs::file_size(torn) - 10);
   ASSERT_EQ(run_for(command("torn"), std::chrono::minutes(5)), 0);

@@ -1,4 +1,5 @@
 // `caprl qa`: the same files by one process, by two, and after kills; bad input.
+#include "caprl/io/parquet.h"
 #include "kills.h"
 #include "qa_run.h"
 #include "support/errors.h"
@@ -131,6 +132,9 @@ TEST_F(Qa, WrongConfigsAreRefusedBeforeAnyWork) {
   EXPECT_THAT(error_of([](auto& c) { c.output.prompt = "x"; }), HasSubstr("'<image>' once"));
   EXPECT_THAT(error_of([](auto& c) { c.data.files = {"nowhere.jsonl"}; }),
               HasSubstr("nowhere.jsonl"));
+  if (!has_parquet())
+    EXPECT_THAT(error_of([](auto& c) { c.output.format = QaFormat::kParquet; }),
+                HasSubstr("this build has no Parquet"));
 }
 
 }  // namespace

@@ -109,6 +109,7 @@ void QaConfig::validate() const {
   if (image == std::string::npos ||
       output.prompt.find(kImage, image + kImage.size()) != std::string::npos)
     throw InputError("config: 'output.prompt': expected '<image>' once, got '{}'", output.prompt);
+  require_format(output.format == QaFormat::kParquet);
   if (!data.given_questions) parse_dtype(writer.dtype, "config: 'writer.dtype'");
   parse_dtype(filter.dtype, "config: 'filter.dtype'");
 }
