@@ -22,7 +22,7 @@ static inline void multiply_tile(const Strided& a, const float* b, int64_t inner
     for (int v = 0; v < V; ++v) row[v] = load(b + k * stride + v * kLanes);
     for (int r = 0; r < R; ++r) {
       const Lanes factor = all(a.from[r * a.row + k * a.step]);
-      for (int v = 0; v < V; ++v) sums[r][v] += factor * row[v];
+      for (int v = 0; v < V; ++v) add_product(factor, row[v], sums[r][v]);
     }
   }
   for (int r = 0; r < R; ++r)
