@@ -212,8 +212,8 @@ TEST_F(CaptionImages, KilledRunsContinue) {
         duration_of([&] { ASSERT_EQ(run_for(unharmed, std::chrono::minutes(5)), 0); });
     const auto expected = done(is_parquet ? "unharmed_parquet" : "unharmed");
     ASSERT_EQ(expected.size(), 24u);
-    const auto midway = [&] { return is_midway(folder_ / "killed", "summary.json"); };
-    run_under_kills(command("killed"), num_kills(6), whole, midway, [&] {
+    const KilledRun run{command("killed"), folder_ / "killed", "summary.json", whole};
+    run_under_kills(run, num_kills(6), [&] {
       EXPECT_EQ(done("killed"), expected);
       const auto set_aside = captions("killed", "quarantine.jsonl");
       ASSERT_EQ(set_aside.size(), 2u);
@@ -222,7 +222,6 @@ TEST_F(CaptionImages, KilledRunsContinue) {
       const json summary = read_json(folder_ / "killed/summary.json");
       EXPECT_EQ(summary,
                 (json{{"items", 26}, {"captioned", 24}, {"set_aside", 2}, {"duplicates", 0}}));
-      std::filesystem::remove_all(folder_ / "killed");
     });
   }
 }

@@ -141,11 +141,10 @@ TEST_F(Eval, KilledRunsContinue) {
   const auto undisturbed = command("undisturbed");
   const auto duration =
       duration_of([&] { ASSERT_EQ(run_for(undisturbed, std::chrono::minutes(5)), 0); });
-  const auto midway = [&] { return is_midway(folder_ / "killed", "result.json"); };
-  run_under_kills(command("killed"), num_kills(6), duration, midway, [&] {
+  const KilledRun run{command("killed"), folder_ / "killed", "result.json", duration};
+  run_under_kills(run, num_kills(6), [&] {
     EXPECT_EQ(records("killed"), whole());
     EXPECT_EQ(read_file(folder_ / "killed/result.json"), read_file(folder_ / "whole/result.json"));
-    fs::remove_all(folder_ / "killed");
   });
   fs::rename(folder_ / "undisturbed", folder_ / "torn");
   const auto torn = folder_ / "torn/items.jsonl";

@@ -41,12 +41,11 @@ TEST_F(Qa, KilledRunsContinue) {
     const auto texts = records(name, "written"), answers = records(name, "answered");
     ASSERT_EQ(texts.size(), c.data.given_questions ? 0u : 12u);
     ASSERT_EQ(answers.size(), 12u);
-    const auto midway = [&] { return is_midway(folder_ / "killed", "result.json"); };
-    run_under_kills(command("killed"), num_kills(5), whole, midway, [&] {
+    const KilledRun run{command("killed"), folder_ / "killed", "result.json", whole};
+    run_under_kills(run, num_kills(5), [&] {
       EXPECT_EQ(records("killed", "written"), texts);
       EXPECT_EQ(records("killed", "answered"), answers);
       EXPECT_EQ(outputs("killed"), outputs(name));
-      fs::remove_all(folder_ / "killed");
     });
   }
 }
