@@ -22,34 +22,11 @@ TypicalLengths lengths_of(const DryRunOptions& options, const DataFacts& data) {
   return lengths;
 }
 
-/// A step as step_plan() knows it: one caption of each prompt, which is given instead of sampled
-/// and which nobody is asked about. A group of rows counts as one long row, shared prefixes too.
-StepPlan plan_of(const SftConfig& config, TypicalLengths lengths) {
-  GrpoConfig step;
-  step.policy = config.policy;
-  step.data = config.data;
-  step.parallel = config.parallel;
-  step.optimizer = config.optimizer;
-  step.checkpoint = config.checkpoint;
-  step.train.micro_tokens = config.train.micro_tokens;
-  step.train.loss_chunk_tokens = config.train.loss_chunk_tokens;
-  step.train.gradient_checkpointing = config.train.gradient_checkpointing;
-  const auto rows = static_cast<double>(config.data.rows_per_group);
-  for (double* length :
-       {&lengths.prompt, &lengths.image, &lengths.completion, &lengths.longest_completion})
-    *length *= rows;
-  StepPlan plan =
-      step_plan(step, describe_files(config.policy.model, config.policy.train, config.policy.lora),
-                {}, lengths);
-  plan.group = 1;
-  plan.lengths = lengths;   // no limit of sampling
-  plan.kv_cache_bytes = 1;  // of no use; 0 would be all that is left
-  return plan;
-}
-
 void predict(const SftConfig& config, const DryRun& dry) {
   const TypicalLengths lengths = lengths_of(dry.options, dry.found.train());
-  StepPlan plan = plan_of(config, lengths);
+  StepPlan plan = step_plan(
+      config, describe_files(config.policy.model, config.policy.train, config.policy.lora),
+      lengths);
   const MachineSpeeds machine = speeds(dry.run, dry.options, plan, dry.launch);
   place(plan, dry.run, dry.options, machine, dry.launch);
   dry.checks.check("memory", [&] { return check_memory(plan, machine, dry.ranks); });

@@ -209,6 +209,29 @@ StepPlan step_plan(const GrpoConfig& config, const ModelDescription& policy,
   return plan;
 }
 
+StepPlan step_plan(const SftConfig& config, const ModelDescription& policy,
+                   TypicalLengths lengths) {
+  GrpoConfig step;
+  step.run = config.run;
+  step.policy = config.policy;
+  step.data = config.data;
+  step.parallel = config.parallel;
+  step.optimizer = config.optimizer;
+  step.checkpoint = config.checkpoint;
+  step.train.micro_tokens = config.train.micro_tokens;
+  step.train.loss_chunk_tokens = config.train.loss_chunk_tokens;
+  step.train.gradient_checkpointing = config.train.gradient_checkpointing;
+  const auto rows = static_cast<double>(config.data.rows_per_group);
+  for (double* length :
+       {&lengths.prompt, &lengths.image, &lengths.completion, &lengths.longest_completion})
+    *length *= rows;
+  StepPlan plan = step_plan(step, policy, {}, lengths);
+  plan.group = 1;
+  plan.lengths = lengths;   // no limit of sampling
+  plan.kv_cache_bytes = 1;  // of no use; 0 would be all that is left
+  return plan;
+}
+
 double ring_seconds(double bytes, double pieces, const MachineSpeeds& machine, int64_t ranks) {
   const auto r = static_cast<double>(ranks);
   return (r - 1) / r * bytes / link(machine, ranks) + pieces * (r - 1) * machine.link_latency;

@@ -38,7 +38,8 @@ json with_vision(const char* architecture, json decoder, json vision) {
 
 /// config.json of the directories that the configs name, as far as sizes go.
 json config_of(const std::string& model) {
-  if (model == "models/Qwen2.5-VL-3B-Instruct" || model == "models/UnifiedReward-2.0-qwen-3b")
+  if (model == "models/Qwen2.5-VL-3B-Instruct" || model == "models/joined" ||
+      model.starts_with("models/pretrain_") || model == "models/UnifiedReward-2.0-qwen-3b")
     return preset_config("qwen2_5_vl_3b");
   if (model == "models/Qwen2.5-3B-Instruct") return preset_config("qwen2_5_3b");
   const json qwen3_4b = text("Qwen3ForCausalLM", 2560, 36, 32, 9728, true);
@@ -62,6 +63,16 @@ ModelDescription describe(const std::string& model, TrainedParts parts = Trained
   return model.empty() ? ModelDescription{} : describe_model(config_of(model), model, parts, lora);
 }
 
+/// What a config's comment says is what `bytes` plans.
+void expect_said(const std::filesystem::path& file, const StepPlan& plan,
+                 double (*bytes)(const StepPlan&, int64_t)) {
+  const std::string content = read_file(file);
+  std::smatch said;
+  ASSERT_TRUE(std::regex_search(content, said, std::regex("([0-9]+) GB on each of ([0-9]+) GPUs")))
+      << "planned: " << bytes(plan, 8) / 1e9 << " GB on each of 8 GPUs";
+  EXPECT_EQ(std::llround(bytes(plan, std::stoll(said[2])) / 1e9), std::stoll(said[1]));
+}
+
 class Recipes : public testing::TestWithParam<const char*> {};
 
 TEST_P(Recipes, SayWhatTheyNeed) {
@@ -76,11 +87,8 @@ TEST_P(Recipes, SayWhatTheyNeed) {
       step_plan(config, describe(config.policy.model, config.policy.train, config.policy.lora),
                 describe(config.reward.answerer.model), {}, others);
   plan.device_memory = machine_speeds("h100").memory;
-  const std::string content = read_file(file);
-  std::smatch said;
-  ASSERT_TRUE(std::regex_search(content, said, std::regex("([0-9]+) GB on each of ([0-9]+) GPUs")))
-      << "planned: " << peak_memory(plan, 8) / 1e9 << " GB on each of 8 GPUs";
-  EXPECT_EQ(std::llround(peak_memory(plan, std::stoll(said[2])) / 1e9), std::stoll(said[1]));
+  expect_said(file, plan,
+              [](const StepPlan& plan, int64_t ranks) { return peak_memory(plan, ranks); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Published, Recipes,
@@ -93,6 +101,30 @@ INSTANTIATE_TEST_SUITE_P(Published, Recipes,
                            std::string name = info.param;
                            std::erase_if(name, [](char c) { return !std::isalnum(c); });
                            return name;
+                         });
+
+class Pretraining : public testing::TestWithParam<const char*> {};
+
+/// Captions of an image of LLaVA's size, or a conversation.
+TEST_P(Pretraining, SaysWhatItNeeds) {
+  const auto file = std::filesystem::path(CAPRL_SOURCE_DIR) / "configs" / GetParam();
+  SftConfig config;
+  load_config(file, {}, config);
+  config.validate();
+  const TypicalLengths lengths{
+      .prompt = 1300, .image = 1250, .completion = 512, .longest_completion = 2048};
+  const StepPlan plan =
+      step_plan(config, describe(config.policy.model, config.policy.train), lengths);
+  expect_said(file, plan, [](const StepPlan& plan, int64_t ranks) {
+    return memory_by_phase(plan, ranks).back().total();
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Published, Pretraining,
+                         testing::Values("pretrain_1_align.yaml", "pretrain_2_captions.yaml",
+                                         "pretrain_3_instruct.yaml"),
+                         [](const auto& info) {
+                           return "stage" + std::string(info.param).substr(9, 1);
                          });
 
 }  // namespace

@@ -102,6 +102,9 @@ struct OtherModels {
 StepPlan step_plan(const GrpoConfig& config, const ModelDescription& policy,
                    const ModelDescription& answerer, const TypicalLengths& lengths,
                    const OtherModels& others = {});
+/// A supervised step in the same terms: one caption of each prompt, which is given instead of
+/// sampled and which nobody is asked about. A group of rows counts as one long row.
+StepPlan step_plan(const SftConfig& config, const ModelDescription& policy, TypicalLengths lengths);
 
 /// Seconds of one step, the slowest rank's.
 struct StepTime {
