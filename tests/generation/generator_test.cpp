@@ -237,9 +237,6 @@ int64_t resident_pages() {
 }
 
 TEST(Generate, MemoryStaysFlat) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "AddressSanitizer keeps freed memory";
-#endif
   const auto model = tiny_model(tiny_text_config());
   std::vector<GenerationRequest> requests(5);
   int64_t begin = 0;

@@ -29,6 +29,10 @@ class Program:
         self.process.stdin.flush()
         return float(self.line())
 
+    def end(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
 
 def check_same(caprl: Program, peer: Program, tolerance: float) -> None:
     ours, theirs = ([float(word) for word in side.line().split()] for side in (caprl, peer))
@@ -72,8 +76,12 @@ def main() -> None:
     row = {"what": options.what, "unit": options.unit, "caprl": round(rate(0), 2), "peer": round(rate(1), 2),
            "ratio": round(ratio, 2), "target": options.target, "holds": ratio >= options.target}
     show(row, options.json)
-    if options.memory is None and options.resident is None:
-        return
+    if options.memory is not None or options.resident is not None:
+        show_memory(options, caprl, peer)
+    peer.end(), caprl.end()  # in this order: what caprl's program says at its end it measures alone
+
+
+def show_memory(options: argparse.Namespace, caprl: Program, peer: Program) -> None:
     ours, theirs = caprl.ask("memory"), peer.ask("memory")
     share = ours / theirs
     row = {"what": f"{options.what}: peak memory", "unit": "GB", "caprl": round(ours / 1e9, 2), "peer": round(theirs / 1e9, 2),
