@@ -36,13 +36,7 @@ class Rows {
   const GroupRows<T>& get() const { return rows_; }
   int64_t group() const { return rows_.heads / rows_.kv_heads; }
 
-  /// This thread's, which it keeps from call to call.
-  float* scratch() const {
-    thread_local std::vector<float> memory;
-    const int64_t floats = group_scratch_floats(group(), rows_.head_dim);
-    if (std::ssize(memory) < floats) memory.resize(floats);
-    return memory.data();
-  }
+  float* scratch() const { return thread_scratch(group_scratch_floats(group(), rows_.head_dim)); }
 
  private:
   at::Tensor q_, k_, v_;

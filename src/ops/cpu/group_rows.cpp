@@ -10,7 +10,7 @@
 namespace caprl::ops::cpu::CAPRL_ISA {
 namespace {
 
-constexpr int64_t kKeys = 64;  // of a block
+constexpr int64_t kKeys = kKeysOfBlock;
 
 /// Parts of the caller's scratch, one after another.
 class Scratch {
@@ -112,6 +112,14 @@ void hide(float* scores, int64_t count, int64_t width, float value, Hidden hidde
     for (int64_t m = 0; m < hidden(j); ++m) scores[j * width + m] = value;
 }
 
+/// Scores [count, width] to e^(s − top), a top for each column.
+void exponentiate(float* scores, int64_t count, int64_t width, const float* top) {
+  for (int64_t j = 0; j < count; ++j) {
+    float* row = scores + j * width;
+    for (int64_t m = 0; m < width; ++m) row[m] = kernels::fast_exp(row[m] - top[m]);
+  }
+}
+
 /// What has come of the keys so far, by column.
 struct Running {
   float* highest;
@@ -131,10 +139,7 @@ bool weigh(float* scores, int64_t count, int64_t width, const Running& running, 
     change += sum(top - before);  // infinite at first
   }
   for (int64_t m = 0; m < width; ++m) old[m] = kernels::fast_exp(old[m]);
-  for (int64_t j = 0; j < count; ++j) {
-    float* row = scores + j * width;
-    for (int64_t m = 0; m < width; ++m) row[m] = kernels::fast_exp(row[m] - running.highest[m]);
-  }
+  exponentiate(scores, count, width, running.highest);
   return change != 0;
 }
 
@@ -214,10 +219,7 @@ void gradients_of_columns(const GroupRows<T>& p, const GroupGradients<T>& to,
     read_keys(columns, p.v, p.v_stride, D, kv_head, first, count, values);
     multiply<false>({keys, D, 1}, count, q, D, width, weights, width);
     multiply<false>({values, D, 1}, count, g, D, width, d_scores, width);
-    for (int64_t j = 0; j < count; ++j) {
-      float* row = weights + j * width;
-      for (int64_t m = 0; m < width; ++m) row[m] = kernels::fast_exp(row[m] - lse[m]);
-    }
+    exponentiate(weights, count, width, lse);
     hide(weights, count, width, 0, hidden);
     for (int64_t j = 0; j < count; ++j)
       for (int64_t m = 0; m < width; ++m)

@@ -139,13 +139,15 @@ struct GroupGradients {
   float* d_v = nullptr;
 };
 
+/// Keys that are taken at once.
+inline constexpr int64_t kKeysOfBlock = 64;
 /// Queries that are taken at once, with `group` heads each.
 constexpr int64_t queries_of_block(int64_t group) { return group < 96 ? 96 / group : 1; }
 /// What they need at most, forward or backward.
 constexpr int64_t group_scratch_floats(int64_t group, int64_t head_dim) {
-  const int64_t width = padded_head(queries_of_block(group) * group), keys = 64;
-  return 3 * head_dim * width + 2 * padded_head(head_dim) * width + 2 * keys * (width + head_dim) +
-         4 * width;
+  const int64_t width = padded_head(queries_of_block(group) * group);
+  return 3 * head_dim * width + 2 * padded_head(head_dim) * width +
+         2 * kKeysOfBlock * (width + head_dim) + 4 * width;
 }
 
 /// Of values of one type. The range [first, last) is of outputs, rows or elements.

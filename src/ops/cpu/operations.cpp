@@ -86,6 +86,12 @@ bool runs_without_gradients(const at::Tensor& tensor) {
   return c10::InferenceMode::is_enabled() && has_kernels(tensor);
 }
 
+float* thread_scratch(int64_t floats) {
+  thread_local std::vector<float> memory;
+  if (std::ssize(memory) < floats) memory.resize(floats);
+  return memory.data();
+}
+
 std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearWeights> weights,
                                     at::ScalarType out) {
   std::vector<at::Tensor> results;

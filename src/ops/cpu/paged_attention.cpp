@@ -73,10 +73,9 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, KvPages& pages,
   rows.lengths = batch.lengths().data();
   rows.tables = batch.tables().data();
   over_units(batch, rows.kv_heads, [&](const PagedBatch::Block& block, int64_t head) {
-    thread_local std::vector<float> scratch;  // keeps its memory from step to step
     const int64_t floats = block.count * scratch_floats(rows.heads / rows.kv_heads, rows.head_dim);
-    if (static_cast<int64_t>(scratch.size()) < floats) scratch.resize(floats);
-    kernels().of<T>().attend(rows, {block.first, block.count, block.shared}, head, scratch.data());
+    kernels().of<T>().attend(rows, {block.first, block.count, block.shared}, head,
+                             thread_scratch(floats));
   });
   return out;
 }
