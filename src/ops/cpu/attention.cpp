@@ -8,8 +8,12 @@ namespace caprl::ops::cpu::CAPRL_ISA {
 namespace {
 
 constexpr int64_t kPage = kPageSize;
+constexpr int64_t kPages = 4;  // that are looked at before what came of others is scaled again
+constexpr int64_t kKeys = kPages * kPage;
 constexpr int kKeyVectors = kPage / kLanes;
-constexpr int kTileHeads = 4;
+// Pages, heads and vectors of a value whose sums are in registers: 16 of AVX2, 32 of AVX-512.
+constexpr int kTilePages = kLanes == 16 ? 4 : 1, kTileHeads = 4;
+constexpr int kTileVectors = kLanes == 16 ? 4 : 2;
 
 /// One token's queries for a head of keys, and what has come of the pages so far.
 struct Running {
@@ -19,18 +23,35 @@ struct Running {
   float* total;    // [group]: Σ e^(s − highest)
 };
 
-/// Scores of one page's keys for H queries. Two sums of every other product, where there are
-/// registers for them: an addition need not wait for the one before.
-template <int H, class T>
-void score(const float* q, const T* keys, int64_t head_dim, float (*scores)[kPage]) {
-  constexpr int kSums = H * kKeyVectors <= 6 ? 2 : 1;
-  Lanes sums[kSums][H][kKeyVectors] = {};
-  const auto add = [&](int64_t d, Lanes(&to)[H][kKeyVectors]) {
-    Lanes key[kKeyVectors];
-    for (int v = 0; v < kKeyVectors; ++v) key[v] = load(keys + d * kPage + v * kLanes);
+/// Pages of one head of keys, at most kPages.
+template <class T>
+struct Pages {
+  const T* keys[kPages];    // [head_dim, kPage]
+  const T* values[kPages];  // [kPage, padded_head]
+};
+
+/// To the second-level cache.
+template <class T>
+void fetch(const T* at) {
+  __builtin_prefetch(at, 0, 2);
+}
+
+/// Scores of P pages' keys for H queries, from the first one's place on. Two sums of every other
+/// product, where there are registers for them: an addition need not wait for the one before.
+/// Meanwhile the `next` keys are fetched.
+template <int H, int P, class T>
+void score(const float* q, const T* const* keys, const T* const* next, int64_t head_dim,
+           int64_t first, float (*scores)[kKeys]) {
+  constexpr int V = P * kKeyVectors, kSums = H * V <= 6 ? 2 : 1;
+  Lanes sums[kSums][H][V] = {};
+  const auto add = [&](int64_t d, Lanes(&to)[H][V]) {
+    Lanes key[V];
+    for (int v = 0; v < V; ++v)
+      key[v] = load(keys[v / kKeyVectors] + d * kPage + v % kKeyVectors * kLanes);
+    for (int page = 0; page < P; ++page) fetch(next[page] + d * kPage);
     for (int h = 0; h < H; ++h) {
       const Lanes value = all(q[h * head_dim + d]);
-      for (int v = 0; v < kKeyVectors; ++v) add_product(value, key[v], to[h][v]);
+      for (int v = 0; v < V; ++v) add_product(value, key[v], to[h][v]);
     }
   };
   int64_t d = 0;
@@ -38,66 +59,137 @@ void score(const float* q, const T* keys, int64_t head_dim, float (*scores)[kPag
     for (int i = 0; i < kSums; ++i) add(d + i, sums[i]);
   if (d < head_dim) add(d, sums[0]);
   for (int h = 0; h < H; ++h)
-    for (int v = 0; v < kKeyVectors; ++v) {
+    for (int v = 0; v < V; ++v) {
       for (int i = 1; i < kSums; ++i) sums[0][h][v] += sums[i][h][v];
-      store(sums[0][h][v], scores[h] + v * kLanes);
+      store(sums[0][h][v], scores[h] + first + v * kLanes);
     }
 }
 
 /// Scores to weights e^(s − highest), the first `count` of them; what came before is scaled to the
 /// new highest.
 float weigh(float* scores, int64_t count, float& highest, float& total) {
-  for (int64_t j = count; j < kPage; ++j) scores[j] = -INFINITY;
+  const int64_t end = (count + kLanes - 1) / kLanes * kLanes;
+  for (int64_t j = count; j < end; ++j) scores[j] = -INFINITY;
   Lanes top = all(highest);
-  for (int64_t j = 0; j < kPage; j += kLanes) top = larger(load(scores + j), top);
+  for (int64_t j = 0; j < end; j += kLanes) top = larger(load(scores + j), top);
   const float now = CAPRL_ISA::highest(top);
-  for (int64_t j = 0; j < kPage; ++j) scores[j] = kernels::fast_exp(scores[j] - now);
-  for (int64_t j = count; j < kPage; ++j) scores[j] = 0;
-  Lanes page{};
-  for (int64_t j = 0; j < kPage; j += kLanes) page += load(scores + j);
+  for (int64_t j = 0; j < end; ++j) scores[j] = kernels::fast_exp(scores[j] - now);
+  for (int64_t j = count; j < end; ++j) scores[j] = 0;
+  Lanes added{};
+  for (int64_t j = 0; j < end; j += kLanes) added += load(scores + j);
   const float old = highest == -INFINITY ? 0.0f : kernels::fast_exp(highest - now);
-  total = total * old + sum(page);
+  total = total * old + sum(added);
   highest = now;
   return old;
 }
 
 /// V vectors of `mix`.
 template <int H, int V, class T>
-void mix_vectors(const float (*weights)[kPage], const float* old, const T* values, int64_t count,
-                 int64_t padded, float* mixed) {
+void mix_vectors(const float (*weights)[kKeys], const float* old, const Pages<T>& pages,
+                 const Pages<T>& next, int64_t count, int64_t padded, int64_t first, float* mixed) {
   Lanes sums[H][V];
   for (int h = 0; h < H; ++h)
-    for (int v = 0; v < V; ++v) sums[h][v] = load(mixed + h * padded + v * kLanes) * all(old[h]);
-  for (int64_t j = 0; j < count; ++j) {
-    Lanes value[V];
-    for (int v = 0; v < V; ++v) value[v] = load(values + j * padded + v * kLanes);
-    for (int h = 0; h < H; ++h) {
-      const Lanes weight = all(weights[h][j]);
-      for (int v = 0; v < V; ++v) add_product(weight, value[v], sums[h][v]);
+    for (int v = 0; v < V; ++v)
+      sums[h][v] = load(mixed + h * padded + first + v * kLanes) * all(old[h]);
+  for (int64_t page = 0; page * kPage < count; ++page) {
+    const T *values = pages.values[page] + first, *ahead = next.values[page] + first;
+    const int64_t left = count - page * kPage, here = left < kPage ? left : kPage;
+    for (int64_t j = 0; j < here; ++j) {
+      Lanes value[V];
+      for (int v = 0; v < V; ++v) {
+        value[v] = load(values + j * padded + v * kLanes);
+        fetch(ahead + j * padded + v * kLanes);
+      }
+      for (int h = 0; h < H; ++h) {
+        const Lanes weight = all(weights[h][page * kPage + j]);
+        for (int v = 0; v < V; ++v) add_product(weight, value[v], sums[h][v]);
+      }
     }
   }
   for (int h = 0; h < H; ++h)
-    for (int v = 0; v < V; ++v) store(sums[h][v], mixed + h * padded + v * kLanes);
+    for (int v = 0; v < V; ++v) store(sums[h][v], mixed + h * padded + first + v * kLanes);
 }
 
 /// mixed[h] = mixed[h] · old[h] + Σ_j weights[h, j] values[j], for H queries.
-template <int H, class T>
-void mix(const float (*weights)[kPage], const float* old, const T* values, int64_t count,
-         int64_t padded, float* mixed) {
-  int64_t d = 0;
-  for (; d + 2 * kLanes <= padded; d += 2 * kLanes)
-    mix_vectors<H, 2>(weights, old, values + d, count, padded, mixed + d);
-  if (d < padded) mix_vectors<H, 1>(weights, old, values + d, count, padded, mixed + d);
+template <int H, int V = kTileVectors, class T>
+void mix(const float (*weights)[kKeys], const float* old, const Pages<T>& pages,
+         const Pages<T>& next, int64_t count, int64_t padded, float* mixed, int64_t first = 0) {
+  for (; first + V * kLanes <= padded; first += V * kLanes)
+    mix_vectors<H, V>(weights, old, pages, next, count, padded, first, mixed);
+  if constexpr (V > 1) {
+    if (first < padded) mix<H, V / 2>(weights, old, pages, next, count, padded, mixed, first);
+  }
 }
 
+/// The first `count` keys of some pages for H of the token's queries.
 template <int H, class T>
-void add_page_heads(const Running& token, int64_t head, const T* keys, const T* values,
-                    int64_t count, int64_t head_dim, int64_t padded) {
-  float scores[H][kPage], old[H];
-  score<H>(token.q + head * head_dim, keys, head_dim, scores);
+void add_pages(const Running& token, int64_t head, const Pages<T>& pages, const Pages<T>& next,
+               int64_t count, int64_t head_dim, int64_t padded) {
+  float scores[H][kKeys], old[H];
+  const float* q = token.q + head * head_dim;
+  for (int64_t page = 0; page * kPage < count;) {
+    const T *const *keys = pages.keys + page, *const *ahead = next.keys + page;
+    if ((page + kTilePages - 1) * kPage < count) {
+      score<H, kTilePages>(q, keys, ahead, head_dim, page * kPage, scores);
+      page += kTilePages;
+    } else {
+      score<H, 1>(q, keys, ahead, head_dim, page * kPage, scores);
+      ++page;
+    }
+  }
   for (int h = 0; h < H; ++h)
     old[h] = weigh(scores[h], count, token.highest[head + h], token.total[head + h]);
-  mix<H>(scores, old, values, count, padded, token.mixed + head * padded);
+  mix<H>(scores, old, pages, next, count, padded, token.mixed + head * padded);
+}
+
+template <class T>
+void begin_token(const PagedRows<T>& p, int64_t t, int64_t kv_head, const Running& token) {
+  const int64_t group = p.heads / p.kv_heads, D = p.head_dim;
+  const T* q = p.q + t * p.q_stride + kv_head * group * D;
+  for (int64_t i = 0; i < group * D; ++i) token.q[i] = scalar(q[i]) * p.scale;
+  for (int64_t i = 0; i < group * padded_head(D); ++i) token.mixed[i] = 0;
+  for (int64_t h = 0; h < group; ++h) {
+    token.highest[h] = -INFINITY;
+    token.total[h] = 0;
+  }
+}
+
+template <class T>
+void end_token(const PagedRows<T>& p, int64_t t, int64_t kv_head, const Running& token) {
+  const int64_t group = p.heads / p.kv_heads, D = p.head_dim, padded = padded_head(D);
+  T* out = p.out + (t * p.heads + kv_head * group) * D;
+  for (int64_t h = 0; h < group; ++h)
+    for (int64_t d = 0; d < D; ++d)
+      out[h * D + d] = kernels::from_float<T>(token.mixed[h * padded + d] / token.total[h]);
+}
+
+/// kPages of a token's pages, from this one on, of one head of keys.
+struct Place {
+  int64_t token, kv_head, page;
+};
+
+/// Where a thread probably goes on: with the token's next pages, the block's next token or the next
+/// head of keys.
+template <class T>
+Place after(const PagedRows<T>& p, const Place& at, int64_t end) {
+  if ((at.page + kPages) * kPage < p.lengths[at.token])
+    return {at.token, at.kv_head, at.page + kPages};
+  if (at.token + 1 < end) return {at.token + 1, at.kv_head, 0};
+  return {at.token, at.kv_head + 1 < p.kv_heads ? at.kv_head + 1 : at.kv_head, 0};
+}
+
+/// Pages behind the token's last one are the last one again.
+template <class T>
+Pages<T> pages_at(const PagedRows<T>& p, const Place& at) {
+  const int64_t last = (p.lengths[at.token] - 1) / kPage;
+  Pages<T> pages;
+  for (int64_t i = 0; i < kPages; ++i) {
+    const int64_t page = at.page + i < last ? at.page + i : last;
+    const int64_t place = p.tables[at.token][page] * p.kv_heads + at.kv_head;
+    pages.keys[i] = p.k_pages + place * p.head_dim * kPage;
+    pages.values[i] = p.v_pages + place * kPage * padded_head(p.head_dim);
+  }
+  return pages;
 }
 
 }  // namespace
@@ -107,45 +199,33 @@ void attend(const PagedRows<T>& p, const TokenBlock& block, int64_t kv_head, flo
   const int64_t group = p.heads / p.kv_heads, D = p.head_dim, padded = padded_head(D);
   const int64_t floats = scratch_floats(group, D);
   const auto running = [&](int64_t t) {
-    float* at = scratch + t * floats;
+    float* at = scratch + (t - block.first) * floats;
     return Running{at, at + group * D, at + group * (D + padded), at + group * (D + padded + 1)};
   };
-  for (int64_t t = 0; t < block.count; ++t) {
-    const Running token = running(t);
-    const T* q = p.q + (block.first + t) * p.q_stride + kv_head * group * D;
-    for (int64_t i = 0; i < group * D; ++i) token.q[i] = scalar(q[i]) * p.scale;
-    for (int64_t i = 0; i < group * padded; ++i) token.mixed[i] = 0;
-    for (int64_t h = 0; h < group; ++h) {
-      token.highest[h] = -INFINITY;
-      token.total[h] = 0;
-    }
-  }
-  const auto add_page = [&](int64_t t, int64_t page) {
-    const int64_t seen = p.lengths[block.first + t] - page * kPage;
-    if (seen <= 0) return;
-    const int64_t count = seen < kPage ? seen : kPage;
-    const int64_t place = p.tables[block.first + t][page] * p.kv_heads + kv_head;
-    const T* keys = p.k_pages + place * D * kPage;
-    const T* values = p.v_pages + place * padded * kPage;
-    const Running token = running(t);
+  const int64_t end = block.first + block.count;
+  for (int64_t t = block.first; t < end; ++t) begin_token(p, t, kv_head, running(t));
+  const auto add = [&](const Place& place) {
+    const int64_t left = p.lengths[place.token] - place.page * kPage;
+    if (left <= 0) return;
+    const Place then = after(p, place, end);
+    const Pages<T> pages = pages_at(p, place), next = pages_at(p, then);
+    const int64_t count = left < kKeys ? left : kKeys;
+    const Running token = running(place.token);
     int64_t head = 0;
     for (; head + kTileHeads <= group; head += kTileHeads)
-      add_page_heads<kTileHeads>(token, head, keys, values, count, D, padded);
-    if (group - head == 3) add_page_heads<3>(token, head, keys, values, count, D, padded);
-    if (group - head == 2) add_page_heads<2>(token, head, keys, values, count, D, padded);
-    if (group - head == 1) add_page_heads<1>(token, head, keys, values, count, D, padded);
+      add_pages<kTileHeads>(token, head, pages, next, count, D, padded);
+    if (group - head == 3) add_pages<3>(token, head, pages, next, count, D, padded);
+    if (group - head == 2) add_pages<2>(token, head, pages, next, count, D, padded);
+    if (group - head == 1) add_pages<1>(token, head, pages, next, count, D, padded);
   };
-  // A shared page is read for all tokens while it is in the cache.
-  for (int64_t page = 0; page < block.shared; ++page)
-    for (int64_t t = 0; t < block.count; ++t) add_page(t, page);
-  for (int64_t t = 0; t < block.count; ++t) {
-    const int64_t length = p.lengths[block.first + t];
-    for (int64_t page = block.shared; page * kPage < length; ++page) add_page(t, page);
-    const Running token = running(t);
-    T* out = p.out + ((block.first + t) * p.heads + kv_head * group) * D;
-    for (int64_t h = 0; h < group; ++h)
-      for (int64_t d = 0; d < D; ++d)
-        out[h * D + d] = kernels::from_float<T>(token.mixed[h * padded + d] / token.total[h]);
+  // Shared pages are read for all tokens while they are in the cache.
+  const int64_t shared = block.shared / kPages * kPages;
+  for (int64_t page = 0; page < shared; page += kPages)
+    for (int64_t t = block.first; t < end; ++t) add({t, kv_head, page});
+  for (int64_t t = block.first; t < end; ++t) {
+    for (int64_t page = shared; page * kPage < p.lengths[t]; page += kPages)
+      add({t, kv_head, page});
+    end_token(p, t, kv_head, running(t));
   }
 }
 
