@@ -53,10 +53,26 @@ TEST(Parallel, PiecesCoverTheLoopOnce) {
     }
 }
 
+TEST(Parallel, RunsOfPiecesCoverTheLoopOnce) {
+  for (const int64_t size : {0, 1, 2, 7, 64, 1001})
+    for (const int64_t piece : {1, 3, 100}) {
+      const Ranges ranges =
+          ranges_of([&](auto body) { parallel_for_runs(5, 5 + size, piece, body); });
+      expect_cover(ranges, 5, 5 + size);
+      const int64_t pieces = (size + piece - 1) / piece;
+      EXPECT_LE(static_cast<int64_t>(ranges.size()), pieces);
+      if (pieces >= 4 * num_loop_threads())
+        EXPECT_LT(static_cast<int64_t>(ranges.size()), pieces) << "none is longer than a piece";
+      for (const auto& [first, last] : ranges)
+        EXPECT_TRUE((last - first) % piece == 0 || last == 5 + size) << first << " to " << last;
+    }
+}
+
 TEST(Parallel, ExceptionsComeOut) {
   const auto fail = [](int64_t, int64_t) { throw std::runtime_error("piece"); };
   EXPECT_THROW(parallel_for(0, 100, 1, fail), std::runtime_error);
   EXPECT_THROW(parallel_for_pieces(0, 100, 7, fail), std::runtime_error);
+  EXPECT_THROW(parallel_for_runs(0, 100, 7, fail), std::runtime_error);
 }
 
 }  // namespace

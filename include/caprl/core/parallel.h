@@ -47,4 +47,21 @@ void parallel_for_pieces(int64_t begin, int64_t end, int64_t piece, const Body& 
   });
 }
 
+/// The same in runs of pieces, long ones first and single pieces at the end: most of what lies side
+/// by side is one thread's.
+template <class Body>
+void parallel_for_runs(int64_t begin, int64_t end, int64_t piece, const Body& body) {
+  const int64_t shares = 2 * num_loop_threads();
+  std::atomic<int64_t> next{begin};
+  parallel_for(0, (end - begin + piece - 1) / piece, 1, [&](int64_t, int64_t) {
+    int64_t first = next.load(std::memory_order_relaxed);
+    while (first < end) {
+      const int64_t size = std::max(piece, (end - first) / shares / piece * piece);
+      if (!next.compare_exchange_weak(first, first + size, std::memory_order_relaxed)) continue;
+      body(first, std::min(first + size, end));
+      first = next.load(std::memory_order_relaxed);
+    }
+  });
+}
+
 }  // namespace caprl

@@ -16,7 +16,8 @@
 namespace caprl::ops::cpu {
 namespace {
 
-constexpr int64_t kWorthAThread = 32 * 1024;  // elements, or products of 16 numbers
+constexpr int64_t kWorthAThread = 32 * 1024;  // elements
+constexpr int64_t kWorthAPiece = 16 * 1024;   // products of 16 numbers
 constexpr int64_t kOutputsOfAPiece = 48;      // that a thread takes at once, or a multiple
 
 template <class Run>
@@ -45,9 +46,9 @@ void multiply(const at::Tensor& x, std::span<const LinearWeights> weights,
     product.y_stride = product.outputs;
     begins.push_back(begins.back() + product.outputs);
   }
-  const int64_t worth_it = kWorthAThread / std::max<int64_t>(1, x.numel() / 16);
+  const int64_t worth_it = kWorthAPiece / std::max<int64_t>(1, x.numel() / 16);
   const int64_t piece = (worth_it / kOutputsOfAPiece + 1) * kOutputsOfAPiece;
-  parallel_for_pieces(0, begins.back(), piece, [&](int64_t first, int64_t last) {
+  parallel_for_runs(0, begins.back(), piece, [&](int64_t first, int64_t last) {
     for (size_t i = 0; i < products.size(); ++i) {
       const int64_t begin = std::max(first, begins[i]), end = std::min(last, begins[i + 1]);
       if (begin < end) kernel(products[i], begin - begins[i], end - begins[i]);
