@@ -108,10 +108,11 @@ TEST_F(DemoWorld, ScoresAreSharesOfTruth) {
     ASSERT_TRUE(text.starts_with(opening) && text.ends_with(" ?")) << text;
     const std::string caption = text.substr(opening.size(), text.size() - opening.size() - 2);
     const std::string full = truth.at(row["id"].get<std::string>().substr(0, 12));
+    const Caption real_caption = parse_caption(full);
     // Every sentence on a place is right if all its words are in the true one.
     int64_t stated = 0, right = 0;
     for (const PlaceStatement& statement : parse_caption(caption).places) {
-      const PlaceStatement& real = *parse_caption(full).find(statement.place);
+      const PlaceStatement& real = *real_caption.find(statement.place);
       if (statement.is_empty) {
         ++stated;
         right += real.is_empty;
