@@ -1,6 +1,6 @@
 // How the tensor types of GGUF files store their values.
 #pragma once
-#include <ATen/core/ATen_fwd.h>
+#include <c10/core/ScalarType.h>
 
 #include <cstddef>
 #include <cstdint>

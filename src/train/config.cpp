@@ -248,6 +248,7 @@ void SftConfig::validate() const {
 namespace {
 
 at::Device make_current(at::Device device) {
+  // NOLINTNEXTLINE(bugprone-signed-char-misuse): a number, not a letter
   const auto count = static_cast<int>(at::accelerator::deviceCount());
   if (device.index() >= count)
     throw InputError("config: 'run.device': GPU {} is asked for, but this machine has {}",

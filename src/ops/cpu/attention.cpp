@@ -42,16 +42,16 @@ void fetch(const T* at) {
 template <int H, int P, class T>
 void score(const float* q, const T* const* keys, const T* const* next, int64_t head_dim,
            int64_t first, float (*scores)[kKeys]) {
-  constexpr int V = P * kKeyVectors, kSums = H * V <= 6 ? 2 : 1;
-  Lanes sums[kSums][H][V] = {};
-  const auto add = [&](int64_t d, Lanes(&to)[H][V]) {
-    Lanes key[V];
-    for (int v = 0; v < V; ++v)
+  constexpr int kVectors = P * kKeyVectors, kSums = H * kVectors <= 6 ? 2 : 1;
+  Lanes sums[kSums][H][kVectors] = {};
+  const auto add = [&](int64_t d, Lanes(&to)[H][kVectors]) {
+    Lanes key[kVectors];
+    for (int v = 0; v < kVectors; ++v)
       key[v] = load(keys[v / kKeyVectors] + d * kPage + v % kKeyVectors * kLanes);
     for (int page = 0; page < P; ++page) fetch(next[page] + d * kPage);
     for (int h = 0; h < H; ++h) {
       const Lanes value = all(q[h * head_dim + d]);
-      for (int v = 0; v < V; ++v) add_product(value, key[v], to[h][v]);
+      for (int v = 0; v < kVectors; ++v) add_product(value, key[v], to[h][v]);
     }
   };
   int64_t d = 0;
@@ -59,7 +59,7 @@ void score(const float* q, const T* const* keys, const T* const* next, int64_t h
     for (int i = 0; i < kSums; ++i) add(d + i, sums[i]);
   if (d < head_dim) add(d, sums[0]);
   for (int h = 0; h < H; ++h)
-    for (int v = 0; v < V; ++v) {
+    for (int v = 0; v < kVectors; ++v) {
       for (int i = 1; i < kSums; ++i) sums[0][h][v] += sums[i][h][v];
       store(sums[0][h][v], scores[h] + first + v * kLanes);
     }

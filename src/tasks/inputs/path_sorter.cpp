@@ -30,7 +30,7 @@ PathSorter::~PathSorter() {
 
 void PathSorter::add(std::string path) {
   pulse();
-  held_bytes_ += path.size() + sizeof path;
+  held_bytes_ += path.size() + sizeof(std::string);
   held_.push_back(std::move(path));
   if (held_bytes_ > memory_bytes_) spill();
 }

@@ -244,7 +244,7 @@ class Parser {
 
   MathPoints trigonometric(const std::string& name) {
     using Function = double (*)(double);
-    static const std::array<std::pair<std::string_view, Function>, 6> kFunctions = {{
+    static constexpr std::array<std::pair<std::string_view, Function>, 6> kFunctions = {{
         {"sin", [](double a) { return std::sin(a); }},
         {"cos", [](double a) { return std::cos(a); }},
         {"tan", [](double a) { return std::tan(a); }},
