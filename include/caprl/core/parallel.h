@@ -36,15 +36,31 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, const Body& body) {
   internal::run_on_threads(loop.count, run, &loop);
 }
 
+namespace internal {
+/// body(first, last) for parts of [begin, end), which threads take one after another: numbers of
+/// size_of(how many are left). There are at most as many as pieces.
+template <class Size, class Body>
+void parallel_for_parts(int64_t begin, int64_t end, int64_t piece, const Size& size_of,
+                        const Body& body) {
+  std::atomic<int64_t> next{begin};
+  parallel_for(0, (end - begin + piece - 1) / piece, 1, [&](int64_t, int64_t) {
+    int64_t first = next.load(std::memory_order_relaxed);
+    while (first < end) {
+      const int64_t last = std::min(first + size_of(end - first), end);
+      if (!next.compare_exchange_weak(first, last, std::memory_order_relaxed)) continue;
+      body(first, last);
+      first = next.load(std::memory_order_relaxed);
+    }
+  });
+}
+}  // namespace internal
+
 /// body(first, last) for pieces of [begin, end), which threads take one after another: no thread
 /// waits long for one that runs slower.
 template <class Body>
 void parallel_for_pieces(int64_t begin, int64_t end, int64_t piece, const Body& body) {
-  std::atomic<int64_t> next{begin};
-  parallel_for(0, (end - begin + piece - 1) / piece, 1, [&](int64_t, int64_t) {
-    for (int64_t first; (first = next.fetch_add(piece, std::memory_order_relaxed)) < end;)
-      body(first, std::min(first + piece, end));
-  });
+  internal::parallel_for_parts(
+      begin, end, piece, [&](int64_t) { return piece; }, body);
 }
 
 /// The same in runs of pieces, long ones first and single pieces at the end: most of what lies side
@@ -52,16 +68,8 @@ void parallel_for_pieces(int64_t begin, int64_t end, int64_t piece, const Body& 
 template <class Body>
 void parallel_for_runs(int64_t begin, int64_t end, int64_t piece, const Body& body) {
   const int64_t shares = 2 * num_loop_threads();
-  std::atomic<int64_t> next{begin};
-  parallel_for(0, (end - begin + piece - 1) / piece, 1, [&](int64_t, int64_t) {
-    int64_t first = next.load(std::memory_order_relaxed);
-    while (first < end) {
-      const int64_t size = std::max(piece, (end - first) / shares / piece * piece);
-      if (!next.compare_exchange_weak(first, first + size, std::memory_order_relaxed)) continue;
-      body(first, std::min(first + size, end));
-      first = next.load(std::memory_order_relaxed);
-    }
-  });
+  const auto size_of = [&](int64_t left) { return std::max(piece, left / shares / piece * piece); };
+  internal::parallel_for_parts(begin, end, piece, size_of, body);
 }
 
 }  // namespace caprl

@@ -30,12 +30,6 @@ struct Pages {
   const T* values[kPages];  // [kPage, padded_head]
 };
 
-/// To the second-level cache.
-template <class T>
-void fetch(const T* at) {
-  __builtin_prefetch(at, 0, 2);
-}
-
 /// Scores of P pages' keys for H queries, from the first one's place on. Two sums of every other
 /// product, where there are registers for them: an addition need not wait for the one before.
 /// Meanwhile the `next` keys are fetched.

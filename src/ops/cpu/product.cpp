@@ -33,7 +33,7 @@ class Ahead {
 
  private:
   void fetch_line() {
-    __builtin_prefetch(next_, 0, 2);
+    CAPRL_ISA::fetch(next_);
     next_ += kLine;
     if (next_ < end_) return;
     --rows_;
