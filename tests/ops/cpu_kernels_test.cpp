@@ -29,14 +29,24 @@ std::vector<T> as(const std::vector<float>& values) {
 }
 
 /// The product with its rows and outputs worked on in one piece, and the bits that a row has alone.
-template <class T, class Out, class Kernel>
-void check_product(Kernel kernel, int64_t rows, int64_t outputs, int64_t inner, double tolerance) {
+template <class T, class Out>
+void check_product(const Kernels& of, void (*kernel)(const Product<T, Out>&, int64_t, int64_t),
+                   int64_t rows, int64_t outputs, int64_t inner, double tolerance) {
   SCOPED_TRACE(testing::Message() << rows << " × " << outputs << " × " << inner);
   const auto x = as<T>(numbers(rows * inner, 1));
   const auto weight = as<T>(numbers(outputs * inner, 2));
   const auto bias = as<T>(numbers(outputs, 3));
   std::vector<Out> y(rows * outputs);
-  Product<T, Out> product{rows,          outputs,     inner,    x.data(),
+  const auto packed = [&](int64_t first, int64_t count) {
+    std::vector<float> result(packed_floats(count, inner), NAN);
+    const Packing<T> packing{count, inner, x.data() + first * inner, result.data()};
+    const int64_t cut = std::min(count, kPackedRows);
+    of.of<T>().pack(packing, cut, count);
+    of.of<T>().pack(packing, 0, cut);
+    return result;
+  };
+  const std::vector<float> all_rows = packed(0, rows);
+  Product<T, Out> product{rows,          outputs,     inner,    all_rows.data(),
                           weight.data(), bias.data(), y.data(), outputs};
   kernel(product, 0, outputs);
   for (int64_t m = 0; m < rows; ++m)
@@ -52,7 +62,8 @@ void check_product(Kernel kernel, int64_t rows, int64_t outputs, int64_t inner, 
   for (const int64_t m : {int64_t{0}, rows / 2, rows - 1}) {
     std::vector<Out> alone(outputs);
     product.rows = 1;
-    product.x = x.data() + m * inner;
+    const std::vector<float> row = packed(m, 1);
+    product.x = row.data();
     product.y = alone.data();
     const int64_t cut = (outputs * 2 + 1) / 5;
     kernel(product, cut, outputs);
@@ -76,9 +87,9 @@ TEST(CpuKernels, ProductsMatchDoublePrecisionAndDoNotDependOnTheBatch) {
                                                                                   {2, 5, 1537},
                                                                                   {35, 4, 1540},
                                                                                   {6, 2, 0}}) {
-      check_product<float, float>(k->f32.product, rows, outputs, inner, 1e-6);
-      check_product<Bf16, Bf16>(k->bf16.product, rows, outputs, inner, 4e-3);
-      check_product<Bf16, float>(k->product_bf16_f32, rows, outputs, inner, 1e-6);
+      check_product<float, float>(*k, k->f32.product, rows, outputs, inner, 1e-6);
+      check_product<Bf16, Bf16>(*k, k->bf16.product, rows, outputs, inner, 4e-3);
+      check_product<Bf16, float>(*k, k->product_bf16_f32, rows, outputs, inner, 1e-6);
     }
   }
 }

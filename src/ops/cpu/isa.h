@@ -4,6 +4,8 @@
 
 namespace caprl::ops::cpu::CAPRL_ISA {
 
+template <class T>
+void pack(const Packing<T>& p, int64_t first, int64_t last);
 template <class T, class Out>
 void product(const Product<T, Out>& p, int64_t first, int64_t last);
 template <class T>

@@ -14,12 +14,23 @@ namespace caprl::ops::cpu {
 
 using kernels::Bf16;
 
+/// Rows [rows, inner] to be laid out as products read them.
+template <class T>
+struct Packing {
+  int64_t rows = 0, inner = 0;
+  const T* x = nullptr;
+  float* packed = nullptr;  // [packed_floats]
+};
+/// Rows that are packed together: a range of rows begins with a multiple of it.
+inline constexpr int64_t kPackedRows = 32;
+constexpr int64_t packed_floats(int64_t rows, int64_t inner) { return (rows + 7) / 8 * 8 * inner; }
+
 /// y[m, n] = Σ_k x[m, k] · weight[n, k] + bias[n], summed in float. Weights as they are stored,
 /// [outputs, inner].
 template <class T, class Out>
 struct Product {
   int64_t rows = 0, outputs = 0, inner = 0;
-  const T* x = nullptr;  // [rows, inner]
+  const float* x = nullptr;  // packed
   const T* weight = nullptr;
   const T* bias = nullptr;  // null: none
   Out* y = nullptr;         // rows `y_stride` apart
@@ -153,6 +164,7 @@ constexpr int64_t group_scratch_floats(int64_t group, int64_t head_dim) {
 /// Of values of one type. The range [first, last) is of outputs, rows or elements.
 template <class T>
 struct TypedKernels {
+  void (*pack)(const Packing<T>&, int64_t first, int64_t last);
   void (*product)(const Product<T, T>&, int64_t first, int64_t last);
   void (*norm)(const NormRows<T>&, int64_t first, int64_t last);
   /// `d_weight` [width] is added to; null: not wanted.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "caprl/core/error.h"
 #include "caprl/core/parallel.h"
@@ -19,6 +20,7 @@ namespace {
 constexpr int64_t kWorthAThread = 32 * 1024;  // elements
 constexpr int64_t kWorthAPiece = 16 * 1024;   // products of 16 numbers
 constexpr int64_t kOutputsOfAPiece = 48;      // that a thread takes at once, or a multiple
+constexpr int64_t kRowsAtOnce = 512;          // that are packed for their products
 
 template <class Run>
 void over(int64_t count, int64_t cost_of_one, Run run) {
@@ -26,34 +28,50 @@ void over(int64_t count, int64_t cost_of_one, Run run) {
                run);
 }
 
+template <class Value, class Out>
+using ProductKernel = void (*)(const Product<Value, Out>&, int64_t first, int64_t last);
+
 /// All products of the same rows, their outputs one after another, divided among the threads.
-template <class Value, class Out, class Kernel>
+template <class Value, class Out>
 void multiply(const at::Tensor& x, std::span<const LinearWeights> weights,
-              std::span<at::Tensor> results, Kernel kernel) {
+              std::span<at::Tensor> results, ProductKernel<Value, Out> kernel) {
   std::vector<Product<Value, Out>> products;
   std::vector<int64_t> begins{0};
   for (size_t i = 0; i < weights.size(); ++i) {
     if (!weights[i].weight.values.is_contiguous())
       throw Error("[linear] the weight is not contiguous");
     Product<Value, Out>& product = products.emplace_back();
-    product.rows = x.size(0);
     product.inner = x.size(1);
     product.outputs = weights[i].weight.values.size(0);
-    product.x = data<Value>(x);
     product.weight = data<Value>(weights[i].weight.values);
     product.bias = data<Value>(weights[i].bias.values);
     product.y = data<Out>(results[i]);
     product.y_stride = product.outputs;
     begins.push_back(begins.back() + product.outputs);
   }
-  const int64_t worth_it = kWorthAPiece / std::max<int64_t>(1, x.numel() / 16);
-  const int64_t piece = (worth_it / kOutputsOfAPiece + 1) * kOutputsOfAPiece;
-  parallel_for_runs(0, begins.back(), piece, [&](int64_t first, int64_t last) {
-    for (size_t i = 0; i < products.size(); ++i) {
-      const int64_t begin = std::max(first, begins[i]), end = std::min(last, begins[i + 1]);
-      if (begin < end) kernel(products[i], begin - begins[i], end - begins[i]);
+  for (int64_t row = 0; row < x.size(0); row += kRowsAtOnce) {
+    Packing<Value> packing{std::min(x.size(0) - row, kRowsAtOnce), x.size(1)};
+    packing.x = data<Value>(x) + row * packing.inner;
+    packing.packed = thread_scratch(packed_floats(packing.rows, packing.inner));
+    over((packing.rows + kPackedRows - 1) / kPackedRows, kPackedRows * packing.inner,
+         [&](int64_t first, int64_t last) {
+           kernels().of<Value>().pack(packing, first * kPackedRows,
+                                      std::min(last * kPackedRows, packing.rows));
+         });
+    for (Product<Value, Out>& product : products) {
+      product.rows = packing.rows;
+      product.x = packing.packed;
     }
-  });
+    const int64_t worth_it = kWorthAPiece / std::max<int64_t>(1, packing.rows * packing.inner / 16);
+    const int64_t piece = (worth_it / kOutputsOfAPiece + 1) * kOutputsOfAPiece;
+    parallel_for_runs(0, begins.back(), piece, [&](int64_t first, int64_t last) {
+      for (size_t i = 0; i < products.size(); ++i) {
+        const int64_t begin = std::max(first, begins[i]), end = std::min(last, begins[i + 1]);
+        if (begin < end) kernel(products[i], begin - begins[i], end - begins[i]);
+      }
+    });
+    for (Product<Value, Out>& product : products) product.y += packing.rows * product.y_stride;
+  }
 }
 
 at::Tensor turned(const at::Tensor& x, const RotaryTable& table) {
@@ -88,9 +106,12 @@ bool runs_without_gradients(const at::Tensor& tensor) {
 }
 
 float* thread_scratch(int64_t floats) {
+  constexpr int64_t kLine = 64 / sizeof(float);
   thread_local std::vector<float> memory;
-  if (std::ssize(memory) < floats) memory.resize(floats);
-  return memory.data();
+  if (std::ssize(memory) < floats + kLine) memory.resize(floats + kLine);
+  void* at = memory.data();
+  size_t room = memory.size() * sizeof(float);
+  return static_cast<float*>(std::align(64, floats * sizeof(float), at, room));
 }
 
 std::vector<at::Tensor> linear_each(const at::Tensor& x, std::span<const LinearWeights> weights,

@@ -22,7 +22,8 @@ bool has_kernels(const at::Tensor& tensor);
 /// Whether those without gradients are meant to run here and now: in inference mode.
 bool runs_without_gradients(const at::Tensor& tensor);
 
-/// Memory for that many floats that this thread keeps from call to call.
+/// Memory for that many floats, at the beginning of a line of a cache, that this thread keeps from
+/// call to call.
 float* thread_scratch(int64_t floats);
 
 /// Results of `out` dtype: x's, or float.

@@ -4,178 +4,172 @@
 namespace caprl::ops::cpu::CAPRL_ISA {
 namespace {
 
-// A tile keeps its sums and the operands that it is at in registers: 16 of AVX2, 32 of AVX-512.
-constexpr int kTileRows = 4, kTileOutputs = kLanes == 16 ? 6 : 3;
-constexpr int64_t kGroupOutputs = 6;   // whose weights stay in the nearest cache with a tile's rows
-constexpr int64_t kInner = 1536;       // of one run of sums
-constexpr int64_t kBlockOutputs = 96;  // whose partial sums are kept
-constexpr int64_t kBlockRows = 32;
-constexpr int64_t kLine = 64;  // bytes
+constexpr int64_t kRun = 384;          // words that are summed before they are added to other runs'
+constexpr int64_t kBlockOutputs = 96;  // whose sums are kept
+constexpr int64_t kMostRows = 2 * kLanes;  // side by side
+constexpr int64_t kLineWords = 16;         // of a cache
 
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-int64_t quotient_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// The next weights, fetched to the second-level cache some lines at a time while others are worked
-/// on.
-class Ahead {
- public:
-  /// `rows` runs of `bytes`, `stride` bytes apart, in so many steps.
-  Ahead(const void* begin, int64_t rows, int64_t bytes, int64_t stride, int64_t steps)
-      : next_(static_cast<const char*>(begin)),
-        end_(next_ + bytes),
-        rows_(rows),
-        bytes_(bytes),
-        stride_(stride),
-        lines_(quotient_up(rows * quotient_up(bytes, kLine), steps > 0 ? steps : 1)) {}
-  void fetch() {
-    for (int64_t i = 0; i < lines_ && rows_ > 0; ++i) fetch_line();
+/// What sums are made of: words of 4 bytes, each a float or a pair of Bf16.
+template <class T>
+struct Words {
+  using Stored = float;  // what weights are when they are multiplied
+  static constexpr int64_t kValues = 1;
+  template <class V>
+  static V repeat(const float* at) {
+    return all<V>(*at);
   }
-
- private:
-  void fetch_line() {
-    CAPRL_ISA::fetch(next_);
-    next_ += kLine;
-    if (next_ < end_) return;
-    --rows_;
-    end_ += stride_;
-    next_ = end_ - bytes_;
+  template <class V>
+  static void add(V a, V b, V& sum) {
+    add_product(a, b, sum);
   }
+};
+#ifdef __AVX512BF16__
+/// Two products are added to a lane at once.
+template <>
+struct Words<Bf16> {
+  using Stored = Bf16;
+  static constexpr int64_t kValues = 2;
+  template <class V>
+  static V repeat(const Bf16* at) {
+    uint32_t pair;
+    memcpy(&pair, at, sizeof pair);
+    return repeat_bits<V>(pair);
+  }
+  static void add(Lanes a, Lanes b, Lanes& sum) {
+    sum = (Lanes)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+  }
+  static void add(EightLanes a, EightLanes b, EightLanes& sum) {
+    sum = (EightLanes)_mm256_dpbf16_ps((__m256)sum, (__m256bh)a, (__m256bh)b);
+  }
+};
+#endif
 
-  const char *next_, *end_;
-  int64_t rows_, bytes_, stride_, lines_;
+template <class T>
+constexpr int64_t words_of(int64_t values) {
+  return (values + Words<T>::kValues - 1) / Words<T>::kValues;
+}
+
+/// How many rows lie side by side, of which `left` are there: the fewest vectors that waste less
+/// than eight lanes.
+int64_t rows_side_by_side(int64_t left) {
+  int64_t rows = kMostRows;
+  while (rows > 8 && left <= rows - 8) rows /= 2;
+  return rows;
+}
+
+/// Four words of a row.
+Four four_words(const float* from) {
+  Four words;
+  memcpy(&words, from, sizeof words);
+  return words;
+}
+Four four_words(const Bf16* from) {
+  Four words;
+  if constexpr (Words<Bf16>::kValues == 2)
+    memcpy(&words, from, sizeof words);
+  else
+    for (int i = 0; i < 4; ++i) words[i] = scalar(from[i]);
+  return words;
+}
+
+/// Four words of four rows, turned. What is not there is zero.
+template <class T>
+void pack_square(const T* x, int64_t stride, int64_t rows, int64_t values, int64_t width,
+                 float* to) {
+  constexpr int64_t kCount = 4 * Words<T>::kValues;
+  Four words[4] = {};
+  for (int64_t r = 0; r < least(rows, 4); ++r) {
+    T whole[kCount] = {};
+    if (values < kCount) memcpy(whole, x + r * stride, values * sizeof(T));
+    words[r] = four_words(values < kCount ? whole : x + r * stride);
+  }
+  transpose(words[0], words[1], words[2], words[3]);
+  for (int64_t k = 0; k < least(words_of<T>(values), 4); ++k)
+    memcpy(to + k * width, &words[k], sizeof(Four));
+}
+
+/// Some outputs' weights of one run.
+template <class T>
+struct Weights {
+  const T* first;
+  int64_t stride, values;  // from output to output; of the run
 };
 
-/// What is left of N rows after whole vectors, filled up with zeros. Copied before the sums are in
-/// registers: a call in between would put them all into memory.
-template <int N, class Value, int64_t kCount>
-struct Rest {
-  Rest(const Value* from, int64_t stride, int64_t count) {
-    for (int n = 0; n < N && count > 0; ++n)
-      memcpy(values + n * kCount, from + n * stride, count * sizeof(Value));
-  }
-  alignas(kLine) Value values[N * kCount] = {};
-};
-
-/// sums[o · stride + r] += Σ_k x[r, k] w[o, k] over one run.
-template <int R, int O, class T>
-void add_tile(const typename Factors<T>::Value* x, int64_t x_stride, const T* w, int64_t w_stride,
-              int64_t length, float* sums, int64_t stride, Ahead& ahead) {
-  using Factor = Factors<T>;
-  constexpr int64_t kCount = Factor::kCount;
-  const int64_t whole = length / kCount * kCount;
-  const Rest<R, typename Factor::Value, kCount> x_rest(x + whole, x_stride, length - whole);
-  const Rest<O, T, kCount> w_rest(w + whole, w_stride, length - whole);
-  Lanes total[R][O] = {};
-  const auto add = [&total](const auto* x, int64_t x_stride, const T* w, int64_t w_stride) {
-    decltype(Factor::get(w)) weights[O];
-    for (int o = 0; o < O; ++o) weights[o] = Factor::get(w + o * w_stride);
-    for (int r = 0; r < R; ++r) {
-      const auto values = Factor::get(x + r * x_stride);
-      for (int o = 0; o < O; ++o) Factor::add(values, weights[o], total[r][o]);
+/// sums[o, r] = Σ_k x[k, r] w[o, k] over one run, or += : for kOutputs outputs and all rows of
+/// kVectors vectors. Every sum is in the order of k, whatever the shape.
+template <class T, class V, int kVectors, int kOutputs>
+void sum_tile(const float* x, const Weights<typename Words<T>::Stored>& w, bool add, float* sums) {
+  constexpr int64_t kValues = Words<T>::kValues, kWidth = sizeof(V) / sizeof(float);
+  using Stored = typename Words<T>::Stored;
+  V total[kOutputs][kVectors] = {};
+  const auto add_word = [&](int64_t k, const Stored* weight, int64_t stride) {
+    V rows[kVectors];
+    for (int v = 0; v < kVectors; ++v) rows[v] = load_as<V>(x + (k * kVectors + v) * kWidth);
+    for (int o = 0; o < kOutputs; ++o) {
+      const V factor = Words<T>::template repeat<V>(weight + o * stride);
+      for (int v = 0; v < kVectors; ++v) Words<T>::add(rows[v], factor, total[o][v]);
     }
   };
+  const int64_t whole = w.values / kValues;
   int64_t k = 0;
-  for (; k + 2 * kCount <= whole; k += 2 * kCount) {
-    ahead.fetch();
-    add(x + k, x_stride, w + k, w_stride);
-    add(x + k + kCount, x_stride, w + k + kCount, w_stride);
+  while (k < whole) {
+    // The next outputs' weights, while these are worked on.
+    for (int o = 0; o < kOutputs; ++o) fetch(w.first + (kOutputs + o) * w.stride + k * kValues);
+    for (const int64_t end = least(whole, k + kLineWords); k < end; ++k)
+      add_word(k, w.first + k * kValues, w.stride);
   }
-  // Where it is left to the compiler to fuse them (add_product), a product that is computed before
-  // a branch and added after it is rounded in between.
-  const auto no_earlier_reads = [] { __asm__ volatile("" : : : "memory"); };
-  if (k < whole) {
-    no_earlier_reads();
-    add(x + k, x_stride, w + k, w_stride);
+  if (kValues > 1 && whole * kValues < w.values) {
+    Stored last[kOutputs][kValues] = {};
+    for (int o = 0; o < kOutputs; ++o) last[o][0] = w.first[o * w.stride + whole * kValues];
+    add_word(whole, last[0], kValues);
   }
-  if (whole < length) {
-    no_earlier_reads();
-    add(x_rest.values, kCount, w_rest.values, kCount);
-  }
-  for (int o = 0; o < O; ++o) {
-    float* to = sums + o * stride;
-    if constexpr (R == 4) {
-      Four before;
-      memcpy(&before, to, sizeof before);
-      before += CAPRL_ISA::sums(total[0][o], total[1][o], total[2][o], total[3][o]);
-      memcpy(to, &before, sizeof before);
-    } else {
-      for (int r = 0; r < R; ++r) to[r] += sum(total[r][o]);
+  for (int o = 0; o < kOutputs; ++o)
+    for (int v = 0; v < kVectors; ++v) {
+      float* to = sums + (o * kVectors + v) * kWidth;
+      if (add) total[o][v] += load_as<V>(to);
+      memcpy(to, &total[o][v], sizeof(V));
     }
+}
+
+/// The same of weights that are converted first, where words are not what is stored.
+template <class T, class V, int kVectors, int kOutputs>
+void sum_stored(const float* x, const Weights<T>& w, bool add, float* sums) {
+  if constexpr (sizeof(T) == sizeof(typename Words<T>::Stored)) {
+    sum_tile<T, V, kVectors, kOutputs>(x, w, add, sums);
+  } else {
+    float converted[kOutputs * kRun];
+    for (int o = 0; o < kOutputs; ++o)
+      for (int64_t k = 0; k < w.values; ++k)
+        converted[o * kRun + k] = scalar(w.first[o * w.stride + k]);
+    sum_tile<T, V, kVectors, kOutputs>(x, {converted, kRun, w.values}, add, sums);
   }
 }
 
-template <class T>
-using AddTile = void (*)(const typename Factors<T>::Value*, int64_t, const T*, int64_t, int64_t,
-                         float*, int64_t, Ahead&);
-
-/// The tile of `rows` and `outputs`, both from 1.
-template <class T, int R = kTileRows, int O = kTileOutputs>
-AddTile<T> tile(int64_t rows, int64_t outputs) {
-  if constexpr (R > 1) {
-    if (rows < R) return tile<T, R - 1, O>(rows, outputs);
+/// `count` outputs, as many at once as there are registers for their sums.
+template <class T, class V, int kVectors, int kOutputs = (kVectors * 8 > kLanes ? 4 : 8)>
+void sum_outputs(const float* x, Weights<T> w, int64_t count, bool add, float* sums) {
+  for (; count >= kOutputs; count -= kOutputs) {
+    sum_stored<T, V, kVectors, kOutputs>(x, w, add, sums);
+    w.first += kOutputs * w.stride;
+    sums += kOutputs * kVectors * (sizeof(V) / sizeof(float));
   }
-  if constexpr (O > 1) {
-    if (outputs < O) return tile<T, R, O - 1>(rows, outputs);
+  if constexpr (kOutputs > 1) {
+    if (count > 0) sum_outputs<T, V, kVectors, kOutputs / 2>(x, w, count, add, sums);
   }
-  return add_tile<R, O, T>;
 }
 
-/// One run of some rows as the sums take them.
-template <class T>
-class RunOfRows {
- public:
-  using Value = typename Factors<T>::Value;
-
-  RunOfRows(const T* x, int64_t stride, int64_t rows, int64_t length) : x_(x), stride_(stride) {
-    if constexpr (kConverts) {
-      for (int64_t r = 0; r < rows; ++r)
-        for (int64_t k = 0; k < length; ++k) converted_[r * kInner + k] = scalar(x[r * stride + k]);
-    }
-  }
-  const Value* row(int64_t r) const {
-    if constexpr (kConverts)
-      return converted_ + r * kInner;
-    else
-      return x_ + r * stride_;
-  }
-  int64_t stride() const { return kConverts ? kInner : stride_; }
-
- private:
-  static constexpr bool kConverts = sizeof(Value) != sizeof(T);
-  const T* x_;
-  int64_t stride_;
-  Value converted_[kConverts ? kBlockRows * kInner : 1];
-};
-
-/// sums[o, r] += one run of outputs [first, first + count) and some rows.
+/// Sums [outputs, width] and biases to where they belong.
 template <class T, class Out>
-void add_run(const Product<T, Out>& p, const RunOfRows<T>& x, int64_t rows, const T* weights,
-             int64_t outputs_left, int64_t count, int64_t length, float* sums) {
-  const int64_t row_tiles = quotient_up(rows, kTileRows);
-  const int64_t steps =
-      row_tiles * (kGroupOutputs / kTileOutputs) * (length / (2 * Factors<T>::kCount));
-  const auto bytes = [](int64_t values) { return values * int64_t{sizeof(T)}; };
-  for (int64_t group = 0; group < count; group += kGroupOutputs) {
-    const int64_t end = least(group + kGroupOutputs, count);
-    Ahead ahead(weights + end * p.inner, least(kGroupOutputs, outputs_left - end), bytes(length),
-                bytes(p.inner), steps);
-    for (int64_t r = 0; r < rows; r += kTileRows)
-      for (int64_t o = group; o < end; o += kTileOutputs)
-        tile<T>(rows - r, end - o)(x.row(r), x.stride(), weights + o * p.inner, p.inner, length,
-                                   sums + o * kBlockRows + r, kBlockRows, ahead);
-  }
-}
-
-/// Sums [outputs, rows] and biases to where they belong.
-template <class T, class Out>
-void write_rows(const Product<T, Out>& p, const float* sums, int64_t first_row, int64_t rows,
-                int64_t first, int64_t count) {
-  static_assert(kBlockRows % 4 == 0 && kBlockOutputs % 4 == 0 && kBlockOutputs % kLanes == 0);
+void write_rows(const Product<T, Out>& p, const float* sums, int64_t width, int64_t first_row,
+                int64_t rows, int64_t first, int64_t count) {
+  static_assert(kBlockOutputs % 4 == 0 && kBlockOutputs % kLanes == 0);
   for (int64_t r = 0; r < rows; r += 4) {
     float turned[4][kBlockOutputs];
     for (int64_t o = 0; o < count; o += 4) {
       Four of[4];  // of an output each, then of a row each
-      for (int i = 0; i < 4; ++i) memcpy(&of[i], sums + (o + i) * kBlockRows + r, sizeof(Four));
+      for (int i = 0; i < 4; ++i) memcpy(&of[i], sums + (o + i) * width + r, sizeof(Four));
       transpose(of[0], of[1], of[2], of[3]);
       for (int i = 0; i < 4; ++i) memcpy(&turned[i][o], &of[i], sizeof(Four));
     }
@@ -192,31 +186,53 @@ void write_rows(const Product<T, Out>& p, const float* sums, int64_t first_row, 
   }
 }
 
-/// Outputs [first, first + count) of some rows.
+/// Outputs [first, first + count) of the rows that lie side by side from this one on.
 template <class T, class Out>
-void block(const Product<T, Out>& p, int64_t first_row, int64_t rows, int64_t first,
-           int64_t count) {
-  float sums[kBlockOutputs * kBlockRows] = {};  // [outputs, rows]
-  for (int64_t begin = 0; begin < p.inner; begin += kInner) {
-    const int64_t length = least(p.inner - begin, kInner);
-    const RunOfRows<T> x(p.x + first_row * p.inner + begin, p.inner, rows, length);
-    add_run(p, x, rows, p.weight + first * p.inner + begin, p.outputs - first, count, length, sums);
+void block(const Product<T, Out>& p, int64_t row, int64_t first, int64_t count) {
+  constexpr int64_t kRunValues = kRun * Words<T>::kValues;
+  const int64_t width = rows_side_by_side(p.rows - row);
+  alignas(64) float sums[kBlockOutputs * kMostRows];  // [outputs, width]
+  if (p.inner == 0) memset(sums, 0, sizeof sums);
+  for (int64_t begin = 0; begin < p.inner; begin += kRunValues) {
+    const float* x = p.x + row * words_of<T>(p.inner) + words_of<T>(begin) * width;
+    const Weights<T> w{p.weight + first * p.inner + begin, p.inner,
+                       least(p.inner - begin, kRunValues)};
+    if (width == kMostRows)
+      sum_outputs<T, Lanes, 2>(x, w, count, begin > 0, sums);
+    else if (width == kLanes)
+      sum_outputs<T, Lanes, 1>(x, w, count, begin > 0, sums);
+    else
+      sum_outputs<T, EightLanes, 1>(x, w, count, begin > 0, sums);
   }
-  write_rows(p, sums, first_row, rows, first, count);
+  write_rows(p, sums, width, row, least(p.rows - row, width), first, count);
 }
 
 }  // namespace
 
-template <class T, class Out>
-void product(const Product<T, Out>& p, int64_t first, int64_t last) {
-  for (int64_t o = first; o < last; o += kBlockOutputs) {
-    const int64_t outputs = least(last - o, kBlockOutputs);
-    for (int64_t r = 0; r < p.rows; r += kBlockRows) {
-      block(p, r, least(p.rows - r, kBlockRows), o, outputs);
-    }
+template <class T>
+void pack(const Packing<T>& p, int64_t first, int64_t last) {
+  for (int64_t row = first; row < last;) {
+    const int64_t width = rows_side_by_side(p.rows - row);
+    float* to = p.packed + row * words_of<T>(p.inner);
+    for (int64_t r = 0; r < width; r += 4)
+      for (int64_t k = 0; k < p.inner; k += 4 * Words<T>::kValues)
+        pack_square(p.x + (row + r) * p.inner + k, p.inner, p.rows - row - r, p.inner - k, width,
+                    to + words_of<T>(k) * width + r);
+    row += width;
   }
 }
 
+template <class T, class Out>
+void product(const Product<T, Out>& p, int64_t first, int64_t last) {
+  for (int64_t o = first; o < last; o += kBlockOutputs) {
+    const int64_t count = least(last - o, kBlockOutputs);
+    for (int64_t row = 0; row < p.rows; row += rows_side_by_side(p.rows - row))
+      block(p, row, o, count);
+  }
+}
+
+template void pack(const Packing<float>&, int64_t, int64_t);
+template void pack(const Packing<Bf16>&, int64_t, int64_t);
 template void product(const Product<float, float>&, int64_t, int64_t);
 template void product(const Product<Bf16, Bf16>&, int64_t, int64_t);
 template void product(const Product<Bf16, float>&, int64_t, int64_t);

@@ -20,15 +20,18 @@ typedef float Lanes __attribute__((vector_size(4 * kLanes)));
 typedef uint32_t WordLanes __attribute__((vector_size(4 * kLanes)));
 typedef uint16_t HalfLanes __attribute__((vector_size(2 * kLanes)));
 typedef float Four __attribute__((vector_size(16)));
+typedef float EightLanes __attribute__((vector_size(32)));
 
 /// To the second-level cache.
 static inline void fetch(const void* at) { __builtin_prefetch(at, 0, 2); }
 
-static inline Lanes load(const float* from) {
-  Lanes x;
+template <class V>
+static inline V load_as(const float* from) {
+  V x;
   memcpy(&x, from, sizeof x);
   return x;
 }
+static inline Lanes load(const float* from) { return load_as<Lanes>(from); }
 static inline Lanes load(const Bf16* from) {
   HalfLanes stored;
   memcpy(&stored, from, sizeof stored);
@@ -78,99 +81,52 @@ static inline Lanes rounded(Lanes x) {
 /// sum += a · b, rounded once where the instruction set can. Said here rather than left to the
 /// compiler: it may find a product and its addition in one place of the code and not in another,
 /// and sums would depend on the shape of their tile.
-static inline void add_product(Lanes a, Lanes b, Lanes& sum) {
-#if defined __AVX512F__ && CAPRL_LANES == 16
-  sum = (Lanes)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)sum);
-#elif defined __FMA__
-  constexpr int kParts = kLanes / 8;
-  __m256 x[kParts], y[kParts], z[kParts];
-  memcpy(x, &a, sizeof x);
-  memcpy(y, &b, sizeof y);
-  memcpy(z, &sum, sizeof z);
-  for (int i = 0; i < kParts; ++i) z[i] = _mm256_fmadd_ps(x[i], y[i], z[i]);
-  memcpy(&sum, z, sizeof z);
+static inline void add_product(EightLanes a, EightLanes b, EightLanes& sum) {
+#ifdef __FMA__
+  sum = (EightLanes)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)sum);
 #else
   sum += a * b;
 #endif
 }
-
-/// What a product's sums are made of: vectors of a row's `kCount` values that lie side by side.
-template <class T>
-struct Factors {
-  using Value = float;  // that rows are converted to beforehand
-  static constexpr int64_t kCount = kLanes;
-  template <class Stored>
-  static Lanes get(const Stored* from) {
-    return load(from);
-  }
-  static void add(Lanes a, Lanes b, Lanes& sum) { add_product(a, b, sum); }
-};
-#ifdef __AVX512BF16__
-/// Pairs of products are added to a lane at once.
-template <>
-struct Factors<Bf16> {
-  using Value = Bf16;
-  static constexpr int64_t kCount = 2 * kLanes;
-  static __m512bh get(const Bf16* from) {
-    __m512bh x;
-    memcpy(&x, from, sizeof x);
-    return x;
-  }
-  static void add(__m512bh a, __m512bh b, Lanes& sum) {
-    sum = (Lanes)_mm512_dpbf16_ps((__m512)sum, a, b);
-  }
-};
+#if CAPRL_LANES == 16
+static inline void add_product(Lanes a, Lanes b, Lanes& sum) {
+#ifdef __AVX512F__
+  sum = (Lanes)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)sum);
+#else
+  EightLanes x[2], y[2], z[2];
+  memcpy(x, &a, sizeof x);
+  memcpy(y, &b, sizeof y);
+  memcpy(z, &sum, sizeof z);
+  for (int i = 0; i < 2; ++i) add_product(x[i], y[i], z[i]);
+  memcpy(&sum, z, sizeof z);
+#endif
+}
 #endif
 
 static inline float scalar(float x) { return x; }
 static inline float scalar(Bf16 x) { return kernels::to_float(x); }
 
-static inline Lanes all(float x) { return x - Lanes{}; }
+template <class V = Lanes>
+static inline V all(float x) {
+  return x - V{};
+}
+/// Of vectors that hold something else than floats.
+template <class V>
+static inline V repeat_bits(uint32_t x) {
+  typedef uint32_t Bits __attribute__((vector_size(sizeof(V))));
+  return (V)(x - Bits{});
+}
 
-/// The lanes' sum in four parts; `reduce` adds those up. One order everywhere: a dot product has
-/// the same bits in a tile of any shape.
-static inline Four fold(Lanes x) {
+static inline float sum(Lanes x) {
 #if CAPRL_LANES == 16
-  typedef float Eight __attribute__((vector_size(32)));
-  const Eight half = __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7) +
-                     __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15);
+  const EightLanes half = __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7) +
+                          __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15);
 #else
   const Lanes half = x;
 #endif
-  return __builtin_shufflevector(half, half, 0, 1, 2, 3) +
-         __builtin_shufflevector(half, half, 4, 5, 6, 7);
-}
-static inline float reduce(Four x) { return (x[0] + x[2]) + (x[1] + x[3]); }
-/// {reduce(a), reduce(b), reduce(c), reduce(d)}.
-static inline Four reduce(Four a, Four b, Four c, Four d) {
-  const Four ab =
-      __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  const Four cd =
-      __builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
-}
-static inline float sum(Lanes x) { return reduce(fold(x)); }
-/// {sum(a), sum(b), sum(c), sum(d)}.
-static inline Four sums(Lanes a, Lanes b, Lanes c, Lanes d) {
-#if CAPRL_LANES == 16
-  // The same additions, of several vectors at once.
-  const auto halves = [](Lanes x, Lanes y) {
-    return __builtin_shufflevector(x, y, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
-           __builtin_shufflevector(x, y, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30,
-                                   31);
-  };
-  const Lanes ab = halves(a, b), cd = halves(c, d);
-  const Lanes fours =
-      __builtin_shufflevector(ab, cd, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
-      __builtin_shufflevector(ab, cd, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
-  const Lanes twos = fours + __builtin_shufflevector(fours, fours, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11,
-                                                     8, 9, 14, 15, 12, 13);
-  const Lanes ones = twos + __builtin_shufflevector(twos, twos, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11,
-                                                    10, 13, 12, 15, 14);
-  return __builtin_shufflevector(ones, ones, 0, 4, 8, 12);
-#else
-  return reduce(fold(a), fold(b), fold(c), fold(d));
-#endif
+  const Four four = __builtin_shufflevector(half, half, 0, 1, 2, 3) +
+                    __builtin_shufflevector(half, half, 4, 5, 6, 7);
+  return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 static inline Lanes larger(Lanes a, Lanes b) { return a > b ? a : b; }

@@ -7,7 +7,8 @@ namespace caprl::ops::cpu::CAPRL_ISA {
 
 template <class T>
 constexpr TypedKernels<T> typed() {
-  return {.product = product<T, T>,
+  return {.pack = pack<T>,
+          .product = product<T, T>,
           .norm = norm<T>,
           .norm_backward = norm_backward<T>,
           .gate = gate<T>,
