@@ -16,6 +16,7 @@ template <class T>
 struct Words {
   using Stored = float;  // what weights are when they are multiplied
   static constexpr int64_t kValues = 1;
+  static EightLanes eight(const T* from) { return load<EightLanes>(from); }
   template <class V>
   static V repeat(const float* at) {
     return all<V>(*at);
@@ -31,6 +32,11 @@ template <>
 struct Words<Bf16> {
   using Stored = Bf16;
   static constexpr int64_t kValues = 2;
+  static EightLanes eight(const Bf16* from) {
+    EightLanes words;
+    memcpy(&words, from, sizeof words);
+    return words;
+  }
   template <class V>
   static V repeat(const Bf16* at) {
     uint32_t pair;
@@ -59,35 +65,25 @@ int64_t rows_side_by_side(int64_t left) {
   return rows;
 }
 
-/// Four words of a row.
-Four four_words(const float* from) {
-  Four words;
-  memcpy(&words, from, sizeof words);
-  return words;
-}
-Four four_words(const Bf16* from) {
-  Four words;
-  if constexpr (Words<Bf16>::kValues == 2)
-    memcpy(&words, from, sizeof words);
-  else
-    for (int i = 0; i < 4; ++i) words[i] = scalar(from[i]);
-  return words;
-}
-
-/// Four words of four rows, turned. What is not there is zero.
+/// Eight words of up to eight rows, turned. What is not there is zero.
 template <class T>
 void pack_square(const T* x, int64_t stride, int64_t rows, int64_t values, int64_t width,
                  float* to) {
-  constexpr int64_t kCount = 4 * Words<T>::kValues;
-  Four words[4] = {};
-  for (int64_t r = 0; r < least(rows, 4); ++r) {
-    T whole[kCount] = {};
-    if (values < kCount) memcpy(whole, x + r * stride, values * sizeof(T));
-    words[r] = four_words(values < kCount ? whole : x + r * stride);
+  constexpr int64_t kCount = 8 * Words<T>::kValues;
+  EightLanes words[8] = {};
+  for (int64_t r = 0; r < 8; ++r) {
+    if (r >= rows) break;
+    if (values >= kCount) {
+      words[r] = Words<T>::eight(x + r * stride);
+    } else {
+      T some[kCount] = {};
+      memcpy(some, x + r * stride, values * sizeof(T));
+      words[r] = Words<T>::eight(some);
+    }
   }
-  transpose(words[0], words[1], words[2], words[3]);
-  for (int64_t k = 0; k < least(words_of<T>(values), 4); ++k)
-    memcpy(to + k * width, &words[k], sizeof(Four));
+  transpose(words);
+  const int64_t count = least(words_of<T>(values), 8);
+  for (int64_t k = 0; k < count; ++k) memcpy(to + k * width, &words[k], sizeof(EightLanes));
 }
 
 /// Some outputs' weights of one run.
@@ -106,7 +102,7 @@ void sum_tile(const float* x, const Weights<typename Words<T>::Stored>& w, bool 
   V total[kOutputs][kVectors] = {};
   const auto add_word = [&](int64_t k, const Stored* weight, int64_t stride) {
     V rows[kVectors];
-    for (int v = 0; v < kVectors; ++v) rows[v] = load_as<V>(x + (k * kVectors + v) * kWidth);
+    for (int v = 0; v < kVectors; ++v) rows[v] = load<V>(x + (k * kVectors + v) * kWidth);
     for (int o = 0; o < kOutputs; ++o) {
       const V factor = Words<T>::template repeat<V>(weight + o * stride);
       for (int v = 0; v < kVectors; ++v) Words<T>::add(rows[v], factor, total[o][v]);
@@ -128,7 +124,7 @@ void sum_tile(const float* x, const Weights<typename Words<T>::Stored>& w, bool 
   for (int o = 0; o < kOutputs; ++o)
     for (int v = 0; v < kVectors; ++v) {
       float* to = sums + (o * kVectors + v) * kWidth;
-      if (add) total[o][v] += load_as<V>(to);
+      if (add) total[o][v] += load<V>(to);
       memcpy(to, &total[o][v], sizeof(V));
     }
 }
@@ -164,26 +160,20 @@ void sum_outputs(const float* x, Weights<T> w, int64_t count, bool add, float* s
 template <class T, class Out>
 void write_rows(const Product<T, Out>& p, const float* sums, int64_t width, int64_t first_row,
                 int64_t rows, int64_t first, int64_t count) {
-  static_assert(kBlockOutputs % 4 == 0 && kBlockOutputs % kLanes == 0);
-  for (int64_t r = 0; r < rows; r += 4) {
-    float turned[4][kBlockOutputs];
-    for (int64_t o = 0; o < count; o += 4) {
-      Four of[4];  // of an output each, then of a row each
-      for (int i = 0; i < 4; ++i) memcpy(&of[i], sums + (o + i) * width + r, sizeof(Four));
-      transpose(of[0], of[1], of[2], of[3]);
-      for (int i = 0; i < 4; ++i) memcpy(&turned[i][o], &of[i], sizeof(Four));
+  static_assert(kBlockOutputs % 8 == 0);
+  for (int64_t r = 0; r < rows; r += 8)
+    for (int64_t o = 0; o < count; o += 8) {
+      EightLanes of[8];  // of an output each, then of a row each
+      for (int64_t i = 0; i < 8; ++i) of[i] = load<EightLanes>(sums + (o + i) * width + r);
+      transpose(of);
+      const int64_t here = least(count - o, 8);
+      EightLanes bias{};
+      if (p.bias) bias = load_first<EightLanes>(p.bias + first + o, here);
+      Out* y = p.y + (first_row + r) * p.y_stride + first + o;
+      for (int64_t i = 0; i < least(rows - r, 8); ++i)
+        here == 8 ? store(of[i] + bias, y + i * p.y_stride)
+                  : store_first(of[i] + bias, y + i * p.y_stride, here);
     }
-    for (int64_t i = 0; i < least(rows - r, 4); ++i) {
-      Out* y = p.y + (first_row + r + i) * p.y_stride + first;
-      for (int64_t o = 0; o < count; o += kLanes) {
-        const int64_t here = least(count - o, kLanes);
-        Lanes values = load(&turned[i][o]);
-        if (p.bias && here == kLanes) values += load(p.bias + first + o);
-        if (p.bias && here < kLanes) values += load_first(p.bias + first + o, here);
-        here == kLanes ? store(values, y + o) : store_first(values, y + o, here);
-      }
-    }
-  }
 }
 
 /// Outputs [first, first + count) of the rows that lie side by side from this one on.
@@ -214,8 +204,8 @@ void pack(const Packing<T>& p, int64_t first, int64_t last) {
   for (int64_t row = first; row < last;) {
     const int64_t width = rows_side_by_side(p.rows - row);
     float* to = p.packed + row * words_of<T>(p.inner);
-    for (int64_t r = 0; r < width; r += 4)
-      for (int64_t k = 0; k < p.inner; k += 4 * Words<T>::kValues)
+    for (int64_t r = 0; r < width; r += 8)
+      for (int64_t k = 0; k < p.inner; k += 8 * Words<T>::kValues)
         pack_square(p.x + (row + r) * p.inner + k, p.inner, p.rows - row - r, p.inner - k, width,
                     to + words_of<T>(k) * width + r);
     row += width;

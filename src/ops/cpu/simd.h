@@ -17,55 +17,60 @@ using kernels::Bf16;
 inline constexpr int kLanes = CAPRL_LANES;
 
 typedef float Lanes __attribute__((vector_size(4 * kLanes)));
-typedef uint32_t WordLanes __attribute__((vector_size(4 * kLanes)));
-typedef uint16_t HalfLanes __attribute__((vector_size(2 * kLanes)));
-typedef float Four __attribute__((vector_size(16)));
 typedef float EightLanes __attribute__((vector_size(32)));
+
+/// As many words, and halves of words, as V has lanes.
+template <class V>
+struct BitsOf {
+  typedef uint32_t Words __attribute__((vector_size(sizeof(V))));
+  typedef uint16_t Halves __attribute__((vector_size(sizeof(V) / 2)));
+};
 
 /// To the second-level cache.
 static inline void fetch(const void* at) { __builtin_prefetch(at, 0, 2); }
 
-template <class V>
-static inline V load_as(const float* from) {
+template <class V = Lanes>
+static inline V load(const float* from) {
   V x;
   memcpy(&x, from, sizeof x);
   return x;
 }
-static inline Lanes load(const float* from) { return load_as<Lanes>(from); }
-static inline Lanes load(const Bf16* from) {
-  HalfLanes stored;
+template <class V = Lanes>
+static inline V load(const Bf16* from) {
+  typename BitsOf<V>::Halves stored;
   memcpy(&stored, from, sizeof stored);
-  const WordLanes bits = __builtin_convertvector(stored, WordLanes) << 16;
-  Lanes x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
+  return (V)(__builtin_convertvector(stored, typename BitsOf<V>::Words) << 16);
 }
-/// The first `count` ≤ kLanes values, then zeros.
-template <class T>
-static inline Lanes load_first(const T* from, int64_t count) {
-  T values[kLanes] = {};
+/// The first `count` values, at most V's lanes, then zeros.
+template <class V = Lanes, class T>
+static inline V load_first(const T* from, int64_t count) {
+  T values[sizeof(V) / sizeof(float)] = {};
   memcpy(values, from, count * sizeof(T));
-  return load(values);
+  return load<V>(values);
 }
-static inline void store(Lanes x, float* to) { memcpy(to, &x, sizeof x); }
+template <class V>
+static inline void store(V x, float* to) {
+  memcpy(to, &x, sizeof x);
+}
 /// As to_bf16(): the stored bits.
-static inline WordLanes bf16_bits(Lanes x) {
-  WordLanes bits;
-  memcpy(&bits, &x, sizeof bits);
-  const WordLanes is_nan = (WordLanes)((bits & 0x7fffffffu) > 0x7f800000u);
-  const WordLanes quiet = (bits >> 16) | 0x40u;
-  const WordLanes rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+template <class V>
+static inline typename BitsOf<V>::Words bf16_bits(V x) {
+  using Words = typename BitsOf<V>::Words;
+  const Words bits = (Words)x;
+  const Words is_nan = (Words)((bits & 0x7fffffffu) > 0x7f800000u);
+  const Words quiet = (bits >> 16) | 0x40u;
+  const Words rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
   return (is_nan & quiet) | (~is_nan & rounded);
 }
-static inline void store(Lanes x, Bf16* to) {
-  const HalfLanes stored = __builtin_convertvector(bf16_bits(x), HalfLanes);
+template <class V>
+static inline void store(V x, Bf16* to) {
+  const auto stored = __builtin_convertvector(bf16_bits(x), typename BitsOf<V>::Halves);
   memcpy(to, &stored, sizeof stored);
 }
-
-/// The first `count` ≤ kLanes values.
-template <class T>
-static inline void store_first(Lanes x, T* to, int64_t count) {
-  T values[kLanes];
+/// The first `count` values, at most V's lanes.
+template <class V, class T>
+static inline void store_first(V x, T* to, int64_t count) {
+  T values[sizeof(V) / sizeof(float)];
   store(x, values);
   memcpy(to, values, count * sizeof(T));
 }
@@ -73,9 +78,7 @@ static inline void store_first(Lanes x, T* to, int64_t count) {
 template <class T>
 static inline Lanes rounded(Lanes x) {
   if constexpr (sizeof(T) == sizeof(float)) return x;
-  const WordLanes bits = bf16_bits(x) << 16;
-  memcpy(&x, &bits, sizeof x);
-  return x;
+  return (Lanes)(bf16_bits(x) << 16);
 }
 
 /// sum += a · b, rounded once where the instruction set can. Said here rather than left to the
@@ -113,8 +116,7 @@ static inline V all(float x) {
 /// Of vectors that hold something else than floats.
 template <class V>
 static inline V repeat_bits(uint32_t x) {
-  typedef uint32_t Bits __attribute__((vector_size(sizeof(V))));
-  return (V)(x - Bits{});
+  return (V)(x - typename BitsOf<V>::Words{});
 }
 
 static inline float sum(Lanes x) {
@@ -124,6 +126,7 @@ static inline float sum(Lanes x) {
 #else
   const Lanes half = x;
 #endif
+  typedef float Four __attribute__((vector_size(16)));
   const Four four = __builtin_shufflevector(half, half, 0, 1, 2, 3) +
                     __builtin_shufflevector(half, half, 4, 5, 6, 7);
   return (four[0] + four[2]) + (four[1] + four[3]);
@@ -143,15 +146,23 @@ static inline float highest(Lanes x) {
   return x[0] > x[1] ? x[0] : x[1];
 }
 
-static inline void transpose(Four& a, Four& b, Four& c, Four& d) {
-  const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-  const Four ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-  const Four cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  a = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
-  b = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
-  c = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
-  d = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+/// x[i][j] to x[j][i].
+static inline void transpose(EightLanes (&x)[8]) {
+  EightLanes pairs[8], fours[8];
+  for (int i = 0; i < 8; i += 2) {
+    pairs[i] = __builtin_shufflevector(x[i], x[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    pairs[i + 1] = __builtin_shufflevector(x[i], x[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int j = 0; j < 2; ++j) {
+      const EightLanes a = pairs[i + j], b = pairs[i + j + 2];
+      fours[i + 2 * j] = __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+      fours[i + 2 * j + 1] = __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  for (int i = 0; i < 4; ++i) {
+    x[i] = __builtin_shufflevector(fours[i], fours[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    x[i + 4] = __builtin_shufflevector(fours[i], fours[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
 }
 
 }  // namespace caprl::ops::cpu::CAPRL_ISA
