@@ -204,8 +204,8 @@ void pack(const Packing<T>& p, int64_t first, int64_t last) {
   for (int64_t row = first; row < last;) {
     const int64_t width = rows_side_by_side(p.rows - row);
     float* to = p.packed + row * words_of<T>(p.inner);
-    for (int64_t r = 0; r < width; r += 8)
-      for (int64_t k = 0; k < p.inner; k += 8 * Words<T>::kValues)
+    for (int64_t k = 0; k < p.inner; k += 8 * Words<T>::kValues)
+      for (int64_t r = 0; r < width; r += 8)
         pack_square(p.x + (row + r) * p.inner + k, p.inner, p.rows - row - r, p.inner - k, width,
                     to + words_of<T>(k) * width + r);
     row += width;
