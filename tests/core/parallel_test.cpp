@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <mutex>
+#include <set>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 namespace caprl {
@@ -56,8 +58,23 @@ TEST(Parallel, PiecesCoverTheLoopOnce) {
 TEST(Parallel, RunsOfPiecesCoverTheLoopOnce) {
   for (const int64_t size : {0, 1, 2, 7, 64, 1001})
     for (const int64_t piece : {1, 3, 100}) {
-      const Ranges ranges =
-          ranges_of([&](auto body) { parallel_for_runs(5, 5 + size, piece, body); });
+      std::mutex mutex;
+      std::multiset<std::thread::id> started;
+      const auto start = [&] {
+        const std::lock_guard lock(mutex);
+        started.insert(std::this_thread::get_id());
+      };
+      const Ranges ranges = ranges_of([&](auto body) {
+        const auto checked = [&](int64_t first, int64_t last) {
+          {
+            const std::lock_guard lock(mutex);
+            EXPECT_EQ(1u, started.count(std::this_thread::get_id()));
+          }
+          body(first, last);
+        };
+        parallel_for_runs(5, 5 + size, piece, checked, start);
+      });
+      EXPECT_LE(started.size(), ranges.size());
       expect_cover(ranges, 5, 5 + size);
       const int64_t pieces = (size + piece - 1) / piece;
       EXPECT_LE(static_cast<int64_t>(ranges.size()), pieces);
@@ -72,7 +89,7 @@ TEST(Parallel, ExceptionsComeOut) {
   const auto fail = [](int64_t, int64_t) { throw std::runtime_error("piece"); };
   EXPECT_THROW(parallel_for(0, 100, 1, fail), std::runtime_error);
   EXPECT_THROW(parallel_for_pieces(0, 100, 7, fail), std::runtime_error);
-  EXPECT_THROW(parallel_for_runs(0, 100, 7, fail), std::runtime_error);
+  EXPECT_THROW(parallel_for_runs(0, 100, 7, fail, [] {}), std::runtime_error);
 }
 
 }  // namespace

@@ -38,13 +38,15 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, const Body& body) {
 
 namespace internal {
 /// body(first, last) for parts of [begin, end), which threads take one after another: numbers of
-/// size_of(how many are left). There are at most as many as pieces.
-template <class Size, class Body>
+/// size_of(how many are left). There are at most as many as pieces. start() comes before a thread's
+/// first one.
+template <class Size, class Body, class Start>
 void parallel_for_parts(int64_t begin, int64_t end, int64_t piece, const Size& size_of,
-                        const Body& body) {
+                        const Body& body, const Start& start) {
   std::atomic<int64_t> next{begin};
   parallel_for(0, (end - begin + piece - 1) / piece, 1, [&](int64_t, int64_t) {
     int64_t first = next.load(std::memory_order_relaxed);
+    if (first < end) start();
     while (first < end) {
       const int64_t last = std::min(first + size_of(end - first), end);
       if (!next.compare_exchange_weak(first, last, std::memory_order_relaxed)) continue;
@@ -60,16 +62,17 @@ void parallel_for_parts(int64_t begin, int64_t end, int64_t piece, const Size& s
 template <class Body>
 void parallel_for_pieces(int64_t begin, int64_t end, int64_t piece, const Body& body) {
   internal::parallel_for_parts(
-      begin, end, piece, [&](int64_t) { return piece; }, body);
+      begin, end, piece, [&](int64_t) { return piece; }, body, [] {});
 }
 
 /// The same in runs of pieces, long ones first and single pieces at the end: most of what lies side
-/// by side is one thread's.
-template <class Body>
-void parallel_for_runs(int64_t begin, int64_t end, int64_t piece, const Body& body) {
+/// by side is one thread's. start() comes before a thread's first run.
+template <class Body, class Start>
+void parallel_for_runs(int64_t begin, int64_t end, int64_t piece, const Body& body,
+                       const Start& start) {
   const int64_t shares = 2 * num_loop_threads();
   const auto size_of = [&](int64_t left) { return std::max(piece, left / shares / piece * piece); };
-  internal::parallel_for_parts(begin, end, piece, size_of, body);
+  internal::parallel_for_parts(begin, end, piece, size_of, body, start);
 }
 
 }  // namespace caprl

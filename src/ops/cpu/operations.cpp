@@ -28,6 +28,37 @@ void over(int64_t count, int64_t cost_of_one, Run run) {
                run);
 }
 
+/// Rows as products read them. A few are packed by each thread for itself: a line of a cache that
+/// one core writes and another reads, again and again, takes longer to come than to make.
+template <class Value>
+class PackedRows {
+ public:
+  explicit PackedRows(const Packing<Value>& packing)
+      : packing_(packing), shared_(packing.rows > kPackedRows) {
+    if (!shared_) return;
+    packing_.packed = memory();
+    over((packing_.rows + kPackedRows - 1) / kPackedRows, kPackedRows * packing_.inner,
+         [&](int64_t first, int64_t last) {
+           kernels().of<Value>().pack(packing_, first * kPackedRows,
+                                      std::min(last * kPackedRows, packing_.rows));
+         });
+  }
+  /// Before this thread gets them.
+  void begin_thread() const {
+    if (shared_) return;
+    Packing<Value> mine = packing_;
+    mine.packed = memory();
+    kernels().of<Value>().pack(mine, 0, mine.rows);
+  }
+  const float* get() const { return shared_ ? packing_.packed : memory(); }
+
+ private:
+  float* memory() const { return thread_scratch(packed_floats(packing_.rows, packing_.inner)); }
+
+  Packing<Value> packing_;
+  bool shared_;
+};
+
 template <class Value, class Out>
 using ProductKernel = void (*)(const Product<Value, Out>&, int64_t first, int64_t last);
 
@@ -52,25 +83,20 @@ void multiply(const at::Tensor& x, std::span<const LinearWeights> weights,
   for (int64_t row = 0; row < x.size(0); row += kRowsAtOnce) {
     Packing<Value> packing{std::min(x.size(0) - row, kRowsAtOnce), x.size(1)};
     packing.x = data<Value>(x) + row * packing.inner;
-    packing.packed = thread_scratch(packed_floats(packing.rows, packing.inner));
-    over((packing.rows + kPackedRows - 1) / kPackedRows, kPackedRows * packing.inner,
-         [&](int64_t first, int64_t last) {
-           kernels().of<Value>().pack(packing, first * kPackedRows,
-                                      std::min(last * kPackedRows, packing.rows));
-         });
-    for (Product<Value, Out>& product : products) {
-      product.rows = packing.rows;
-      product.x = packing.packed;
-    }
+    const PackedRows rows(packing);
     const int64_t worth_it = kWorthAPiece / std::max<int64_t>(1, packing.rows * packing.inner / 16);
     const int64_t piece = (worth_it / kOutputsOfAPiece + 1) * kOutputsOfAPiece;
-    parallel_for_runs(0, begins.back(), piece, [&](int64_t first, int64_t last) {
+    const auto multiply_some = [&](int64_t first, int64_t last) {
       for (size_t i = 0; i < products.size(); ++i) {
+        Product<Value, Out> product = products[i];
+        product.rows = packing.rows;
+        product.x = rows.get();
+        product.y += row * product.y_stride;
         const int64_t begin = std::max(first, begins[i]), end = std::min(last, begins[i + 1]);
-        if (begin < end) kernel(products[i], begin - begins[i], end - begins[i]);
+        if (begin < end) kernel(product, begin - begins[i], end - begins[i]);
       }
-    });
-    for (Product<Value, Out>& product : products) product.y += packing.rows * product.y_stride;
+    };
+    parallel_for_runs(0, begins.back(), piece, multiply_some, [&] { rows.begin_thread(); });
   }
 }
 
