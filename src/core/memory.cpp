@@ -1,9 +1,12 @@
 #include "caprl/core/memory.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,6 +53,14 @@ int64_t available_memory_bytes() {
 
 int64_t resident_memory_bytes() {
   return number_of("/proc/self/status", "VmRSS:").value_or(0) * 1024;
+}
+
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  if (std::getenv("MALLOC_MMAP_THRESHOLD_") || std::getenv("MALLOC_TRIM_THRESHOLD_")) return;
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most that glibc takes
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+#endif
 }
 
 void prefer_large_pages(void* begin, int64_t bytes) {

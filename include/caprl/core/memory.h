@@ -13,6 +13,12 @@ int64_t available_memory_bytes();
 /// Bytes of this process that are in memory, 0 if the system does not tell.
 int64_t resident_memory_bytes();
 
+/// Has this process keep up to 2 GB of what it frees for what it allocates next, rather than give
+/// it back to the system, which clears every page that it hands out. For the beginning of a
+/// program; nothing happens without glibc, or where the user has set MALLOC_MMAP_THRESHOLD_ or
+/// MALLOC_TRIM_THRESHOLD_.
+void keep_freed_memory();
+
 /// Asks the system to keep this memory, yet untouched, on large pages: reading all of it again and
 /// again then costs a third less. A wish: nothing happens where it cannot be granted.
 void prefer_large_pages(void* begin, int64_t bytes);
