@@ -12,6 +12,13 @@ namespace {
 
 using kernels::fast_exp, kernels::gumbel, kernels::kMaxGumbel;
 
+// Built for several instruction sets, of which the loader chooses.
+#ifdef __x86_64__
+#define CAPRL_FOR_EACH_ISA __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define CAPRL_FOR_EACH_ISA
+#endif
+
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 constexpr size_t kBlock = 16;  // tokens handled together: four Philox blocks
 
@@ -43,7 +50,7 @@ std::array<float, kBlock> block_noise(const CounterRng& rng, uint64_t position, 
 
 }  // namespace
 
-float highest_of(std::span<const float> logits) {
+CAPRL_FOR_EACH_ISA float highest_of(std::span<const float> logits) {
   std::array<float, kBlock> highest;
   highest.fill(kNever);
   size_t i = 0;
@@ -59,7 +66,7 @@ int64_t arg_max(std::span<const float> logits) {
 }
 
 // Sums of short runs in single precision, of the runs in double.
-double log_sum_exp(std::span<const float> logits) {
+CAPRL_FOR_EACH_ISA double log_sum_exp(std::span<const float> logits) {
   constexpr size_t kRun = 1024;
   const float highest = highest_of(logits);
   double total = 0;
