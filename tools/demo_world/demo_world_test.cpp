@@ -43,8 +43,10 @@ class DemoWorld : public testing::Test {
   }
 
   static constexpr DatasetSizes kSizes{40, 20, 3, 60, 20};
+  // NOLINTBEGIN(readability-identifier-naming): members, too
   inline static std::filesystem::path folder_;
   inline static std::shared_ptr<const Tokenizer> tokenizer_;
+  // NOLINTEND(readability-identifier-naming)
 };
 
 TEST_F(DemoWorld, IsAFunctionOfTheSeed) {

@@ -43,10 +43,12 @@ struct Placement {
 /// Share of a pixel that the shape covers.
 double coverage(int64_t shape, const Placement& at, int64_t x, int64_t y) {
   int inside = 0;
-  for (int i = 0; i < kSubsamples * kSubsamples; ++i) {
-    const double dx = x + (i % kSubsamples + 0.5) / kSubsamples - at.x;
-    const double dy = y + (i / kSubsamples + 0.5) / kSubsamples - at.y;
-    inside += covers(shape, dx / at.radius, dy / at.radius);
+  for (int row = 0; row < kSubsamples; ++row) {
+    const double dy = y + (row + 0.5) / kSubsamples - at.y;
+    for (int column = 0; column < kSubsamples; ++column) {
+      const double dx = x + (column + 0.5) / kSubsamples - at.x;
+      inside += covers(shape, dx / at.radius, dy / at.radius);
+    }
   }
   return static_cast<double>(inside) / (kSubsamples * kSubsamples);
 }

@@ -45,9 +45,11 @@ class Pipeline : public testing::Test {
   }
 
   static constexpr PipelineSizes kSizes{40, 8, 80, 60, 10};
+  // NOLINTBEGIN(readability-identifier-naming): members, too
   inline static fs::path folder_;
   inline static std::map<std::string, std::string> before_, truth_;
   inline static std::shared_ptr<const Tokenizer> tokenizer_;
+  // NOLINTEND(readability-identifier-naming)
 };
 
 /// The question within a prompt, its first line, in front of it the sentence that tells, if any.
