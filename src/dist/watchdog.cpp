@@ -12,12 +12,10 @@
 #include "caprl/core/error.h"
 #include "caprl/core/log.h"
 #include "caprl/core/pulse.h"
+#include "dist/signs.h"
 
 namespace caprl {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-using Milliseconds = std::chrono::milliseconds;
 
 constexpr const char* kVerdict = "verdict";
 
@@ -29,48 +27,7 @@ std::string host_name() {
 std::string sign_key(int rank) { return fmt::format("alive/{}", rank); }
 std::string goodbye_key(int rank) { return fmt::format("goodbye/{}", rank); }
 
-/// What a rank says of itself.
-struct Sign {
-  int64_t beat = 0;      // how often it has said so
-  int64_t progress = 0;  // how often it has changed its place
-  int64_t pulses = 0;
-  bool waiting = false;
-  std::string host, place;
-
-  std::string text() const {
-    return nlohmann::json({{"beat", beat},
-                           {"progress", progress},
-                           {"pulses", pulses},
-                           {"waiting", waiting},
-                           {"host", host},
-                           {"place", place}})
-        .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  }
-  static Sign parse(const std::string& text) {
-    const auto json = nlohmann::json::parse(text);
-    return {json.at("beat"),    json.at("progress"), json.at("pulses"),
-            json.at("waiting"), json.at("host"),     json.at("place")};
-  }
-};
-
 double seconds(Milliseconds time) { return std::chrono::duration<double>(time).count(); }
-
-std::string name(int rank, const Sign& sign) {
-  return fmt::format("rank {} on {} (at {})", rank, sign.host, sign.place);
-}
-
-/// When another rank was last seen to live, and to get on with its work.
-struct LastSeen {
-  Sign sign{.beat = -1, .host = "unknown host", .place = "start"};
-  Clock::time_point alive = Clock::now(), working = alive;
-
-  void note(const Sign& now_seen, Clock::time_point now) {
-    if (now_seen.beat != sign.beat) alive = now;
-    if (now_seen.waiting || now_seen.pulses != sign.pulses || now_seen.progress != sign.progress)
-      working = now;
-    sign = now_seen;
-  }
-};
 
 }  // namespace
 
@@ -85,6 +42,7 @@ struct Watchdog::Impl {
   Sign sign;
   int64_t told = 0;            // progress that the others can know of
   std::vector<LastSeen> seen;  // of every rank
+  Suspension suspension;       // of the thread that listens to them
   std::string store_address;
   Clock::time_point last_answer = Clock::now();  // of the store
   bool done = false;
@@ -115,12 +73,16 @@ struct Watchdog::Impl {
 
   /// Calls to a store behind a broken network may never return: this thread makes none.
   void watch_store() {
+    Suspension of_guard;
     std::unique_lock lock(mutex);
-    while (!wake.wait_for(lock, interval, [&] { return done; }))
-      if (Clock::now() - last_answer > 2 * timeout)
+    while (!wake.wait_for(lock, interval, [&] { return done; })) {
+      const auto now = Clock::now();
+      last_answer = std::min(now, last_answer + of_guard.since_last(now, moment()));
+      if (now - last_answer > 2 * timeout)
         end_because(fmt::format("{}: the run's store at {} has not answered for {:.1f} s",
                                 name(rank, sign), store_address, seconds(2 * timeout)),
                     1);
+    }
   }
 
   void note_answer() {
@@ -161,9 +123,12 @@ struct Watchdog::Impl {
   /// listens to all, and all to rank 0.
   void listen() {
     const auto now = Clock::now();
+    const auto suspended = suspension.since_last(now, moment());
     std::vector<int> idle;
     for (int r = rank == 0 ? 1 : 0; r < (rank == 0 ? size : 1); ++r) {
       LastSeen& last = seen[static_cast<size_t>(r)];
+      last.alive += suspended;
+      last.working += suspended;
       if (const auto text = store.find(sign_key(r))) last.note(Sign::parse(*text), now);
       const bool silent = now - last.alive >= timeout;
       // Rank 0 knows better who of several keeps the others waiting: it is judged last.

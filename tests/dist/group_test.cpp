@@ -127,6 +127,19 @@ TEST_F(Processes, ARankThatIsSlowDoesNot) {
   for (const auto& result : run("busy", 3, 5000)) EXPECT_EQ(result.code, 0) << result.log;
 }
 
+TEST_F(Processes, ARunThatIsSuspendedGoesOn) {
+  using std::chrono::milliseconds;
+  Ranks ranks(folder_.path(), 3, {CAPRL_BIN_DIR "/dist_rank", "busy", "5000", "60000"});
+  ranks.wait_for_log(2, "begun");
+  for (int r = 0; r < 3; ++r) ranks.signal(r, SIGSTOP);
+  std::this_thread::sleep_for(milliseconds(11000));  // longer than the store may be silent
+  for (int r = 0; r < 3; ++r) {
+    ranks.signal(r, SIGCONT);
+    std::this_thread::sleep_for(milliseconds(400));  // the first hears nothing new of the others
+  }
+  for (const auto& result : ranks.wait()) EXPECT_EQ(result.code, 0) << result.log;
+}
+
 TEST_F(Processes, SayWhoCannotBeReached) {
   const auto results = run("alone", 2, 1000, 1000, 1);
   EXPECT_EQ(results[0].code, 1);

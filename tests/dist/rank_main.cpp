@@ -102,11 +102,13 @@ void run(const std::string& scenario, World& world, std::chrono::milliseconds ti
   if (scenario == "stuck_first" ? group.is_first() : scenario == "stuck" && bad)
     std::this_thread::sleep_for(std::chrono::hours(1));
   world.at("step 2");
-  if (scenario == "busy" && bad)  // slower than the others' patience with idle ones
+  if (scenario == "busy" && bad) {  // slower than the others' patience with idle ones
+    std::cout << "begun" << std::endl;
     for (int i = 0; i < 30; ++i) {
       pulse();
       std::this_thread::sleep_for(timeout / 20);
     }
+  }
   // Without c10d's collectives, nothing but the watchdog can notice.
   const Waiting waiting;
   if (scenario.starts_with("stop")) std::this_thread::sleep_for(std::chrono::hours(1));

@@ -15,7 +15,8 @@ namespace caprl {
 /// by rank 0 (rank 0: by the others), or hangs, i.e. has for as long neither come to another place
 /// nor done a piece of work (core/pulse.h) nor been Waiting, or the store is gone or has not
 /// answered for twice as long, it says which, where and why, and ends this process with std::_Exit:
-/// its other threads may wait for ever in a collective.
+/// its other threads may wait for ever in a collective. Time in which this process was suspended
+/// does not count: a run all of whose ranks are (Ctrl-Z, a scheduler's suspend) goes on afterwards.
 /// Of one process alone: nothing.
 class Watchdog {
  public:
