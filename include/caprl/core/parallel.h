@@ -70,7 +70,7 @@ void parallel_for_pieces(int64_t begin, int64_t end, int64_t piece, const Body& 
 template <class Body, class Start>
 void parallel_for_runs(int64_t begin, int64_t end, int64_t piece, const Body& body,
                        const Start& start) {
-  const int64_t shares = 2 * num_loop_threads();
+  const int64_t shares = num_loop_threads() + 1;
   const auto size_of = [&](int64_t left) { return std::max(piece, left / shares / piece * piece); };
   internal::parallel_for_parts(begin, end, piece, size_of, body, start);
 }

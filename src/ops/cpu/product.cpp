@@ -4,7 +4,7 @@
 namespace caprl::ops::cpu::CAPRL_ISA {
 namespace {
 
-constexpr int64_t kRun = 384;          // words that are summed before they are added to other runs'
+constexpr int64_t kRun = 576;          // words that are summed before they are added to other runs'
 constexpr int64_t kBlockOutputs = 96;  // whose sums are kept
 constexpr int64_t kMostRows = 2 * kLanes;  // side by side
 constexpr int64_t kLineWords = 16;         // of a cache
