@@ -143,7 +143,7 @@ void sum_stored(const float* x, const Weights<T>& w, bool add, float* sums) {
   }
 }
 
-/// `count` outputs, as many at once as there are registers for their sums.
+/// `count` outputs, as many at once as there are registers for their sums: 8, or 16 of 32.
 template <class T, class V, int kVectors, int kOutputs = (kVectors * 8 > kLanes ? 4 : 8)>
 void sum_outputs(const float* x, Weights<T> w, int64_t count, bool add, float* sums) {
   for (; count >= kOutputs; count -= kOutputs) {
