@@ -8,6 +8,7 @@ constexpr int64_t kRun = 576;          // words that are summed before they are 
 constexpr int64_t kBlockOutputs = 96;  // whose sums are kept
 constexpr int64_t kMostRows = 2 * kLanes;  // side by side
 constexpr int64_t kLineWords = 16;         // of a cache
+static_assert(kPackedRows % kMostRows == 0);
 
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -71,8 +72,7 @@ void pack_square(const T* x, int64_t stride, int64_t rows, int64_t values, int64
                  float* to) {
   constexpr int64_t kCount = 8 * Words<T>::kValues;
   EightLanes words[8] = {};
-  for (int64_t r = 0; r < 8; ++r) {
-    if (r >= rows) break;
+  for (int64_t r = 0; r < least(rows, 8); ++r) {
     if (values >= kCount) {
       words[r] = Words<T>::eight(x + r * stride);
     } else {
