@@ -102,7 +102,7 @@ void predict(const GrpoConfig& config, const DryRun& dry) {
   place(plan, dry.run, dry.options, machine, dry.launch);
   dry.checks.check("memory", [&] { return check_memory(plan, machine, dry.ranks); });
   print_machine(dry.options, machine, plan.lengths, "captions");
-  print_memory(memory_by_phase(plan, dry.ranks), dry.ranks);
+  print_memory(memory_by_phase(plan, dry.ranks), plan, dry.ranks);
   const double longest = peak_memory(with_longest_captions(plan), dry.ranks);
   if (longest > peak_memory(plan, dry.ranks))
     std::cout << fmt::format(

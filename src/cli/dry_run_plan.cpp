@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "caprl/core/error.h"
+#include "caprl/core/memory.h"
 #include "caprl/io/json.h"
 #include "caprl/train/config.h"
 #include "cli/machine_probe.h"
@@ -82,7 +83,7 @@ void print_machine(const DryRunOptions& options, const MachineSpeeds& machine,
       lengths.longest_completion);
 }
 
-void print_memory(const std::vector<PhaseMemory>& phases, int64_t ranks) {
+void print_memory(const std::vector<PhaseMemory>& phases, const StepPlan& plan, int64_t ranks) {
   std::cout << fmt::format("\nMemory of each of {} ranks (GB):\n", ranks)
             << "  phase    weights  gradients  optimizer  phase's own     total\n";
   for (const PhaseMemory& phase : phases)
@@ -90,6 +91,9 @@ void print_memory(const std::vector<PhaseMemory>& phases, int64_t ranks) {
                              phase.phase, phase.weights / 1e9, phase.gradients / 1e9,
                              phase.optimizer / 1e9, phase.working / 1e9, phase.total() / 1e9,
                              list_parts(phase));
+  if (!plan.on_gpu)  // what an operating system shows of a run is the sum
+    std::cout << fmt::format("Beside that the process itself, with libraries and rows: {}.\n",
+                             bytes_text(static_cast<double>(resident_memory_bytes())));
 }
 
 void dry_run(const CheckedRun& run, const std::string& resume, const DryRunOptions& options,

@@ -33,7 +33,8 @@ std::string check_memory(const StepPlan& plan, const MachineSpeeds& machine, int
 /// `completions`: "captions", "responses".
 void print_machine(const DryRunOptions& options, const MachineSpeeds& machine,
                    const TypicalLengths& lengths, const char* completions);
-void print_memory(const std::vector<PhaseMemory>& phases, int64_t ranks);
+/// What tensors have, and on a CPU this process's own, too.
+void print_memory(const std::vector<PhaseMemory>& phases, const StepPlan& plan, int64_t ranks);
 
 /// A dry run that has got as far as the prediction.
 struct DryRun {

@@ -31,7 +31,7 @@ void predict(const SftConfig& config, const DryRun& dry) {
   place(plan, dry.run, dry.options, machine, dry.launch);
   dry.checks.check("memory", [&] { return check_memory(plan, machine, dry.ranks); });
   print_machine(dry.options, machine, lengths, "responses");
-  print_memory({memory_by_phase(plan, dry.ranks).back()}, dry.ranks);
+  print_memory({memory_by_phase(plan, dry.ranks).back()}, plan, dry.ranks);
   const StepTime time = predict_step(plan, machine, dry.ranks);
   const double step = time.update + time.collectives;
   std::cout << fmt::format(

@@ -34,9 +34,10 @@ TEST_F(DryRun, WhatStartsIsSaidToStart) {
   const Outcome outcome = run({});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.out << outcome.err;
   EXPECT_THAT(outcome.out,
-              AllOf(HasSubstr("Training would start"), HasSubstr("12 rows, every image's header"),
-                    HasSubstr("starts at step 1"), HasSubstr("10 steps: 0:"),
-                    HasSubstr("3 evaluations: 0:"), HasSubstr("Predicted for this machine")));
+              AllOf(HasSubstr("Training would start"), HasSubstr("Beside that the process itself"),
+                    HasSubstr("12 rows, every image's header"), HasSubstr("starts at step 1"),
+                    HasSubstr("10 steps: 0:"), HasSubstr("3 evaluations: 0:"),
+                    HasSubstr("Predicted for this machine")));
   for (const char* phase : {"\n  gen ", "\n  reward ", "\n  update "})
     EXPECT_THAT(outcome.out, HasSubstr(phase));
   EXPECT_THAT(outcome.out, Not(HasSubstr("FAILED")));
