@@ -7,17 +7,21 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <string>
 
 namespace {
+
+namespace fs = std::filesystem;
 
 struct Outcome {
   int exit_code;
   std::string out;
 };
 
-Outcome shell(const std::string& command) {
-  std::FILE* pipe = ::popen((CAPRL_BIN_DIR "/" + command).c_str(), "r");
+Outcome run_shell(const std::string& command) {
+  std::FILE* pipe = ::popen(command.c_str(), "r");
   std::string out;
   std::array<char, 4096> buffer;
   while (const size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe))
@@ -25,6 +29,9 @@ Outcome shell(const std::string& command) {
   const int status = ::pclose(pipe);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, out};
 }
+
+/// A program of the build.
+Outcome shell(const std::string& command) { return run_shell(CAPRL_BIN_DIR "/" + command); }
 
 TEST(Programs, Version) {
   const Outcome outcome = shell("caprl --version");
@@ -64,23 +71,44 @@ TEST(Programs, HelpIsThereAtOnce) {
   EXPECT_LE(best, 0.3);
 }
 
-TEST(Programs, DoctorSaysWhyNothingStarts) {
-  const std::string folder = "/tmp/caprl_programs_test_" + std::to_string(::getpid());
-  const std::string copy = "cp " CAPRL_BIN_DIR "/caprl " + folder + "/caprl; ";
-  const auto run = [&](const std::string& then) {
-    return shell("caprl --version >/dev/null; mkdir -p " + folder + "; " + copy + then);
-  };
-  Outcome outcome = run(folder + "/caprl doctor 2>&1");
+/// A folder with the launcher and a caprl-core of the test's own.
+class Launcher : public testing::Test {
+ protected:
+  Launcher() {
+    fs::create_directories(folder_);
+    fs::copy(CAPRL_BIN_DIR "/caprl", folder_);
+  }
+  ~Launcher() override { fs::remove_all(folder_); }
+
+  void write_core(const std::string& script) const {
+    std::ofstream(folder_ / "caprl-core") << "#!/bin/sh\n" << script << '\n';
+    fs::permissions(folder_ / "caprl-core", fs::perms::owner_all);
+  }
+  Outcome run(const std::string& arguments, const std::string& environment = "") const {
+    return run_shell(environment + " " + (folder_ / "caprl").string() + " " + arguments + " 2>&1");
+  }
+
+ private:
+  fs::path folder_ = "/tmp/caprl_programs_test_" + std::to_string(::getpid());
+};
+
+TEST_F(Launcher, DoctorSaysWhyNothingStarts) {
+  Outcome outcome = run("doctor");
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_NE(outcome.out.find("caprl-core cannot be started: No such file"), std::string::npos)
       << outcome.out;
   // As the dynamic linker does it.
-  outcome =
-      run("printf '#!/bin/sh\necho libtorch_cpu.so: no such file >&2; exit 127\n' > " + folder +
-          "/caprl-core; chmod +x " + folder + "/caprl-core; " + folder + "/caprl doctor 2>&1");
+  write_core("echo libtorch_cpu.so: no such file >&2; exit 127");
+  outcome = run("doctor");
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_NE(outcome.out.find("a library is missing"), std::string::npos) << outcome.out;
-  shell("caprl --version >/dev/null; rm -r " + folder);
+}
+
+TEST_F(Launcher, ThreadsWaitAsTheUserSaysOrAFractionOfAMillisecond) {
+  write_core("echo ${GOMP_SPINCOUNT-unset}");
+  EXPECT_EQ(run("train", "env -u GOMP_SPINCOUNT -u OMP_WAIT_POLICY").out, "10000\n");
+  EXPECT_EQ(run("train", "env -u OMP_WAIT_POLICY GOMP_SPINCOUNT=7").out, "7\n");
+  EXPECT_EQ(run("train", "env -u GOMP_SPINCOUNT OMP_WAIT_POLICY=ACTIVE").out, "unset\n");
 }
 
 TEST(Programs, WrongCommandLines) {

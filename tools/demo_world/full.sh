@@ -6,8 +6,6 @@
 # --bin:   programs that are built already, for tests
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-# Idle threads sleep instead of spinning: small models on busy machines run many times faster so.
-export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 
 seed=1 dir=runs/demo quick=false bin=""
 usage() {
