@@ -10,19 +10,19 @@
 
 namespace caprl::kernels {
 
-CAPRL_HOST_DEVICE inline uint32_t bits_of(float x) {
+CAPRL_HOST_DEVICE CAPRL_ALWAYS_INLINE uint32_t bits_of(float x) {
   uint32_t bits;
   memcpy(&bits, &x, sizeof bits);
   return bits;
 }
-CAPRL_HOST_DEVICE inline float float_of(uint32_t bits) {
+CAPRL_HOST_DEVICE CAPRL_ALWAYS_INLINE float float_of(uint32_t bits) {
   float x;
   memcpy(&x, &bits, sizeof x);
   return x;
 }
 
 /// e^x for x ≤ 88; below −87 it stays at e^−87. NaN stays NaN.
-CAPRL_HOST_DEVICE inline float fast_exp(float x) {
+CAPRL_HOST_DEVICE CAPRL_ALWAYS_INLINE float fast_exp(float x) {
   constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
   constexpr float kRound = 12582912.0f;  // 1.5 · 2^23: adding it rounds to an integer
   x = x < -87.0f ? -87.0f : x;
@@ -42,7 +42,7 @@ CAPRL_HOST_DEVICE inline float fast_exp(float x) {
 }
 
 /// ln x for positive normal x.
-CAPRL_HOST_DEVICE inline float fast_log(float x) {
+CAPRL_HOST_DEVICE CAPRL_ALWAYS_INLINE float fast_log(float x) {
   constexpr uint32_t kSqrtHalf = 0x3f3504f3;
   const uint32_t bits = bits_of(x);
   // x = m · 2^e with m in [√½, √2).
@@ -67,7 +67,7 @@ inline constexpr float kMaxGumbel = 22.25f;  // no gumbel() is above it
 
 /// A Gumbel(0, 1) number from 32 random bits: −ln E with E = −ln(1 − u), u uniform in (0, 1). It is
 /// large where u is small, and small floats are dense: the upper tail reaches 2^−32.
-CAPRL_HOST_DEVICE inline float gumbel(uint32_t word) {
+CAPRL_HOST_DEVICE CAPRL_ALWAYS_INLINE float gumbel(uint32_t word) {
   float u = (static_cast<float>(static_cast<int32_t>(word >> 1)) + 0.5f) * 0x1p-31f;
   u = u > 0x1.fffffep-1f ? 0x1.fffffep-1f : u;
   const float rest = 1.0f - u;

@@ -5,3 +5,6 @@
 #else
 #define CAPRL_HOST_DEVICE
 #endif
+
+/// For what becomes vector code only within its caller's loop, built for the caller's instructions.
+#define CAPRL_ALWAYS_INLINE inline __attribute__((always_inline))

@@ -11,8 +11,8 @@ struct PhiloxBlock {
   uint32_t words[4];
 };
 
-CAPRL_HOST_DEVICE inline PhiloxBlock philox4x32_10(PhiloxBlock counter, uint32_t key0,
-                                                   uint32_t key1) {
+CAPRL_HOST_DEVICE CAPRL_ALWAYS_INLINE PhiloxBlock philox4x32_10(PhiloxBlock counter, uint32_t key0,
+                                                                uint32_t key1) {
   constexpr uint64_t kM0 = 0xD2511F53, kM1 = 0xCD9E8D57;
   constexpr uint32_t kW0 = 0x9E3779B9, kW1 = 0xBB67AE85;
   for (int round = 0; round < 10; ++round) {
@@ -27,7 +27,8 @@ CAPRL_HOST_DEVICE inline PhiloxBlock philox4x32_10(PhiloxBlock counter, uint32_t
 }
 
 /// Four independent words at the counter (high, low): how all of caprl addresses its numbers.
-CAPRL_HOST_DEVICE inline PhiloxBlock philox_block(uint64_t key, uint64_t high, uint64_t low) {
+CAPRL_HOST_DEVICE CAPRL_ALWAYS_INLINE PhiloxBlock philox_block(uint64_t key, uint64_t high,
+                                                               uint64_t low) {
   return philox4x32_10({static_cast<uint32_t>(low), static_cast<uint32_t>(low >> 32),
                         static_cast<uint32_t>(high), static_cast<uint32_t>(high >> 32)},
                        static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32));

@@ -5,26 +5,20 @@
 #include <cmath>
 #include <limits>
 
+#include "for_each_isa.h"
 #include "kernels/math/fast_math.h"
+#include "noise.h"
 
 namespace caprl {
 namespace {
 
-using kernels::fast_exp, kernels::gumbel, kernels::kMaxGumbel;
-
-// Built for several instruction sets, of which the loader chooses.
-#ifdef __x86_64__
-#define CAPRL_FOR_EACH_ISA __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define CAPRL_FOR_EACH_ISA
-#endif
+using kernels::fast_exp, kernels::kMaxGumbel;
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
-constexpr size_t kBlock = 16;  // tokens handled together: four Philox blocks
+constexpr size_t kLanes = 16;
 
-float noise(const CounterRng& rng, uint64_t position, int64_t id) {
-  const auto token = static_cast<uint64_t>(id);
-  return gumbel(rng.block(position, token / 4)[token % 4]);
+int64_t first_of(std::span<const float> values, float value) {
+  return std::find(values.begin(), values.end(), value) - values.begin();
 }
 
 /// The best score so far. Equal scores go to the lower id, whatever the order of the scan.
@@ -37,33 +31,20 @@ struct Best {
   }
 };
 
-std::array<float, kBlock> block_noise(const CounterRng& rng, uint64_t position, size_t first_id) {
-  std::array<uint32_t, kBlock> words;
-  for (size_t i = 0; i < kBlock; i += 4) {
-    const auto four = rng.block(position, (first_id + i) / 4);
-    std::copy(four.begin(), four.end(), words.begin() + i);
-  }
-  std::array<float, kBlock> result;
-  for (size_t i = 0; i < kBlock; ++i) result[i] = gumbel(words[i]);
-  return result;
-}
-
 }  // namespace
 
 CAPRL_FOR_EACH_ISA float highest_of(std::span<const float> logits) {
-  std::array<float, kBlock> highest;
+  std::array<float, kLanes> highest;
   highest.fill(kNever);
   size_t i = 0;
-  for (; i + kBlock <= logits.size(); i += kBlock)
-    for (size_t lane = 0; lane < kBlock; ++lane)
+  for (; i + kLanes <= logits.size(); i += kLanes)
+    for (size_t lane = 0; lane < kLanes; ++lane)
       highest[lane] = logits[i + lane] > highest[lane] ? logits[i + lane] : highest[lane];
   for (; i < logits.size(); ++i) highest[0] = std::max(highest[0], logits[i]);
   return *std::max_element(highest.begin(), highest.end());
 }
 
-int64_t arg_max(std::span<const float> logits) {
-  return std::find(logits.begin(), logits.end(), highest_of(logits)) - logits.begin();
-}
+int64_t arg_max(std::span<const float> logits) { return first_of(logits, highest_of(logits)); }
 
 // Sums of short runs in single precision, of the runs in double.
 CAPRL_FOR_EACH_ISA double log_sum_exp(std::span<const float> logits) {
@@ -72,10 +53,10 @@ CAPRL_FOR_EACH_ISA double log_sum_exp(std::span<const float> logits) {
   double total = 0;
   for (size_t begin = 0; begin < logits.size(); begin += kRun) {
     const auto run = logits.subspan(begin, std::min(kRun, logits.size() - begin));
-    std::array<float, kBlock> sums{};
+    std::array<float, kLanes> sums{};
     size_t i = 0;
-    for (; i + kBlock <= run.size(); i += kBlock)
-      for (size_t lane = 0; lane < kBlock; ++lane) sums[lane] += fast_exp(run[i + lane] - highest);
+    for (; i + kLanes <= run.size(); i += kLanes)
+      for (size_t lane = 0; lane < kLanes; ++lane) sums[lane] += fast_exp(run[i + lane] - highest);
     for (; i < run.size(); ++i) sums[0] += fast_exp(run[i] - highest);
     for (const float sum : sums) total += sum;
   }
@@ -87,12 +68,15 @@ CAPRL_FOR_EACH_ISA double log_sum_exp(std::span<const float> logits) {
 int64_t gumbel_arg_max(std::span<const float> logits, const CounterRng& rng, uint64_t position) {
   const int64_t likeliest = arg_max(logits);
   Best best{logits[likeliest] + noise(rng, position, likeliest), likeliest};
-  for (size_t begin = 0; begin < logits.size(); begin += kBlock) {
-    const auto block = logits.subspan(begin, std::min(kBlock, logits.size() - begin));
+  for (size_t begin = 0; begin < logits.size(); begin += kNoiseBlock) {
+    const auto block = logits.subspan(begin, std::min(kNoiseBlock, logits.size() - begin));
     if (highest_of(block) + kMaxGumbel < best.score) continue;
-    const auto added = block_noise(rng, position, begin);
-    for (size_t i = 0; i < block.size(); ++i)
-      best.offer(block[i] + added[i], static_cast<int64_t>(begin + i));
+    std::array<float, kNoiseBlock> scores;
+    scores.fill(kNever);
+    std::copy(block.begin(), block.end(), scores.begin());
+    add_noise(rng, position, begin, scores);
+    if (const float highest = highest_of(scores); highest >= best.score)
+      best.offer(highest, static_cast<int64_t>(begin) + first_of(scores, highest));
   }
   return best.id;
 }
