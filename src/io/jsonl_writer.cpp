@@ -8,9 +8,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "atomic_file.h"
 #include "caprl/core/error.h"
+#include "caprl/core/parallel.h"
 #include "caprl/io/jsonl.h"
 
 namespace caprl {
@@ -112,11 +114,21 @@ void JsonlAppender::append(const nlohmann::json& value) {
 }
 
 void write_jsonl_zst(const std::filesystem::path& path, std::span<const nlohmann::json> lines) {
+  write_jsonl_zst(path, std::ssize(lines),
+                  [&](int64_t i) { return lines[static_cast<size_t>(i)]; });
+}
+
+void write_jsonl_zst(const std::filesystem::path& path, int64_t count,
+                     const std::function<nlohmann::json(int64_t)>& line) {
   std::error_code failure;
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), failure);
   if (failure) throw Error("{}: cannot create the folder: {}", path.string(), failure.message());
+  std::vector<std::string> lines(static_cast<size_t>(count));
+  parallel_for(0, count, 16, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) lines[static_cast<size_t>(i)] = to_line(line(i), path);
+  });
   ZstdWriter writer(path);
-  for (const nlohmann::json& line : lines) writer.write(to_line(line, path));
+  for (const std::string& text : lines) writer.write(text);
   writer.commit();
 }
 

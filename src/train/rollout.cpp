@@ -137,11 +137,13 @@ void shuffle_rewards(uint64_t seed, uint64_t step, std::vector<CaptionGroup>& gr
 
 void write_rollouts(const std::filesystem::path& file, int64_t step,
                     const std::vector<CaptionGroup>& groups, const Tokenizer& tokenizer) {
-  std::vector<nlohmann::json> lines;
+  std::vector<std::pair<const CaptionGroup*, size_t>> captions;
   for (const CaptionGroup& group : groups)
-    for (size_t i = 0; i < group.captions.size(); ++i)
-      lines.push_back(caption_to_json(step, group, i, tokenizer));
-  write_jsonl_zst(file, lines);
+    for (size_t i = 0; i < group.captions.size(); ++i) captions.emplace_back(&group, i);
+  write_jsonl_zst(file, std::ssize(captions), [&](int64_t i) {
+    const auto& [group, sample] = captions[static_cast<size_t>(i)];
+    return caption_to_json(step, *group, sample, tokenizer);
+  });
 }
 
 }  // namespace caprl

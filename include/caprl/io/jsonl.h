@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -69,5 +70,8 @@ class JsonlAppender {
 /// Writes all lines as one zstd frame with a checksum, atomically; creates the folder. Error naming
 /// the path.
 void write_jsonl_zst(const std::filesystem::path& path, std::span<const nlohmann::json> lines);
+/// The same of line(0) … line(count − 1), which is called on several threads.
+void write_jsonl_zst(const std::filesystem::path& path, int64_t count,
+                     const std::function<nlohmann::json(int64_t)>& line);
 
 }  // namespace caprl
