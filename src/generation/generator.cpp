@@ -54,7 +54,9 @@ class Generator::Impl {
         params_(params),
         sampler_(params, model.head_weight()),
         num_pages_(pages_within(model, limits, most_tokens)),
-        scheduler_(num_pages_, {limits.max_num_seqs, limits.max_num_batched_tokens}) {
+        scheduler_(num_pages_, {limits.max_num_seqs,
+                                tokens_of_a_pass(limits.max_num_batched_tokens, limits.max_num_seqs,
+                                                 !model.head_weight().is_cpu())}) {
     if (params.max_new_tokens < 1)
       throw Error("[generate] expected max_new_tokens ≥ 1, got {}", params.max_new_tokens);
     c10::InferenceMode guard;

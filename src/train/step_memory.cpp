@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "caprl/generation/cache_tokens.h"
+#include "caprl/generation/generator.h"
 #include "caprl/train/memory_plan.h"
 
 namespace caprl {
@@ -102,7 +103,10 @@ double cache_bytes(const StepPlan& plan, const Sampling& work, double room) {
 std::vector<MemoryPart> sampling_parts(const StepPlan& plan, const Sampling& work, double room) {
   if (work.model.weights == 0 || work.prompts == 0) return {};
   const double all = work.prompts * (work.prompt + work.samples * work.suffix);
-  const double tokens = std::min(work.most_batched_tokens, all);
+  const double most =
+      static_cast<double>(tokens_of_a_pass(static_cast<int64_t>(work.most_batched_tokens),
+                                           static_cast<int64_t>(work.most_samples), plan.on_gpu));
+  const double tokens = std::min(most, all);
   const PassSetting setting = setting_of(plan, work.value);
   PassShape read, seen;
   read.prefix = tokens;

@@ -43,6 +43,10 @@ struct GenerationLimits {
   void fields(ConfigVisitor& v);
 };
 
+/// Tokens of a forward pass, given max_num_batched_tokens and max_num_seqs. On a CPU fewer: 512
+/// keep all cores busy, and what a layer makes of them stays in the cores' caches.
+int64_t tokens_of_a_pass(int64_t most_tokens, int64_t most_samples, bool on_gpu);
+
 /// What a run of the engine did.
 struct GenerationStats {
   int64_t prompt_tokens = 0;     // read, images' included; a prompt counts once for all its samples
