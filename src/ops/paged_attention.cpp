@@ -61,6 +61,7 @@ int64_t kv_page_bytes(int64_t kv_heads, int64_t head_dim, at::TensorOptions opti
 }
 
 void copy_kv_pages(KvPages& pages, const at::Tensor& from, const at::Tensor& to) {
+  if (cpu::has_kernels(pages.k)) return cpu::copy_kv_pages(pages, from, to);
   pages.k.index_copy_(0, to, pages.k.index_select(0, from));
   pages.v.index_copy_(0, to, pages.v.index_select(0, from));
 }

@@ -45,6 +45,7 @@ std::vector<at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k, const R
 /// Whether `rotate` has this table's dtype.
 bool rotates(const at::Tensor& x, const RotaryTable& table);
 
+void copy_kv_pages(KvPages& pages, const at::Tensor& from, const at::Tensor& to);
 at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                            KvPages& pages, const PagedBatch& batch);
 
