@@ -19,7 +19,7 @@ namespace {
 
 constexpr int64_t kWorthAThread = 32 * 1024;  // elements
 constexpr int64_t kWorthAPiece = 16 * 1024;   // products of 16 numbers
-constexpr int64_t kOutputsOfAPiece = 48;      // that a thread takes at once, or a multiple
+constexpr int64_t kOutputsOfAPiece = 16;      // that a thread takes at once, or a multiple
 constexpr int64_t kRowsAtOnce = 512;          // that are packed for their products
 
 template <class Run>
