@@ -19,8 +19,10 @@ namespace {
 
 constexpr int64_t kWorthAThread = 32 * 1024;  // elements
 constexpr int64_t kWorthAPiece = 16 * 1024;   // products of 16 numbers
-constexpr int64_t kOutputsOfAPiece = 16;      // that a thread takes at once, or a multiple
-constexpr int64_t kRowsAtOnce = 512;          // that are packed for their products
+// Outputs that a thread takes at once, or a multiple: many rows are read anew for every piece, of a
+// few the threads end closer together.
+constexpr int64_t kOutputsOfManyRows = 48, kOutputsOfFewRows = 16;
+constexpr int64_t kRowsAtOnce = 512;  // that are packed for their products
 
 template <class Run>
 void over(int64_t count, int64_t cost_of_one, Run run) {
@@ -85,7 +87,8 @@ void multiply(const at::Tensor& x, std::span<const LinearWeights> weights,
     packing.x = data<Value>(x) + row * packing.inner;
     const PackedRows rows(packing);
     const int64_t worth_it = kWorthAPiece / std::max<int64_t>(1, packing.rows * packing.inner / 16);
-    const int64_t piece = (worth_it / kOutputsOfAPiece + 1) * kOutputsOfAPiece;
+    const int64_t least = packing.rows > kPackedRows ? kOutputsOfManyRows : kOutputsOfFewRows;
+    const int64_t piece = (worth_it / least + 1) * least;
     const auto multiply_some = [&](int64_t first, int64_t last) {
       for (size_t i = 0; i < products.size(); ++i) {
         Product<Value, Out> product = products[i];
