@@ -1,0 +1,77 @@
+"""Where the main thread is while steps of the demonstration run, sampled by Linux's perf with its call stacks.
+
+    step_share.py WORK COMMAND…      COMMAND trains without evaluations; WORK: a folder for the samples
+
+A sample inside a product, attention or the reading of an image counts as that, waiting for its other threads included; what is neither
+is "other". Start and end of the program do not count.
+"""
+import collections
+import pathlib
+import re
+import subprocess
+import sys
+
+# The first that a stack has. Frames below a product's are not always found: its kernel alone will do.
+KINDS = {
+    "products": r"ops::cpu::\w+::(product|pack)\b|linear|mkl_|gemm|addmm|at::mm|dnnl",
+    "attention": r"attend|attention",
+    "images": r"decode_image|image::|\bpng_|jpeg_",
+}
+PHASES = {
+    "update": r"update_policy|Engine::evaluate_function",
+    "reward": r"score_captions",
+    "gen": r"sample_captions",
+    "other": r"GrpoTrainer::Impl::step",
+}
+TARGET = 15  # per cent that are neither
+
+
+def first(patterns, stack, default):
+    return next((name for name, pattern in patterns.items() if re.search(pattern, stack)), default)
+
+
+def stacks(file):
+    """The main thread's."""
+    script = subprocess.Popen(["perf", "script", "-i", file, "-F", "tid,ip,sym", "--no-inline"], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True)
+    main, thread, frames = None, None, []
+    for line in script.stdout:
+        if line.strip() and not line[0].isspace() or line.strip().isdigit():
+            thread = line.split()[0]
+            main = main or thread
+        elif line.strip():
+            frames.append(line.split(None, 1)[1].strip())
+        elif frames:
+            if thread == main:
+                yield "\n".join(frames)
+            frames = []
+    if script.wait() != 0:
+        sys.exit("step_share: perf script failed")
+
+
+def main():
+    samples = str(pathlib.Path(sys.argv[1]) / "perf.data")
+    record = ["perf", "record", "-q", "-F", "251", "--call-graph", "dwarf,40000", "-o", samples, *sys.argv[2:]]
+    try:
+        subprocess.run(record, check=True, stdout=sys.stderr)
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"step_share: {error}; Linux's perf is needed, and the right to sample (kernel.perf_event_paranoid)")
+    counts = collections.Counter()
+    for stack in stacks(samples):
+        kind = first(KINDS, stack, "other")
+        phase = first(PHASES, stack, "unknown" if kind == "products" else None)
+        if phase:
+            counts[kind, phase] += 1
+    total = sum(counts.values())
+    if total < 500:
+        sys.exit(f"step_share: {total} samples within steps are too few")
+    for kind in [*KINDS, "other"]:
+        parts = {phase: n for (of, phase), n in counts.items() if of == kind}
+        text = ", ".join(f"{phase} {100 * n / total:.1f}" for phase, n in sorted(parts.items(), key=lambda part: -part[1]))
+        print(f"{kind}: {100 * sum(parts.values()) / total:.1f} % ({text})")
+    other = 100 * sum(n for (kind, _), n in counts.items() if kind == "other") / total
+    print(f"{total} samples; other {other:.1f} % (target {TARGET}: {'holds' if other <= TARGET else 'missed'})")
+
+
+if __name__ == "__main__":
+    main()
