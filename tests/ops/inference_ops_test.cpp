@@ -155,6 +155,23 @@ TEST(PagedAttention, MatchesDoublePrecisionInChunksAndAtOnce) {
   }
 }
 
+/// A prompt may begin with a page that another one completes in the same pass.
+TEST(PagedAttention, APassSeesWhatItWritesOnSharedPages) {
+  const Sequences sequences;
+  const c10::InferenceMode guard;
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    KvPages pages = make_kv_pages(6, 2, 12, at::TensorOptions(dtype));
+    const at::Tensor whole = sequences.attend(pages, dtype, {{0, 40}, {0, 20}, {0, 17}});
+    for (int i = 0; i < 50; ++i) {
+      KvPages other = make_kv_pages(6, 2, 12, at::TensorOptions(dtype));
+      sequences.attend(other, dtype, {{0, 15}, {0, 0}, {0, 0}});
+      const at::Tensor last = sequences.attend(other, dtype, {{15, 16}, {16, 17}, {0, 0}});
+      ASSERT_TRUE(last[0].equal(whole[15]));
+      ASSERT_TRUE(last[1].equal(whole[40 + 16]));
+    }
+  }
+}
+
 TEST(PagedAttention, BlocksAreNeighboursThatShareTheirFirstPages) {
   const std::vector<int32_t> a{1, 2, 3}, b{1, 2, 4}, c{1, 5, 6, 7}, d{8};
   const PagedBatch batch(std::vector<PagedChunk>{

@@ -15,40 +15,26 @@ namespace {
 
 static_assert(kPageSize == kKvPageSize);
 
-/// Where new keys and values go: [page, head, D, place] and [page, head, place, padded].
+/// Keys go to [page, head, D, place], values to [page, head, place, padded]; all of them before any
+/// is seen: a prompt may begin with pages that another one completes in the same pass.
 template <class T>
-class NewKeys {
- public:
-  NewKeys(const at::Tensor& k, const at::Tensor& v, KvPages& pages, const PagedBatch& batch)
-      : heads_(k.size(1)),
-        dim_(k.size(2)),
-        keys_(data<T>(k)),
-        values_(data<T>(v)),
-        k_pages_(data<T>(pages.k)),
-        v_pages_(data<T>(pages.v)),
-        slots_(batch.slots().data()) {}
-
-  void put(int64_t token, int64_t head) const {
-    const int64_t page = slots_[token] / kPageSize, place = slots_[token] % kPageSize;
-    const T* key = keys_ + (token * heads_ + head) * dim_;
-    T* column = k_pages_ + (page * heads_ + head) * dim_ * kPageSize + place;
-    for (int64_t d = 0; d < dim_; ++d) column[d * kPageSize] = key[d];
-    std::copy_n(values_ + (token * heads_ + head) * dim_, dim_,
-                v_pages_ + ((page * heads_ + head) * kPageSize + place) * padded_head(dim_));
-  }
-  void put_all(int64_t num_tokens) const {
-    parallel_for(0, num_tokens, 64, [&](int64_t first, int64_t last) {
-      for (int64_t token = first; token < last; ++token)
-        for (int64_t head = 0; head < heads_; ++head) put(token, head);
-    });
-  }
-
- private:
-  int64_t heads_, dim_;
-  const T *keys_, *values_;
-  T *k_pages_, *v_pages_;
-  const int64_t* slots_;
-};
+void put(const at::Tensor& k, const at::Tensor& v, KvPages& pages, const PagedBatch& batch) {
+  const int64_t heads = k.size(1), D = k.size(2), padded = padded_head(D);
+  const T *keys = data<T>(k), *values = data<T>(v);
+  T *k_pages = data<T>(pages.k), *v_pages = data<T>(pages.v);
+  parallel_for(0, batch.num_tokens(), 4, [&](int64_t first, int64_t last) {
+    for (int64_t t = first; t < last; ++t) {
+      const int64_t page = batch.slots()[t] / kPageSize, place = batch.slots()[t] % kPageSize;
+      for (int64_t h = 0; h < heads; ++h) {
+        const T* key = keys + (t * heads + h) * D;
+        T* column = k_pages + (page * heads + h) * D * kPageSize + place;
+        for (int64_t d = 0; d < D; ++d) column[d * kPageSize] = key[d];
+        std::copy_n(values + (t * heads + h) * D, D,
+                    v_pages + ((page * heads + h) * kPageSize + place) * padded);
+      }
+    }
+  });
+}
 
 /// Blocks times heads of keys, divided so that every thread has about as many scores to compute.
 /// How they are divided changes no result.
@@ -73,7 +59,7 @@ void over_units(const PagedBatch& batch, int64_t kv_heads, Run run) {
 }
 
 template <class T>
-at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, KvPages& pages,
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, KvPages& pages,
                   const PagedBatch& batch) {
   at::Tensor out = at::empty(q.sizes(), q.options());
   PagedRows<T> rows;
@@ -88,12 +74,7 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   rows.v_pages = data<T>(pages.v);
   rows.lengths = batch.lengths().data();
   rows.tables = batch.tables().data();
-  const NewKeys<T> keys(k, v, pages, batch);
-  // A sequence's only new token is seen by itself alone: whoever attends for it puts its key there.
-  const bool one_each = batch.num_tokens() == std::ssize(batch.chunks());
-  if (!one_each) keys.put_all(batch.num_tokens());
   over_units(batch, rows.kv_heads, [&](const PagedBatch::Block& block, int64_t head) {
-    for (int64_t i = 0; one_each && i < block.count; ++i) keys.put(block.first + i, head);
     const int64_t floats = block.count * scratch_floats(rows.heads / rows.kv_heads, rows.head_dim);
     kernels().of<T>().attend(rows, {block.first, block.count, block.shared}, head,
                              thread_scratch(floats));
@@ -123,7 +104,8 @@ at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::T
   const at::Tensor queries = q.contiguous(), keys = k.contiguous(), values = v.contiguous();
   return with_element(q.scalar_type(), [&](auto element) {
     using T = decltype(element);
-    return attend<T>(queries, keys, values, pages, batch);
+    put<T>(keys, values, pages, batch);
+    return attend<T>(queries, keys, pages, batch);
   });
 }
 
