@@ -1,5 +1,6 @@
 #include "train/policy_update.h"
 
+#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
