@@ -131,12 +131,13 @@ at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::T
               ", ", v.scalar_type(), " and pages of ", pages.k.scalar_type());
   at::Tensor out;
   if (fused::runs_on(q) && fused::paged_attention(q, k, v, table, pages, batch, out)) return out;
+  if (cpu::has_kernels(q) && (!table.cos.defined() || cpu::rotates(q, table)))
+    return cpu::paged_attention(q, k, v, table, pages, batch);
   if (table.cos.defined()) {
     const auto [turned_q, turned_k] = rotate(q, k, table);
     return paged_attention(turned_q, turned_k, v, {}, pages, batch);
   }
-  return cpu::has_kernels(q) ? cpu::paged_attention(q, k, v, pages, batch)
-                             : composed(q, k, v, pages, batch);
+  return composed(q, k, v, pages, batch);
 }
 
 }  // namespace caprl::ops

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <mutex>
-#include <set>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -55,33 +55,36 @@ TEST(Parallel, PiecesCoverTheLoopOnce) {
     }
 }
 
-TEST(Parallel, RunsOfPiecesCoverTheLoopOnce) {
+TEST(Parallel, RunsOfPiecesCoverTheLoopOnceAndComeAsAnnounced) {
   for (const int64_t size : {0, 1, 2, 7, 64, 1001})
     for (const int64_t piece : {1, 3, 100}) {
+      const int64_t end = 5 + size;
       std::mutex mutex;
-      std::multiset<std::thread::id> started;
-      const auto start = [&] {
+      std::map<std::thread::id, int64_t> announced;
+      const auto start = [&](int64_t first) {
         const std::lock_guard lock(mutex);
-        started.insert(std::this_thread::get_id());
+        EXPECT_TRUE(announced.emplace(std::this_thread::get_id(), first).second);
       };
       const Ranges ranges = ranges_of([&](auto body) {
-        const auto checked = [&](int64_t first, int64_t last) {
+        const auto checked = [&](int64_t first, int64_t last, int64_t then) {
           {
             const std::lock_guard lock(mutex);
-            EXPECT_EQ(1u, started.count(std::this_thread::get_id()));
+            EXPECT_EQ(first, announced.at(std::this_thread::get_id()));
+            announced.at(std::this_thread::get_id()) = then;
           }
           body(first, last);
         };
-        parallel_for_runs(5, 5 + size, piece, checked, start);
+        parallel_for_runs(5, end, piece, checked, start);
       });
-      EXPECT_LE(started.size(), ranges.size());
-      expect_cover(ranges, 5, 5 + size);
+      for (const auto& [thread, then] : announced) EXPECT_EQ(then, end);
+      EXPECT_LE(announced.size(), ranges.size());
+      expect_cover(ranges, 5, end);
       const int64_t pieces = (size + piece - 1) / piece;
       EXPECT_LE(static_cast<int64_t>(ranges.size()), pieces);
       if (pieces >= 4 * num_loop_threads())
         EXPECT_LT(static_cast<int64_t>(ranges.size()), pieces) << "none is longer than a piece";
       for (const auto& [first, last] : ranges)
-        EXPECT_TRUE((last - first) % piece == 0 || last == 5 + size) << first << " to " << last;
+        EXPECT_TRUE((last - first) % piece == 0 || last == end) << first << " to " << last;
     }
 }
 
@@ -89,7 +92,8 @@ TEST(Parallel, ExceptionsComeOut) {
   const auto fail = [](int64_t, int64_t) { throw std::runtime_error("piece"); };
   EXPECT_THROW(parallel_for(0, 100, 1, fail), std::runtime_error);
   EXPECT_THROW(parallel_for_pieces(0, 100, 7, fail), std::runtime_error);
-  EXPECT_THROW(parallel_for_runs(0, 100, 7, fail, [] {}), std::runtime_error);
+  const auto fail_in_run = [&](int64_t first, int64_t last, int64_t) { fail(first, last); };
+  EXPECT_THROW(parallel_for_runs(0, 100, 7, fail_in_run, [](int64_t) {}), std::runtime_error);
 }
 
 }  // namespace

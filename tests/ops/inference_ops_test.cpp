@@ -172,6 +172,29 @@ TEST(PagedAttention, APassSeesWhatItWritesOnSharedPages) {
   }
 }
 
+TEST(PagedAttention, TurnsQueriesAndKeysByTheTable) {
+  constexpr int64_t kTokens = 37, kHeads = 6, kKvHeads = 2, kDim = 24;
+  const std::vector<int32_t> ids = {1, 2, 0};
+  const PagedChunk chunk{ids, 0, kTokens};
+  const c10::InferenceMode guard;
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16})
+    for (const at::ScalarType of_table : {at::kFloat, at::kBFloat16}) {
+      const at::Tensor q = normal({kTokens, kHeads, kDim}, dtype, 1);
+      const at::Tensor k = normal({kTokens, kKvHeads, kDim}, dtype, 2);
+      const at::Tensor v = normal({kTokens, kKvHeads, kDim}, dtype, 3);
+      const RotaryTable table =
+          rotary_table(normal({kTokens, kDim / 2}, at::kFloat, 4) * 3, of_table);
+      KvPages here = make_kv_pages(3, kKvHeads, kDim, at::TensorOptions(dtype));
+      KvPages there = make_kv_pages(3, kKvHeads, kDim, at::TensorOptions(dtype));
+      const auto [turned_q, turned_k] = rotate(q, k, table);
+      const at::Tensor got = paged_attention(q, k, v, table, here, PagedBatch({&chunk, 1}));
+      const at::Tensor expected =
+          paged_attention(turned_q, turned_k, v, {}, there, PagedBatch({&chunk, 1}));
+      EXPECT_TRUE(got.equal(expected)) << dtype << " by " << of_table;
+      EXPECT_FALSE(got.equal(paged_attention(q, k, v, {}, there, PagedBatch({&chunk, 1}))));
+    }
+}
+
 TEST(PagedAttention, BlocksAreNeighboursThatShareTheirFirstPages) {
   const std::vector<int32_t> a{1, 2, 3}, b{1, 2, 4}, c{1, 5, 6, 7}, d{8};
   const PagedBatch batch(std::vector<PagedChunk>{

@@ -37,42 +37,63 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, const Body& body) {
 }
 
 namespace internal {
-/// body(first, last) for parts of [begin, end), which threads take one after another: numbers of
-/// size_of(how many are left). There are at most as many as pieces. start() comes before a thread's
-/// first one.
-template <class Size, class Body, class Start>
-void parallel_for_parts(int64_t begin, int64_t end, int64_t piece, const Size& size_of,
-                        const Body& body, const Start& start) {
-  std::atomic<int64_t> next{begin};
-  parallel_for(0, (end - begin + piece - 1) / piece, 1, [&](int64_t, int64_t) {
-    int64_t first = next.load(std::memory_order_relaxed);
-    if (first < end) start();
-    while (first < end) {
-      const int64_t last = std::min(first + size_of(end - first), end);
-      if (!next.compare_exchange_weak(first, last, std::memory_order_relaxed)) continue;
-      body(first, last);
-      first = next.load(std::memory_order_relaxed);
+/// A range that threads take parts of, one after another.
+class SharedRange {
+ public:
+  struct Part {
+    int64_t first, last;
+  };
+
+  SharedRange(int64_t begin, int64_t end) : next_(begin), end_(end) {}
+
+  /// Of size_of(how many are left) numbers; an empty one at the end.
+  template <class Size>
+  Part take(const Size& size_of) {
+    int64_t first = next_.load(std::memory_order_relaxed);
+    while (first < end_) {
+      const int64_t last = std::min(first + size_of(end_ - first), end_);
+      if (next_.compare_exchange_weak(first, last, std::memory_order_relaxed)) return {first, last};
     }
-  });
-}
+    return {end_, end_};
+  }
+
+ private:
+  std::atomic<int64_t> next_;
+  int64_t end_;
+};
 }  // namespace internal
 
 /// body(first, last) for pieces of [begin, end), which threads take one after another: no thread
 /// waits long for one that runs slower.
 template <class Body>
 void parallel_for_pieces(int64_t begin, int64_t end, int64_t piece, const Body& body) {
-  internal::parallel_for_parts(
-      begin, end, piece, [&](int64_t) { return piece; }, body, [] {});
+  internal::SharedRange range(begin, end);
+  const auto take = [&] { return range.take([&](int64_t) { return piece; }); };
+  parallel_for(0, (end - begin + piece - 1) / piece, 1, [&](int64_t, int64_t) {
+    for (auto part = take(); part.first < end; part = take()) body(part.first, part.last);
+  });
 }
 
 /// The same in runs of pieces, long ones first and single pieces at the end: most of what lies side
-/// by side is one thread's. start() comes before a thread's first run.
+/// by side is one thread's. body(first, last, then) knows where the thread goes on, at `end` if it
+/// does not; start(first) comes before its first run.
 template <class Body, class Start>
 void parallel_for_runs(int64_t begin, int64_t end, int64_t piece, const Body& body,
                        const Start& start) {
+  internal::SharedRange range(begin, end);
   const int64_t shares = num_loop_threads() + 1;
-  const auto size_of = [&](int64_t left) { return std::max(piece, left / shares / piece * piece); };
-  internal::parallel_for_parts(begin, end, piece, size_of, body, start);
+  const auto take = [&] {
+    return range.take([&](int64_t left) { return std::max(piece, left / shares / piece * piece); });
+  };
+  parallel_for(0, (end - begin + piece - 1) / piece, 1, [&](int64_t, int64_t) {
+    auto run = take();
+    if (run.first < end) start(run.first);
+    while (run.first < end) {
+      const auto then = take();
+      body(run.first, run.last, then.first);
+      run = then;
+    }
+  });
 }
 
 }  // namespace caprl

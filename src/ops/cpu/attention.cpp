@@ -136,10 +136,27 @@ void add_pages(const Running& token, int64_t head, const Pages<T>& pages, const 
   mix<H>(scores, old, pages, next, count, padded, token.mixed + head * padded);
 }
 
+/// The token's queries for a head of keys.
+template <class T>
+const T* queries(const PagedRows<T>& p, int64_t t, int64_t kv_head, T* turned) {
+  const int64_t group = p.heads / p.kv_heads, half = p.head_dim / 2;
+  const T* q = p.q + t * p.q_stride + kv_head * group * p.head_dim;
+  if (!p.cos) return q;
+  TurnRows<T, T> rows;
+  rows.heads = group;
+  rows.head_dim = p.head_dim;
+  rows.x = q;
+  rows.cos = p.cos + t * half;
+  rows.sin = p.sin + t * half;
+  rows.out = turned;
+  turn(rows, 0, 1);
+  return turned;
+}
+
 template <class T>
 void begin_token(const PagedRows<T>& p, int64_t t, int64_t kv_head, const Running& token) {
   const int64_t group = p.heads / p.kv_heads, D = p.head_dim;
-  const T* q = p.q + t * p.q_stride + kv_head * group * D;
+  const T* q = queries(p, t, kv_head, reinterpret_cast<T*>(token.mixed));
   for (int64_t i = 0; i < group * D; ++i) token.q[i] = scalar(q[i]) * p.scale;
   for (int64_t i = 0; i < group * padded_head(D); ++i) token.mixed[i] = 0;
   for (int64_t h = 0; h < group; ++h) {
@@ -162,14 +179,14 @@ struct Place {
   int64_t token, kv_head, page;
 };
 
-/// Where a thread probably goes on: with the token's next pages, the block's next token or the next
-/// head of keys.
+/// Where a thread probably goes on: with the pages' next head, the token's next pages or the
+/// next token.
 template <class T>
-Place after(const PagedRows<T>& p, const Place& at, int64_t end) {
+Place after(const PagedRows<T>& p, const Heads& heads, const Place& at, int64_t end) {
+  if (at.kv_head + 1 < heads.last) return {at.token, at.kv_head + 1, at.page};
   if ((at.page + kPages) * kPage < p.lengths[at.token])
-    return {at.token, at.kv_head, at.page + kPages};
-  if (at.token + 1 < end) return {at.token + 1, at.kv_head, 0};
-  return {at.token, at.kv_head + 1 < p.kv_heads ? at.kv_head + 1 : at.kv_head, 0};
+    return {at.token, heads.first, at.page + kPages};
+  return {at.token + 1 < end ? at.token + 1 : at.token, heads.first, 0};
 }
 
 /// Pages behind the token's last one are the last one again.
@@ -189,22 +206,23 @@ Pages<T> pages_at(const PagedRows<T>& p, const Place& at) {
 }  // namespace
 
 template <class T>
-void attend(const PagedRows<T>& p, const TokenBlock& block, int64_t kv_head, float* scratch) {
+void attend(const PagedRows<T>& p, const TokenBlock& block, const Heads& heads, float* scratch) {
   const int64_t group = p.heads / p.kv_heads, D = p.head_dim, padded = padded_head(D);
-  const int64_t floats = scratch_floats(group, D);
-  const auto running = [&](int64_t t) {
-    float* at = scratch + (t - block.first) * floats;
+  const int64_t floats = scratch_floats(group, D), count_heads = heads.last - heads.first;
+  const auto running = [&](int64_t t, int64_t head) {
+    float* at = scratch + ((t - block.first) * count_heads + head - heads.first) * floats;
     return Running{at, at + group * D, at + group * (D + padded), at + group * (D + padded + 1)};
   };
   const int64_t end = block.first + block.count;
-  for (int64_t t = block.first; t < end; ++t) begin_token(p, t, kv_head, running(t));
+  for (int64_t t = block.first; t < end; ++t)
+    for (int64_t h = heads.first; h < heads.last; ++h) begin_token(p, t, h, running(t, h));
   const auto add = [&](const Place& place) {
     const int64_t left = p.lengths[place.token] - place.page * kPage;
     if (left <= 0) return;
-    const Place then = after(p, place, end);
+    const Place then = after(p, heads, place, end);
     const Pages<T> pages = pages_at(p, place), next = pages_at(p, then);
     const int64_t count = left < kKeys ? left : kKeys;
-    const Running token = running(place.token);
+    const Running token = running(place.token, place.kv_head);
     int64_t head = 0;
     for (; head + kTileHeads <= group; head += kTileHeads)
       add_pages<kTileHeads>(token, head, pages, next, count, D, padded);
@@ -215,15 +233,16 @@ void attend(const PagedRows<T>& p, const TokenBlock& block, int64_t kv_head, flo
   // Shared pages are read for all tokens while they are in the cache.
   const int64_t shared = block.shared / kPages * kPages;
   for (int64_t page = 0; page < shared; page += kPages)
-    for (int64_t t = block.first; t < end; ++t) add({t, kv_head, page});
+    for (int64_t h = heads.first; h < heads.last; ++h)
+      for (int64_t t = block.first; t < end; ++t) add({t, h, page});
   for (int64_t t = block.first; t < end; ++t) {
     for (int64_t page = shared; page * kPage < p.lengths[t]; page += kPages)
-      add({t, kv_head, page});
-    end_token(p, t, kv_head, running(t));
+      for (int64_t h = heads.first; h < heads.last; ++h) add({t, h, page});
+    for (int64_t h = heads.first; h < heads.last; ++h) end_token(p, t, h, running(t, h));
   }
 }
 
-template void attend(const PagedRows<float>&, const TokenBlock&, int64_t, float*);
-template void attend(const PagedRows<Bf16>&, const TokenBlock&, int64_t, float*);
+template void attend(const PagedRows<float>&, const TokenBlock&, const Heads&, float*);
+template void attend(const PagedRows<Bf16>&, const TokenBlock&, const Heads&, float*);
 
 }  // namespace caprl::ops::cpu::CAPRL_ISA

@@ -19,7 +19,7 @@ void gate_backward(const GateGradients<T>& p, int64_t first, int64_t last);
 template <class T, class Table>
 void turn(const TurnRows<T, Table>& p, int64_t first, int64_t last);
 template <class T>
-void attend(const PagedRows<T>& p, const TokenBlock& block, int64_t kv_head, float* scratch);
+void attend(const PagedRows<T>& p, const TokenBlock& block, const Heads& heads, float* scratch);
 template <class T>
 void attend_group(const GroupRows<T>& p, const GroupSequence& sequence, int64_t first,
                   int64_t count, int64_t kv_head, float* scratch);

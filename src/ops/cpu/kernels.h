@@ -35,7 +35,11 @@ struct Product {
   const T* bias = nullptr;  // null: none
   Out* y = nullptr;         // rows `y_stride` apart
   int64_t y_stride = 0;
+  const T* then = nullptr;  // weights that are needed afterwards; null: none
 };
+
+/// Weights [outputs, inner] of which a kernel fetches so much ahead: of some outputs, some bytes.
+inline constexpr int64_t kOutputsAhead = 8, kBytesAhead = 576 * 4;
 
 /// sum = x (+ delta), scale = 1 / √(mean(sum²) + eps), normed = sum · scale rounded, · weight.
 /// [rows, width].
@@ -104,6 +108,8 @@ struct PagedRows {
   float scale = 0;
   const T* q = nullptr;  // rows `q_stride` apart
   int64_t q_stride = 0;
+  const T* cos = nullptr;  // [tokens, head_dim / 2] by which queries are turned first; null: not
+  const T* sin = nullptr;
   T* out = nullptr;                        // [tokens, heads, head_dim]
   const T* k_pages = nullptr;              // [pages, kv_heads, head_dim, kPageSize]
   const T* v_pages = nullptr;              // [pages, kv_heads, kPageSize, padded_head]
@@ -115,6 +121,11 @@ struct PagedRows {
 constexpr int64_t scratch_floats(int64_t group, int64_t head_dim) {
   return group * (head_dim + padded_head(head_dim) + 2);
 }
+
+/// Of keys and values: [first, last).
+struct Heads {
+  int64_t first, last;
+};
 
 /// Tokens [first, first + count) with the same first `shared` pages.
 struct TokenBlock {
@@ -172,8 +183,8 @@ struct TypedKernels {
   void (*gate)(const GateValues<T>&, int64_t first, int64_t last);
   void (*gate_backward)(const GateGradients<T>&, int64_t first, int64_t last);
   void (*turn)(const TurnRows<T, T>&, int64_t first, int64_t last);
-  /// One block and one head of keys and values. `scratch` [count, scratch_floats].
-  void (*attend)(const PagedRows<T>&, const TokenBlock&, int64_t kv_head, float* scratch);
+  /// One block and some heads of keys and values. `scratch` [count, heads, scratch_floats].
+  void (*attend)(const PagedRows<T>&, const TokenBlock&, const Heads&, float* scratch);
   /// Queries [first, first + count) of a sequence, at most queries_of_block(), for one head of
   /// keys. `scratch` [group_scratch_floats].
   void (*attend_group)(const GroupRows<T>&, const GroupSequence&, int64_t first, int64_t count,

@@ -64,42 +64,88 @@ class PackedRows {
 template <class Value, class Out>
 using ProductKernel = void (*)(const Product<Value, Out>&, int64_t first, int64_t last);
 
-/// All products of the same rows, their outputs one after another, divided among the threads.
+/// As kernels do it of the weights that they come to.
+template <class Value>
+void fetch_ahead(const Value* weight, int64_t inner) {
+  constexpr int64_t kLine = 64 / sizeof(Value), kValues = kBytesAhead / sizeof(Value);
+  for (int64_t i = 0; i < std::min(inner, kValues); i += kLine)
+    for (int64_t o = 0; o < kOutputsAhead; ++o) __builtin_prefetch(weight + o * inner + i, 0, 2);
+}
+
+/// Products of the same rows, their outputs one after another.
+template <class Value, class Out>
+class Products {
+ public:
+  Products(int64_t inner, std::span<const LinearWeights> weights, std::span<at::Tensor> results) {
+    for (size_t i = 0; i < weights.size(); ++i) {
+      if (!weights[i].weight.values.is_contiguous())
+        throw Error("[linear] the weight is not contiguous");
+      Product<Value, Out>& product = all_.emplace_back();
+      product.inner = inner;
+      product.outputs = weights[i].weight.values.size(0);
+      product.weight = data<Value>(weights[i].weight.values);
+      product.bias = data<Value>(weights[i].bias.values);
+      product.y = data<Out>(results[i]);
+      product.y_stride = product.outputs;
+      ends_.push_back(num_outputs() + product.outputs);
+    }
+  }
+
+  int64_t num_outputs() const { return ends_.empty() ? 0 : ends_.back(); }
+
+  /// Of an output and those after it; null behind the last one.
+  const Value* weight(int64_t output) const {
+    const auto i = std::upper_bound(ends_.begin(), ends_.end(), output) - ends_.begin();
+    if (i == std::ssize(ends_)) return nullptr;
+    const Product<Value, Out>& product = all_[i];
+    return product.weight + (output - ends_[i] + product.outputs) * product.inner;
+  }
+
+  /// run(product, first, last) for the parts that lie in [first, last); then come other outputs.
+  template <class Run>
+  void over(int64_t first, int64_t last, int64_t then, const Run& run) const {
+    for (size_t i = 0; i < all_.size() && first < last; ++i) {
+      if (first >= ends_[i]) continue;
+      const int64_t end = std::min(last, ends_[i]), begin = ends_[i] - all_[i].outputs;
+      Product<Value, Out> product = all_[i];
+      product.then = weight(end < last ? end : then);
+      run(product, first - begin, end - begin);
+      first = end;
+    }
+  }
+
+ private:
+  std::vector<Product<Value, Out>> all_;
+  std::vector<int64_t> ends_;
+};
+
+/// Divided among the threads.
 template <class Value, class Out>
 void multiply(const at::Tensor& x, std::span<const LinearWeights> weights,
               std::span<at::Tensor> results, ProductKernel<Value, Out> kernel) {
-  std::vector<Product<Value, Out>> products;
-  std::vector<int64_t> begins{0};
-  for (size_t i = 0; i < weights.size(); ++i) {
-    if (!weights[i].weight.values.is_contiguous())
-      throw Error("[linear] the weight is not contiguous");
-    Product<Value, Out>& product = products.emplace_back();
-    product.inner = x.size(1);
-    product.outputs = weights[i].weight.values.size(0);
-    product.weight = data<Value>(weights[i].weight.values);
-    product.bias = data<Value>(weights[i].bias.values);
-    product.y = data<Out>(results[i]);
-    product.y_stride = product.outputs;
-    begins.push_back(begins.back() + product.outputs);
-  }
+  const int64_t inner = x.size(1);
+  const Products<Value, Out> products(inner, weights, results);
   for (int64_t row = 0; row < x.size(0); row += kRowsAtOnce) {
-    Packing<Value> packing{std::min(x.size(0) - row, kRowsAtOnce), x.size(1)};
-    packing.x = data<Value>(x) + row * packing.inner;
+    Packing<Value> packing{std::min(x.size(0) - row, kRowsAtOnce), inner};
+    packing.x = data<Value>(x) + row * inner;
     const PackedRows rows(packing);
-    const int64_t worth_it = kWorthAPiece / std::max<int64_t>(1, packing.rows * packing.inner / 16);
+    const int64_t worth_it = kWorthAPiece / std::max<int64_t>(1, packing.rows * inner / 16);
     const int64_t least = packing.rows > kPackedRows ? kOutputsOfManyRows : kOutputsOfFewRows;
     const int64_t piece = (worth_it / least + 1) * least;
-    const auto multiply_some = [&](int64_t first, int64_t last) {
-      for (size_t i = 0; i < products.size(); ++i) {
-        Product<Value, Out> product = products[i];
-        product.rows = packing.rows;
-        product.x = rows.get();
-        product.y += row * product.y_stride;
-        const int64_t begin = std::max(first, begins[i]), end = std::min(last, begins[i + 1]);
-        if (begin < end) kernel(product, begin - begins[i], end - begins[i]);
-      }
+    const auto start = [&](int64_t first) {
+      fetch_ahead(products.weight(first), inner);
+      rows.begin_thread();
     };
-    parallel_for_runs(0, begins.back(), piece, multiply_some, [&] { rows.begin_thread(); });
+    const auto multiply_some = [&](int64_t first, int64_t last, int64_t then) {
+      products.over(first, last, then,
+                    [&](Product<Value, Out> product, int64_t begin, int64_t end) {
+                      product.rows = packing.rows;
+                      product.x = rows.get();
+                      product.y += row * product.y_stride;
+                      kernel(product, begin, end);
+                    });
+    };
+    parallel_for_runs(0, products.num_outputs(), piece, multiply_some, start);
   }
 }
 

@@ -46,8 +46,9 @@ std::vector<at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k, const R
 bool rotates(const at::Tensor& x, const RotaryTable& table);
 
 void copy_kv_pages(KvPages& pages, const at::Tensor& from, const at::Tensor& to);
+/// Queries and keys are turned first by the table, if there is one, which is of their dtype.
 at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                           KvPages& pages, const PagedBatch& batch);
+                           const RotaryTable& table, KvPages& pages, const PagedBatch& batch);
 
 /// Sequences lie one after another, a group's prefix before its branches.
 Attended group_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

@@ -15,18 +15,38 @@ namespace {
 
 static_assert(kPageSize == kKvPageSize);
 
+/// Rows of tokens [first, last), turned by the table if there is one.
+template <class T>
+const T* turned(const at::Tensor& rows, const RotaryTable& table, int64_t first, int64_t last) {
+  const int64_t width = rows.size(1) * rows.size(2), half = rows.size(2) / 2;
+  const T* x = data<T>(rows) + first * width;
+  if (!table.cos.defined()) return x;
+  TurnRows<T, T> problem;
+  problem.heads = rows.size(1);
+  problem.head_dim = rows.size(2);
+  problem.x = x;
+  problem.x_stride = width;
+  problem.cos = data<T>(table.cos) + first * half;
+  problem.sin = data<T>(table.sin) + first * half;
+  problem.out = reinterpret_cast<T*>(thread_scratch((last - first) * width));
+  kernels().of<T>().turn(problem, 0, last - first);
+  return problem.out;
+}
+
 /// Keys go to [page, head, D, place], values to [page, head, place, padded]; all of them before any
 /// is seen: a prompt may begin with pages that another one completes in the same pass.
 template <class T>
-void put(const at::Tensor& k, const at::Tensor& v, KvPages& pages, const PagedBatch& batch) {
+void put(const at::Tensor& k, const at::Tensor& v, const RotaryTable& table, KvPages& pages,
+         const PagedBatch& batch) {
   const int64_t heads = k.size(1), D = k.size(2), padded = padded_head(D);
-  const T *keys = data<T>(k), *values = data<T>(v);
+  const T* values = data<T>(v);
   T *k_pages = data<T>(pages.k), *v_pages = data<T>(pages.v);
   parallel_for(0, batch.num_tokens(), 4, [&](int64_t first, int64_t last) {
+    const T* keys = turned<T>(k, table, first, last);
     for (int64_t t = first; t < last; ++t) {
       const int64_t page = batch.slots()[t] / kPageSize, place = batch.slots()[t] % kPageSize;
       for (int64_t h = 0; h < heads; ++h) {
-        const T* key = keys + (t * heads + h) * D;
+        const T* key = keys + ((t - first) * heads + h) * D;
         T* column = k_pages + (page * heads + h) * D * kPageSize + place;
         for (int64_t d = 0; d < D; ++d) column[d * kPageSize] = key[d];
         std::copy_n(values + (t * heads + h) * D, D,
@@ -53,30 +73,36 @@ void over_units(const PagedBatch& batch, int64_t kv_heads, Run run) {
       return std::upper_bound(ends.begin(), ends.end(), cost) - ends.begin();
     };
     const int64_t end = last == threads ? static_cast<int64_t>(ends.size()) : unit_at(last);
-    for (int64_t unit = unit_at(first); unit < end; ++unit)
-      run(batch.blocks()[unit / kv_heads], unit % kv_heads);
+    for (int64_t unit = unit_at(first); unit < end;) {
+      const int64_t block = unit / kv_heads, next = std::min(end, (block + 1) * kv_heads);
+      run(batch.blocks()[block], Heads{unit - block * kv_heads, next - block * kv_heads});
+      unit = next;
+    }
   });
 }
 
 template <class T>
-at::Tensor attend(const at::Tensor& q, const at::Tensor& k, KvPages& pages,
+at::Tensor attend(const at::Tensor& q, int64_t kv_heads, const RotaryTable& table, KvPages& pages,
                   const PagedBatch& batch) {
   at::Tensor out = at::empty(q.sizes(), q.options());
   PagedRows<T> rows;
   rows.heads = q.size(1);
-  rows.kv_heads = k.size(1);
+  rows.kv_heads = kv_heads;
   rows.head_dim = q.size(2);
   rows.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(rows.head_dim)));
   rows.q = data<T>(q);
   rows.q_stride = q.size(1) * q.size(2);
+  rows.cos = data<T>(table.cos);
+  rows.sin = data<T>(table.sin);
   rows.out = data<T>(out);
   rows.k_pages = data<T>(pages.k);
   rows.v_pages = data<T>(pages.v);
   rows.lengths = batch.lengths().data();
   rows.tables = batch.tables().data();
-  over_units(batch, rows.kv_heads, [&](const PagedBatch::Block& block, int64_t head) {
-    const int64_t floats = block.count * scratch_floats(rows.heads / rows.kv_heads, rows.head_dim);
-    kernels().of<T>().attend(rows, {block.first, block.count, block.shared}, head,
+  over_units(batch, rows.kv_heads, [&](const PagedBatch::Block& block, const Heads& heads) {
+    const int64_t floats = block.count * (heads.last - heads.first) *
+                           scratch_floats(rows.heads / rows.kv_heads, rows.head_dim);
+    kernels().of<T>().attend(rows, {block.first, block.count, block.shared}, heads,
                              thread_scratch(floats));
   });
   return out;
@@ -110,12 +136,14 @@ void copy_kv_pages(KvPages& pages, const at::Tensor& from, const at::Tensor& to)
 }
 
 at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                           KvPages& pages, const PagedBatch& batch) {
+                           const RotaryTable& table, KvPages& pages, const PagedBatch& batch) {
   const at::Tensor queries = q.contiguous(), keys = k.contiguous(), values = v.contiguous();
+  RotaryTable rows = table;
+  if (table.cos.defined()) rows = {table.cos.contiguous(), table.sin.contiguous()};
   return with_element(q.scalar_type(), [&](auto element) {
     using T = decltype(element);
-    put<T>(keys, values, pages, batch);
-    return attend<T>(queries, keys, pages, batch);
+    put<T>(keys, values, rows, pages, batch);
+    return attend<T>(queries, keys.size(1), rows, pages, batch);
   });
 }
 

@@ -94,9 +94,11 @@ struct Weights {
 };
 
 /// sums[o, r] = Σ_k x[k, r] w[o, k] over one run, or += : for kOutputs outputs and all rows of
-/// kVectors vectors. Every sum is in the order of k, whatever the shape.
+/// kVectors vectors. Every sum is in the order of k, whatever the shape. Meanwhile the weights
+/// `ahead`, which are needed next, are fetched.
 template <class T, class V, int kVectors, int kOutputs>
-void sum_tile(const float* x, const Weights<typename Words<T>::Stored>& w, bool add, float* sums) {
+void sum_tile(const float* x, const Weights<typename Words<T>::Stored>& w, const Weights<T>& ahead,
+              bool add, float* sums) {
   constexpr int64_t kValues = Words<T>::kValues, kWidth = sizeof(V) / sizeof(float);
   using Stored = typename Words<T>::Stored;
   V total[kOutputs][kVectors] = {};
@@ -111,8 +113,8 @@ void sum_tile(const float* x, const Weights<typename Words<T>::Stored>& w, bool 
   const int64_t whole = w.values / kValues;
   int64_t k = 0;
   while (k < whole) {
-    // The next outputs' weights, while these are worked on.
-    for (int o = 0; o < kOutputs; ++o) fetch(w.first + (kOutputs + o) * w.stride + k * kValues);
+    for (int o = 0; o < kOutputs && k * kValues < ahead.values; ++o)
+      fetch(ahead.first + o * ahead.stride + k * kValues);
     for (const int64_t end = least(whole, k + kLineWords); k < end; ++k)
       add_word(k, w.first + k * kValues, w.stride);
   }
@@ -131,28 +133,32 @@ void sum_tile(const float* x, const Weights<typename Words<T>::Stored>& w, bool 
 
 /// The same of weights that are converted first, where words are not what is stored.
 template <class T, class V, int kVectors, int kOutputs>
-void sum_stored(const float* x, const Weights<T>& w, bool add, float* sums) {
+void sum_stored(const float* x, const Weights<T>& w, const Weights<T>& ahead, bool add,
+                float* sums) {
   if constexpr (sizeof(T) == sizeof(typename Words<T>::Stored)) {
-    sum_tile<T, V, kVectors, kOutputs>(x, w, add, sums);
+    sum_tile<T, V, kVectors, kOutputs>(x, w, ahead, add, sums);
   } else {
     float converted[kOutputs * kRun];
     for (int o = 0; o < kOutputs; ++o)
       for (int64_t k = 0; k < w.values; ++k)
         converted[o * kRun + k] = scalar(w.first[o * w.stride + k]);
-    sum_tile<T, V, kVectors, kOutputs>(x, {converted, kRun, w.values}, add, sums);
+    sum_tile<T, V, kVectors, kOutputs>(x, {converted, kRun, w.values}, ahead, add, sums);
   }
 }
 
-/// `count` outputs, as many at once as there are registers for their sums: 8, or 16 of 32.
+/// `count` outputs, as many at once as there are registers for their sums: 8, or 16 of 32. The
+/// weights `then` are needed next.
 template <class T, class V, int kVectors, int kOutputs = (kVectors * 8 > kLanes ? 4 : 8)>
-void sum_outputs(const float* x, Weights<T> w, int64_t count, bool add, float* sums) {
+void sum_outputs(const float* x, Weights<T> w, int64_t count, const Weights<T>& then, bool add,
+                 float* sums) {
   for (; count >= kOutputs; count -= kOutputs) {
-    sum_stored<T, V, kVectors, kOutputs>(x, w, add, sums);
-    w.first += kOutputs * w.stride;
+    const Weights<T> next{w.first + kOutputs * w.stride, w.stride, w.values};
+    sum_stored<T, V, kVectors, kOutputs>(x, w, count > kOutputs ? next : then, add, sums);
+    w = next;
     sums += kOutputs * kVectors * (sizeof(V) / sizeof(float));
   }
   if constexpr (kOutputs > 1) {
-    if (count > 0) sum_outputs<T, V, kVectors, kOutputs / 2>(x, w, count, add, sums);
+    if (count > 0) sum_outputs<T, V, kVectors, kOutputs / 2>(x, w, count, then, add, sums);
   }
 }
 
@@ -176,23 +182,32 @@ void write_rows(const Product<T, Out>& p, const float* sums, int64_t width, int6
     }
 }
 
-/// Outputs [first, first + count) of the rows that lie side by side from this one on.
+/// The run from this value on of an output and those after it.
+template <class T>
+Weights<T> run_of(const T* output, int64_t inner, int64_t begin = 0) {
+  return {output + begin, inner, least(inner - begin, kRun * Words<T>::kValues)};
+}
+
+/// Outputs [first, first + count) of the rows that lie side by side from this one on. The outputs
+/// `then` come next.
 template <class T, class Out>
-void block(const Product<T, Out>& p, int64_t row, int64_t first, int64_t count) {
+void block(const Product<T, Out>& p, int64_t row, int64_t first, int64_t count, const T* then) {
   constexpr int64_t kRunValues = kRun * Words<T>::kValues;
   const int64_t width = rows_side_by_side(p.rows - row);
   alignas(64) float sums[kBlockOutputs * kMostRows];  // [outputs, width]
   if (p.inner == 0) memset(sums, 0, sizeof sums);
   for (int64_t begin = 0; begin < p.inner; begin += kRunValues) {
     const float* x = p.x + row * words_of<T>(p.inner) + words_of<T>(begin) * width;
-    const Weights<T> w{p.weight + first * p.inner + begin, p.inner,
-                       least(p.inner - begin, kRunValues)};
+    const T* outputs = p.weight + first * p.inner;
+    const int64_t end = begin + kRunValues;
+    const Weights<T> w = run_of(outputs, p.inner, begin);
+    const Weights<T> next = end < p.inner ? run_of(outputs, p.inner, end) : run_of(then, p.inner);
     if (width == kMostRows)
-      sum_outputs<T, Lanes, 2>(x, w, count, begin > 0, sums);
+      sum_outputs<T, Lanes, 2>(x, w, count, next, begin > 0, sums);
     else if (width == kLanes)
-      sum_outputs<T, Lanes, 1>(x, w, count, begin > 0, sums);
+      sum_outputs<T, Lanes, 1>(x, w, count, next, begin > 0, sums);
     else
-      sum_outputs<T, EightLanes, 1>(x, w, count, begin > 0, sums);
+      sum_outputs<T, EightLanes, 1>(x, w, count, next, begin > 0, sums);
   }
   write_rows(p, sums, width, row, least(p.rows - row, width), first, count);
 }
@@ -214,10 +229,15 @@ void pack(const Packing<T>& p, int64_t first, int64_t last) {
 
 template <class T, class Out>
 void product(const Product<T, Out>& p, int64_t first, int64_t last) {
+  const T* then = p.then ? p.then : p.weight + first * p.inner;
   for (int64_t o = first; o < last; o += kBlockOutputs) {
     const int64_t count = least(last - o, kBlockOutputs);
-    for (int64_t row = 0; row < p.rows; row += rows_side_by_side(p.rows - row))
-      block(p, row, o, count);
+    const T *here = p.weight + o * p.inner, *next = here + count * p.inner;
+    for (int64_t row = 0; row < p.rows;) {
+      const int64_t end = row + rows_side_by_side(p.rows - row);
+      block(p, row, o, count, end < p.rows ? here : o + count < last ? next : then);
+      row = end;
+    }
   }
 }
 
