@@ -229,7 +229,7 @@ AddedNorm add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::T
     problem.normed = data<T>(made.normed);
     problem.scale = made.scale.mutable_data_ptr<float>();
     problem.eps = static_cast<float>(eps);
-    over(x.numel() / problem.width, problem.width,
+    over(x.numel() / problem.width, 4 * problem.width,
          [&](int64_t first, int64_t last) { kernels().of<T>().norm(problem, first, last); });
   });
   return made;

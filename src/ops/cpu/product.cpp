@@ -4,8 +4,7 @@
 namespace caprl::ops::cpu::CAPRL_ISA {
 namespace {
 
-constexpr int64_t kRun = 576;          // words that are summed before they are added to other runs'
-constexpr int64_t kBlockOutputs = 96;  // whose sums are kept
+constexpr int64_t kBlockOutputs = 96;      // whose sums are kept
 constexpr int64_t kMostRows = 2 * kLanes;  // side by side
 constexpr int64_t kLineWords = 16;         // of a cache
 static_assert(kPackedRows % kMostRows == 0);
@@ -17,6 +16,7 @@ template <class T>
 struct Words {
   using Stored = float;  // what weights are when they are multiplied
   static constexpr int64_t kValues = 1;
+  static constexpr int64_t kRun = 576;  // values that are summed before they are added to others'
   static EightLanes eight(const T* from) { return load<EightLanes>(from); }
   template <class V>
   static V repeat(const float* at) {
@@ -33,6 +33,7 @@ template <>
 struct Words<Bf16> {
   using Stored = Bf16;
   static constexpr int64_t kValues = 2;
+  static constexpr int64_t kRun = 768;
   static EightLanes eight(const Bf16* from) {
     EightLanes words;
     memcpy(&words, from, sizeof words);
@@ -138,6 +139,7 @@ void sum_stored(const float* x, const Weights<T>& w, const Weights<T>& ahead, bo
   if constexpr (sizeof(T) == sizeof(typename Words<T>::Stored)) {
     sum_tile<T, V, kVectors, kOutputs>(x, w, ahead, add, sums);
   } else {
+    constexpr int64_t kRun = Words<T>::kRun;
     float converted[kOutputs * kRun];
     for (int o = 0; o < kOutputs; ++o)
       for (int64_t k = 0; k < w.values; ++k)
@@ -185,21 +187,21 @@ void write_rows(const Product<T, Out>& p, const float* sums, int64_t width, int6
 /// The run from this value on of an output and those after it.
 template <class T>
 Weights<T> run_of(const T* output, int64_t inner, int64_t begin = 0) {
-  return {output + begin, inner, least(inner - begin, kRun * Words<T>::kValues)};
+  return {output + begin, inner, least(inner - begin, Words<T>::kRun)};
 }
 
 /// Outputs [first, first + count) of the rows that lie side by side from this one on. The outputs
 /// `then` come next.
 template <class T, class Out>
 void block(const Product<T, Out>& p, int64_t row, int64_t first, int64_t count, const T* then) {
-  constexpr int64_t kRunValues = kRun * Words<T>::kValues;
+  constexpr int64_t kRun = Words<T>::kRun;
   const int64_t width = rows_side_by_side(p.rows - row);
   alignas(64) float sums[kBlockOutputs * kMostRows];  // [outputs, width]
   if (p.inner == 0) memset(sums, 0, sizeof sums);
-  for (int64_t begin = 0; begin < p.inner; begin += kRunValues) {
+  for (int64_t begin = 0; begin < p.inner; begin += kRun) {
     const float* x = p.x + row * words_of<T>(p.inner) + words_of<T>(begin) * width;
     const T* outputs = p.weight + first * p.inner;
-    const int64_t end = begin + kRunValues;
+    const int64_t end = begin + kRun;
     const Weights<T> w = run_of(outputs, p.inner, begin);
     const Weights<T> next = end < p.inner ? run_of(outputs, p.inner, end) : run_of(then, p.inner);
     if (width == kMostRows)

@@ -114,12 +114,13 @@ void gate(const GateValues<T>& p, int64_t first, int64_t last) {
   T* const out[] = {p.out};
   in_blocks(in, out, first, last, [](const T* const* in, T* const* out) {
     const T* __restrict gates = in[0], * __restrict ups = in[1];
-    T* __restrict outs = out[0];
+    float silu[kBlock];
     for (int64_t i = 0; i < kBlock; ++i) {
       const float x = scalar(gates[i]);
-      const float silu = rounded<T>(x / one_plus_exp_of_minus(x));
-      outs[i] = kernels::from_float<T>(silu * scalar(ups[i]));
+      silu[i] = x / one_plus_exp_of_minus(x);
     }
+    for (int64_t i = 0; i < kBlock; i += kLanes)
+      store(rounded<T>(load(silu + i)) * load(ups + i), out[0] + i);
   });
 }
 

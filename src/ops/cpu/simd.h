@@ -29,6 +29,11 @@ struct BitsOf {
 /// To the second-level cache.
 static inline void fetch(const void* at) { __builtin_prefetch(at, 0, 2); }
 
+template <class V>
+static inline V from_bf16(typename BitsOf<V>::Halves stored) {
+  return (V)(__builtin_convertvector(stored, typename BitsOf<V>::Words) << 16);
+}
+
 template <class V = Lanes>
 static inline V load(const float* from) {
   V x;
@@ -39,7 +44,7 @@ template <class V = Lanes>
 static inline V load(const Bf16* from) {
   typename BitsOf<V>::Halves stored;
   memcpy(&stored, from, sizeof stored);
-  return (V)(__builtin_convertvector(stored, typename BitsOf<V>::Words) << 16);
+  return from_bf16<V>(stored);
 }
 /// The first `count` values, at most V's lanes, then zeros.
 template <class V = Lanes, class T>
@@ -52,19 +57,27 @@ template <class V>
 static inline void store(V x, float* to) {
   memcpy(to, &x, sizeof x);
 }
-/// As to_bf16(): the stored bits.
+/// As to_bf16(), but that what is too small for a normal number may become zero.
 template <class V>
-static inline typename BitsOf<V>::Words bf16_bits(V x) {
+static inline typename BitsOf<V>::Halves as_bf16(V x) {
+#ifdef __AVX512BF16__
+  if constexpr (sizeof(V) == sizeof(__m512))
+    return (typename BitsOf<V>::Halves)_mm512_cvtneps_pbh((__m512)x);
+  else
+    return (typename BitsOf<V>::Halves)_mm256_cvtneps_pbh((__m256)x);
+#else
   using Words = typename BitsOf<V>::Words;
   const Words bits = (Words)x;
   const Words is_nan = (Words)((bits & 0x7fffffffu) > 0x7f800000u);
   const Words quiet = (bits >> 16) | 0x40u;
   const Words rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  return (is_nan & quiet) | (~is_nan & rounded);
+  return __builtin_convertvector((is_nan & quiet) | (~is_nan & rounded),
+                                 typename BitsOf<V>::Halves);
+#endif
 }
 template <class V>
 static inline void store(V x, Bf16* to) {
-  const auto stored = __builtin_convertvector(bf16_bits(x), typename BitsOf<V>::Halves);
+  const auto stored = as_bf16(x);
   memcpy(to, &stored, sizeof stored);
 }
 /// The first `count` values, at most V's lanes.
@@ -78,7 +91,7 @@ static inline void store_first(V x, T* to, int64_t count) {
 template <class T>
 static inline Lanes rounded(Lanes x) {
   if constexpr (sizeof(T) == sizeof(float)) return x;
-  return (Lanes)(bf16_bits(x) << 16);
+  return from_bf16<Lanes>(as_bf16(x));
 }
 
 /// sum += a · b, rounded once where the instruction set can. Said here rather than left to the
