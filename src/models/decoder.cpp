@@ -122,7 +122,7 @@ LayerStates Decoder::compute(int64_t index, const LayerStates& states,
   const at::Tensor& next_norm =
       index + 1 < config_.num_layers ? layers_[index + 1].input_norm : final_norm_H_;
   const at::Tensor mixed = attention_block(index, states.normed, table, attention);
-  return feed_and_norm(
+  return ops::gated_half(
       states.hidden, mixed,
       {layer.post_attention_norm, layer.feed_forward, next_norm, config_.rms_norm_eps}, recompute_);
 }

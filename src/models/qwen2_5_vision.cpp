@@ -71,8 +71,8 @@ LayerStates Qwen25VisionTower::compute(size_t index, const LayerStates& states,
   const at::Tensor& next_norm =
       index + 1 < blocks_.size() ? blocks_[index + 1].norm1 : merger_norm_;
   const at::Tensor mixed = attention(block, states.normed, images, table);
-  return feed_and_norm(states.hidden, mixed,
-                       {block.norm2, block.feed_forward, next_norm, kNormEps, kBits}, recompute_);
+  return ops::gated_half(states.hidden, mixed,
+                         {block.norm2, block.feed_forward, next_norm, kNormEps, kBits}, recompute_);
 }
 
 ImageFeatures Qwen25VisionTower::forward(const at::Tensor& pixel_values_PC,

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "caprl/core/parallel.h"
 #include "ops/cpu/operations.h"
 #include "ops/fused/kernels.h"
 
@@ -64,10 +65,12 @@ RotaryTable rotary_table(const at::Tensor& angles, at::ScalarType dtype) {
   at::Tensor sin = at::empty(angles.sizes(), angles.options());
   const float* from = flat.const_data_ptr<float>();
   float *cosines = cos.mutable_data_ptr<float>(), *sines = sin.mutable_data_ptr<float>();
-  for (int64_t i = 0; i < flat.numel(); ++i) {
-    cosines[i] = std::cos(from[i]);
-    sines[i] = std::sin(from[i]);
-  }
+  parallel_for(0, flat.numel(), 1024, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      cosines[i] = std::cos(from[i]);
+      sines[i] = std::sin(from[i]);
+    }
+  });
   return {cos.to(dtype), sin.to(dtype)};
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cstring>
+#include <vector>
 
 namespace caprl::ops {
 namespace {
@@ -44,9 +45,10 @@ at::Tensor upload(const at::Tensor& values, at::Device device) {
   return queued ? values.pin_memory().to(device, /*non_blocking=*/true) : values.to(device);
 }
 at::Tensor upload_columns(std::span<const std::array<int64_t, 3>> rows, at::Device device) {
-  const auto count = static_cast<int64_t>(rows.size());
-  const std::span flat(reinterpret_cast<const int64_t*>(rows.data()), 3 * rows.size());
-  return upload(flat, device).view({count, 3}).t().contiguous();
+  std::vector<int64_t> columns(3 * rows.size());
+  for (size_t i = 0; i < rows.size(); ++i)
+    for (size_t axis = 0; axis < 3; ++axis) columns[axis * rows.size() + i] = rows[i][axis];
+  return upload(columns, device).view({3, static_cast<int64_t>(rows.size())});
 }
 void upload_to(at::Tensor& to, std::span<const int64_t> values) { upload_values_to(to, values); }
 void upload_to(at::Tensor& to, std::span<const int32_t> values) { upload_values_to(to, values); }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <vector>
 
 namespace caprl {
 
@@ -36,60 +37,56 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, const Body& body) {
   internal::run_on_threads(loop.count, run, &loop);
 }
 
-namespace internal {
-/// A range that threads take parts of, one after another.
-class SharedRange {
- public:
-  struct Part {
-    int64_t first, last;
-  };
-
-  SharedRange(int64_t begin, int64_t end) : next_(begin), end_(end) {}
-
-  /// Of size_of(how many are left) numbers; an empty one at the end.
-  template <class Size>
-  Part take(const Size& size_of) {
-    int64_t first = next_.load(std::memory_order_relaxed);
-    while (first < end_) {
-      const int64_t last = std::min(first + size_of(end_ - first), end_);
-      if (next_.compare_exchange_weak(first, last, std::memory_order_relaxed)) return {first, last};
-    }
-    return {end_, end_};
-  }
-
- private:
-  std::atomic<int64_t> next_;
-  int64_t end_;
-};
-}  // namespace internal
-
 /// body(first, last) for pieces of [begin, end), which threads take one after another: no thread
-/// waits long for one that runs slower.
+/// waits long for one that runs slower. Each begins with a share of its own, the same in every such
+/// loop, and finds in its cache what it made of that before; then it helps the others.
 template <class Body>
 void parallel_for_pieces(int64_t begin, int64_t end, int64_t piece, const Body& body) {
-  internal::SharedRange range(begin, end);
-  const auto take = [&] { return range.take([&](int64_t) { return piece; }); };
-  parallel_for(0, (end - begin + piece - 1) / piece, 1, [&](int64_t, int64_t) {
-    for (auto part = take(); part.first < end; part = take()) body(part.first, part.last);
+  const int64_t pieces = (end - begin + piece - 1) / piece;
+  const int64_t threads = std::min(num_loop_threads(), pieces);
+  struct alignas(64) Counter {  // alone in a line of the cache
+    std::atomic<int64_t> taken = 0;
+  };
+  std::vector<Counter> counters(std::max<int64_t>(0, threads));  // of each one's pieces
+  const auto share = [&](int64_t thread) { return pieces * thread / threads; };
+  const auto work_on = [&](int64_t thread) {
+    const int64_t first = share(thread), count = share(thread + 1) - first;
+    for (int64_t i; (i = counters[thread].taken.fetch_add(1, std::memory_order_relaxed)) < count;) {
+      const int64_t at = begin + (first + i) * piece;
+      body(at, std::min(end, at + piece));
+    }
+  };
+  parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
+    for (int64_t mine = first; mine < last; ++mine)
+      for (int64_t i = 0; i < threads; ++i) work_on((mine + i) % threads);
   });
 }
 
-/// The same in runs of pieces, long ones first and single pieces at the end: most of what lies side
-/// by side is one thread's. body(first, last, then) knows where the thread goes on, at `end` if it
-/// does not; start(first) comes before its first run.
+/// In runs of pieces, long ones first and single pieces at the end: most of what lies side by side
+/// is one thread's, whichever comes first. body(first, last, then) knows where the thread goes on,
+/// at `end` if it does not; start(first) comes before its first run.
 template <class Body, class Start>
 void parallel_for_runs(int64_t begin, int64_t end, int64_t piece, const Body& body,
                        const Start& start) {
-  internal::SharedRange range(begin, end);
+  struct Run {
+    int64_t first, last;
+  };
+  std::atomic<int64_t> next{begin};
   const int64_t shares = num_loop_threads() + 1;
-  const auto take = [&] {
-    return range.take([&](int64_t left) { return std::max(piece, left / shares / piece * piece); });
+  const auto take = [&]() -> Run {
+    int64_t first = next.load(std::memory_order_relaxed);
+    while (first < end) {
+      const int64_t size = std::max(piece, (end - first) / shares / piece * piece);
+      const int64_t last = std::min(first + size, end);
+      if (next.compare_exchange_weak(first, last, std::memory_order_relaxed)) return {first, last};
+    }
+    return {end, end};
   };
   parallel_for(0, (end - begin + piece - 1) / piece, 1, [&](int64_t, int64_t) {
-    auto run = take();
+    Run run = take();
     if (run.first < end) start(run.first);
     while (run.first < end) {
-      const auto then = take();
+      const Run then = take();
       body(run.first, run.last, then.first);
       run = then;
     }

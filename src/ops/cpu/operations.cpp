@@ -23,6 +23,8 @@ constexpr int64_t kWorthAPiece = 16 * 1024;   // products of 16 numbers
 // few the threads end closer together.
 constexpr int64_t kOutputsOfManyRows = 48, kOutputsOfFewRows = 16;
 constexpr int64_t kRowsAtOnce = 512;  // that are packed for their products
+// Matrices of so many bytes stay in a core's cache while it goes through its rows, so many at once.
+constexpr int64_t kSmallWeights = 256 << 10, kRowsOfAThread = 64;
 
 template <class Run>
 void over(int64_t count, int64_t cost_of_one, Run run) {
@@ -119,12 +121,11 @@ class Products {
   std::vector<int64_t> ends_;
 };
 
-/// Divided among the threads.
+/// Threads divide the outputs: each weight is read once.
 template <class Value, class Out>
-void multiply(const at::Tensor& x, std::span<const LinearWeights> weights,
-              std::span<at::Tensor> results, ProductKernel<Value, Out> kernel) {
+void divide_outputs(const at::Tensor& x, const Products<Value, Out>& products,
+                    ProductKernel<Value, Out> kernel) {
   const int64_t inner = x.size(1);
-  const Products<Value, Out> products(inner, weights, results);
   for (int64_t row = 0; row < x.size(0); row += kRowsAtOnce) {
     Packing<Value> packing{std::min(x.size(0) - row, kRowsAtOnce), inner};
     packing.x = data<Value>(x) + row * inner;
@@ -147,6 +148,39 @@ void multiply(const at::Tensor& x, std::span<const LinearWeights> weights,
     };
     parallel_for_runs(0, products.num_outputs(), piece, multiply_some, start);
   }
+}
+
+/// Threads divide the rows: each finds what it made itself in its own cache, here and in the
+/// operations before and after.
+template <class Value, class Out>
+void divide_rows(const at::Tensor& x, const Products<Value, Out>& products,
+                 ProductKernel<Value, Out> kernel) {
+  const int64_t inner = x.size(1), rows = x.size(0);
+  const auto multiply_some = [&](int64_t first, int64_t last) {
+    Packing<Value> packing{last - first, inner, data<Value>(x) + first * inner};
+    packing.packed = thread_scratch(packed_floats(packing.rows, inner));
+    kernels().of<Value>().pack(packing, 0, packing.rows);
+    products.over(0, products.num_outputs(), 0,
+                  [&](Product<Value, Out> product, int64_t begin, int64_t end) {
+                    product.rows = packing.rows;
+                    product.x = packing.packed;
+                    product.y += first * product.y_stride;
+                    kernel(product, begin, end);
+                  });
+  };
+  parallel_for_pieces(0, rows, kRowsOfAThread, multiply_some);
+}
+
+/// Divided among the threads by what is the smaller burden: weights or rows in several caches.
+template <class Value, class Out>
+void multiply(const at::Tensor& x, std::span<const LinearWeights> weights,
+              std::span<at::Tensor> results, ProductKernel<Value, Out> kernel) {
+  const Products<Value, Out> products(x.size(1), weights, results);
+  const int64_t bytes = products.num_outputs() * x.size(1) * x.element_size();
+  if (bytes <= kSmallWeights && x.size(0) >= num_loop_threads() * kRowsOfAThread)
+    divide_rows(x, products, kernel);
+  else
+    divide_outputs(x, products, kernel);
 }
 
 at::Tensor turned(const at::Tensor& x, const RotaryTable& table) {

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "caprl/ops/gated_half.h"
 #include "caprl/ops/linear.h"
 #include "caprl/ops/paged_attention.h"
 #include "caprl/ops/rotary.h"
@@ -44,6 +45,10 @@ std::array<at::Tensor, 2> swiglu_backward(const at::Tensor& gate, const at::Tens
 std::vector<at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k, const RotaryTable& table);
 /// Whether `rotate` has this table's dtype.
 bool rotates(const at::Tensor& x, const RotaryTable& table);
+
+/// Whether gated_half() is for these: many rows of a small model, without gradients or adapters.
+bool feeds_in_blocks(const at::Tensor& hidden, const GatedHalf& half);
+LayerStates gated_half(const at::Tensor& hidden, const at::Tensor& mixed, const GatedHalf& half);
 
 void copy_kv_pages(KvPages& pages, const at::Tensor& from, const at::Tensor& to);
 /// Queries and keys are turned first by the table, if there is one, which is of their dtype.

@@ -10,24 +10,36 @@ float rounded(float x) {
   return kernels::to_float(kernels::from_float<T>(x));
 }
 
-/// A row as vectors; the last may be a part of one, filled up with zeros.
-class RowOf {
- public:
-  explicit RowOf(int64_t width) : width_(width) {}
-
+/// A vector of a row, or the part of one that is its end; what is missing is zero.
+struct Whole {
   template <class T>
-  Lanes get(const T* from, int64_t i) const {
-    return i + kLanes <= width_ ? load(from + i) : load_first(from + i, width_ - i);
+  Lanes get(const T* from) const {
+    return load(from);
   }
   template <class T>
-  void put(Lanes values, T* to, int64_t i) const {
-    if (i + kLanes <= width_) return store(values, to + i);
-    store_first(values, to + i, width_ - i);
+  void put(Lanes values, T* to) const {
+    store(values, to);
   }
-
- private:
-  int64_t width_;
 };
+struct Part {
+  int64_t count;
+  template <class T>
+  Lanes get(const T* from) const {
+    return load_first(from, count);
+  }
+  template <class T>
+  void put(Lanes values, T* to) const {
+    store_first(values, to, count);
+  }
+};
+
+/// work(i, part) for all of a row's vectors, from place i on.
+template <class Work>
+void over_row(int64_t width, const Work& work) {
+  int64_t i = 0;
+  for (; i + kLanes <= width; i += kLanes) work(i, Whole{});
+  if (i < width) work(i, Part{width - i});
+}
 
 /// 1 + e^−x, finite: the divisor of a sigmoid.
 float one_plus_exp_of_minus(float x) { return 1.0f + kernels::fast_exp(-x < 88.0f ? -x : 88.0f); }
@@ -63,7 +75,6 @@ void in_blocks(const T* const (&inputs)[kInputs], T* const (&outputs)[kOutputs],
 
 template <class T>
 void norm(const NormRows<T>& p, int64_t first, int64_t last) {
-  const RowOf row_of(p.width);
   for (int64_t row = first; row < last; ++row) {
     const T* x = p.x + row * p.width;
     const T* delta = p.delta ? p.delta + row * p.width : nullptr;
@@ -71,40 +82,42 @@ void norm(const NormRows<T>& p, int64_t first, int64_t last) {
     T* normed = p.normed + row * p.width;
     const T* total = delta ? sums : x;
     Lanes squares{};
-    for (int64_t i = 0; i < p.width; i += kLanes) {
-      if (delta) row_of.put(row_of.get(x, i) + row_of.get(delta, i), sums, i);
-      const Lanes value = row_of.get(total, i);
+    over_row(p.width, [&](int64_t i, auto part) {
+      Lanes value = part.get(x + i);
+      if (delta) {
+        value = rounded<T>(value + part.get(delta + i));
+        part.put(value, sums + i);
+      }
       squares += value * value;
-    }
+    });
     const float scale = 1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(p.width) + p.eps);
     if (p.scale) p.scale[row] = scale;
-    for (int64_t i = 0; i < p.width; i += kLanes)
-      row_of.put(rounded<T>(row_of.get(total, i) * all(scale)) * row_of.get(p.weight, i), normed,
-                 i);
+    over_row(p.width, [&](int64_t i, auto part) {
+      part.put(rounded<T>(part.get(total + i) * all(scale)) * part.get(p.weight + i), normed + i);
+    });
   }
 }
 
 template <class T>
 void norm_backward(const NormGradients<T>& p, int64_t first, int64_t last, float* d_weight) {
-  const RowOf row_of(p.width);
   for (int64_t row = first; row < last; ++row) {
     const T *g = p.g + row * p.width, *sums = p.sum + row * p.width;
     const T* g_sum = p.g_sum ? p.g_sum + row * p.width : nullptr;
     T* d_sum = p.d_sum + row * p.width;
     const Lanes scale = all(p.scale[row]);
     Lanes along{};
-    for (int64_t i = 0; i < p.width; i += kLanes) {
-      const Lanes gradient = row_of.get(g, i), unit = row_of.get(sums, i) * scale;
-      along += gradient * row_of.get(p.weight, i) * unit;
-      if (d_weight) row_of.put(row_of.get(d_weight, i) + gradient * unit, d_weight, i);
-    }
+    over_row(p.width, [&](int64_t i, auto part) {
+      const Lanes gradient = part.get(g + i), unit = part.get(sums + i) * scale;
+      along += gradient * part.get(p.weight + i) * unit;
+      if (d_weight) part.put(part.get(d_weight + i) + gradient * unit, d_weight + i);
+    });
     const Lanes mean = all(sum(along) / static_cast<float>(p.width));
-    for (int64_t i = 0; i < p.width; i += kLanes) {
-      const Lanes unit = row_of.get(sums, i) * scale;
-      Lanes result = (row_of.get(g, i) * row_of.get(p.weight, i) - unit * mean) * scale;
-      if (g_sum) result += row_of.get(g_sum, i);
-      row_of.put(result, d_sum, i);
-    }
+    over_row(p.width, [&](int64_t i, auto part) {
+      const Lanes unit = part.get(sums + i) * scale;
+      Lanes result = (part.get(g + i) * part.get(p.weight + i) - unit * mean) * scale;
+      if (g_sum) result += part.get(g_sum + i);
+      part.put(result, d_sum + i);
+    });
   }
 }
 
