@@ -36,9 +36,10 @@ class DecoderMemory {
   }
 
   double reading() const {
-    const double H = decoder_.hidden, F = decoder_.inner;
-    const double attention = 3 * H + 3 * heads_.queries() + 3 * heads_.keys();
-    return tokens_ * setting_.value * std::max(attention, 6 * H + 3 * F);
+    const double H = decoder_.hidden;
+    const bool adapted = use("mlp.gate_proj").rank > 0;
+    return std::max(ops::paged_attention_reading(setting_, tokens_, H, heads_),
+                    ops::gated_half_reading(setting_, tokens_, H, decoder_.inner, adapted));
   }
 
  private:

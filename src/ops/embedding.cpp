@@ -23,7 +23,7 @@ void add_rows(const at::Tensor& d_rows, const at::Tensor& ids, int64_t placehold
 
 /// weight[ids] without a gradient.
 at::Tensor rows_of(const at::Tensor& weight, const at::Tensor& ids) {
-  if (!cpu::runs_without_gradients(weight) || !weight.is_contiguous())
+  if (!cpu::runs_without_gradients(weight) || !weight.is_contiguous() || !ids.is_cpu())
     return at::embedding(weight, ids);
   const int64_t bytes = weight.size(1) * weight.itemsize();
   const at::Tensor places = ids.contiguous();

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "caprl/ops/adamw.h"
+#include "ops/cpu/operations.h"
 
 namespace caprl::ops {
 namespace {
@@ -19,6 +20,9 @@ double gradient_memory(const MemorySetting& setting, double values) {
   // A CPU adds bf16 to fp32 by way of a copy in fp32.
   return values * (setting.value + (setting.value < 4 ? setting.real() : 0));
 }
+
+/// A CPU's.
+bool on_own_kernels(const MemorySetting& setting) { return !setting.kernels && setting.value <= 4; }
 
 }  // namespace
 
@@ -106,6 +110,23 @@ OpMemory image_attention_memory(const MemorySetting& setting, double rows, const
   memory.forward = 0;
   memory.backward = (1 + 3 + 3) * width + (setting.flash ? rows * heads.queries() * 4 : 0);
   return memory;
+}
+
+double paged_attention_reading(const MemorySetting& setting, double rows, double width,
+                               const HeadShape& heads) {
+  // Hidden states, normed ones, what is made of them; queries, what is seen, keys and values.
+  const double projected = 2 * heads.queries() + 2 * heads.keys();
+  const double turned = on_own_kernels(setting) ? 0 : heads.queries() + heads.keys();
+  return rows * setting.value * (3 * width + projected + turned);
+}
+
+double gated_half_reading(const MemorySetting& setting, double rows, double width, double inner,
+                          bool adapted) {
+  const auto whole = [](double value) { return static_cast<int64_t>(value); };
+  const bool in_blocks = on_own_kernels(setting) && !adapted &&
+                         cpu::rows_fed_at_once(whole(rows), whole(width), whole(inner)) > 0;
+  // Hidden states before, normed, from attention, and both after; or all that is in between.
+  return rows * setting.value * (in_blocks ? 5 * width : 6 * width + 3 * inner);
 }
 
 OpMemory loss_memory(const MemorySetting& setting, const LossShape& shape) {

@@ -66,10 +66,7 @@ RotaryTable rotary_table(const at::Tensor& angles, at::ScalarType dtype) {
   const float* from = flat.const_data_ptr<float>();
   float *cosines = cos.mutable_data_ptr<float>(), *sines = sin.mutable_data_ptr<float>();
   parallel_for(0, flat.numel(), 1024, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      cosines[i] = std::cos(from[i]);
-      sines[i] = std::sin(from[i]);
-    }
+    for (int64_t i = first; i < last; ++i) sincosf(from[i], sines + i, cosines + i);
   });
   return {cos.to(dtype), sin.to(dtype)};
 }

@@ -28,12 +28,13 @@ TEST_F(SummedGradients, AreThoseOfOneProcess) {
   const at::Tensor exact = of(1, "float64", 0);
   EXPECT_GT(exact.abs().max().item<double>(), 1e-3);
   EXPECT_GT(exact.ne(0).sum().item<int64_t>(), exact.numel() / 4);
-  EXPECT_LE(difference(exact, of(1, "float32", 0)), 1e-6);
+  const double of_one = difference(exact, of(1, "float32", 0));
+  EXPECT_LE(of_one, 2e-6);
   for (const int ranks : {2, 4})
     for (const int64_t stage : {0, 1, 2}) {
       SCOPED_TRACE(fmt::format("ZeRO {}, {} processes", stage, ranks));
       EXPECT_LE(difference(exact, of(ranks, "float64", stage)), 1e-12);
-      EXPECT_LE(difference(exact, of(ranks, "float32", stage)), 1e-6);
+      EXPECT_LE(difference(exact, of(ranks, "float32", stage)), 1.1 * of_one);
     }
 }
 

@@ -79,6 +79,13 @@ OpMemory group_attention_memory(const MemorySetting& setting, const GroupShape& 
 OpMemory image_attention_memory(const MemorySetting& setting, double rows, const HeadShape& heads,
                                 bool rotated, bool pieces);
 
+/// Bytes at most of one layer without gradients, its input included: attention over pages and its
+/// projections; the second half (ops/gated_half.h), whose feed-forward is `adapted` or not.
+double paged_attention_reading(const MemorySetting& setting, double rows, double width,
+                               const HeadShape& heads);
+double gated_half_reading(const MemorySetting& setting, double rows, double width, double inner,
+                          bool adapted);
+
 /// From hidden states of all tokens to the loss, of `rows` scored ones.
 struct LossShape {
   double tokens = 0, rows = 0, hidden = 0, vocab = 0;

@@ -19,14 +19,6 @@ int64_t floats_of_row(int64_t hidden, int64_t inner) {
   return 3 * hidden + 3 * inner + std::max(hidden, inner);
 }
 
-/// Rows of a block, a multiple of those that are packed together; 0 where not even these fit.
-int64_t rows_of_block(int64_t rows, int64_t hidden, int64_t inner) {
-  const int64_t fit = kBlockBytes / static_cast<int64_t>(sizeof(float)) /
-                      floats_of_row(hidden, inner) / kPackedRows * kPackedRows;
-  const int64_t share = rows / num_loop_threads() / kPackedRows * kPackedRows;
-  return std::min({fit, share, kMostRows});
-}
-
 /// The layer's second half for one thread's blocks of rows.
 template <class T>
 class Block {
@@ -99,18 +91,25 @@ class Block {
 
 }  // namespace
 
+int64_t rows_fed_at_once(int64_t rows, int64_t hidden, int64_t inner) {
+  const int64_t fit = kBlockBytes / static_cast<int64_t>(sizeof(float)) /
+                      floats_of_row(hidden, inner) / kPackedRows * kPackedRows;
+  const int64_t share = rows / num_loop_threads() / kPackedRows * kPackedRows;
+  return std::min({fit, share, kMostRows});
+}
+
 bool feeds_in_blocks(const at::Tensor& hidden, const GatedHalf& half) {
   const FeedForwardWeights& weights = half.feed_forward;
   if (half.bits != RowBits::kFixed || !runs_without_gradients(hidden)) return false;
   for (const LinearWeights* one : {&weights.gate, &weights.up, &weights.down})
     if (one->is_adapted() || !one->weight.values.is_contiguous()) return false;
   return weights.down.weight.values.size(0) == hidden.size(1) &&
-         rows_of_block(hidden.size(0), hidden.size(1), weights.gate.weight.values.size(0)) > 0;
+         rows_fed_at_once(hidden.size(0), hidden.size(1), weights.gate.weight.values.size(0)) > 0;
 }
 
 LayerStates gated_half(const at::Tensor& hidden, const at::Tensor& mixed, const GatedHalf& half) {
   const int64_t rows = hidden.size(0), width = hidden.size(1);
-  const int64_t block = rows_of_block(rows, width, half.feed_forward.gate.weight.values.size(0));
+  const int64_t block = rows_fed_at_once(rows, width, half.feed_forward.gate.weight.values.size(0));
   const at::Tensor from = hidden.contiguous(), change = mixed.contiguous();
   const LayerStates made{at::empty(hidden.sizes(), hidden.options()),
                          at::empty(hidden.sizes(), hidden.options())};

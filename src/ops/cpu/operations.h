@@ -46,6 +46,9 @@ std::vector<at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k, const R
 /// Whether `rotate` has this table's dtype.
 bool rotates(const at::Tensor& x, const RotaryTable& table);
 
+/// Rows of a layer's second half that one thread takes through all of it, a multiple of those that
+/// are packed together; 0 where these do not fit into its cache, or there are too few.
+int64_t rows_fed_at_once(int64_t rows, int64_t hidden, int64_t inner);
 /// Whether gated_half() is for these: many rows of a small model, without gradients or adapters.
 bool feeds_in_blocks(const at::Tensor& hidden, const GatedHalf& half);
 LayerStates gated_half(const at::Tensor& hidden, const at::Tensor& mixed, const GatedHalf& half);

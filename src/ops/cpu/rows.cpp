@@ -88,7 +88,7 @@ void norm(const NormRows<T>& p, int64_t first, int64_t last) {
         value = rounded<T>(value + part.get(delta + i));
         part.put(value, sums + i);
       }
-      squares += value * value;
+      add_product(value, value, squares);
     });
     const float scale = 1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(p.width) + p.eps);
     if (p.scale) p.scale[row] = scale;
@@ -108,13 +108,18 @@ void norm_backward(const NormGradients<T>& p, int64_t first, int64_t last, float
     Lanes along{};
     over_row(p.width, [&](int64_t i, auto part) {
       const Lanes gradient = part.get(g + i), unit = part.get(sums + i) * scale;
-      along += gradient * part.get(p.weight + i) * unit;
-      if (d_weight) part.put(part.get(d_weight + i) + gradient * unit, d_weight + i);
+      add_product(gradient * part.get(p.weight + i), unit, along);
+      if (!d_weight) return;
+      Lanes sum = part.get(d_weight + i);
+      add_product(gradient, unit, sum);
+      part.put(sum, d_weight + i);
     });
-    const Lanes mean = all(sum(along) / static_cast<float>(p.width));
+    const Lanes minus_mean = all(-sum(along) / static_cast<float>(p.width));
     over_row(p.width, [&](int64_t i, auto part) {
       const Lanes unit = part.get(sums + i) * scale;
-      Lanes result = (part.get(g + i) * part.get(p.weight + i) - unit * mean) * scale;
+      Lanes across = unit * minus_mean;
+      add_product(part.get(g + i), part.get(p.weight + i), across);
+      Lanes result = across * scale;
       if (g_sum) result += part.get(g_sum + i);
       part.put(result, d_sum + i);
     });
