@@ -26,8 +26,7 @@ class Block {
   Block(const GatedHalf& half, int64_t most_rows)
       : half_(half),
         hidden_(half.norm.numel()),
-        inner_(half.feed_forward.gate.weight.values.size(0)),
-        most_rows_(most_rows) {
+        inner_(half.feed_forward.gate.weight.values.size(0)) {
     float* at = thread_scratch(most_rows * floats_of_row(hidden_, inner_));
     const auto take = [&](int64_t width) { return std::exchange(at, at + most_rows * width); };
     sums_ = reinterpret_cast<T*>(take(hidden_));
@@ -39,7 +38,7 @@ class Block {
     packed_ = take(std::max(hidden_, inner_));
   }
 
-  /// `count` rows, at most most_rows.
+  /// `count` rows, at most `most_rows`.
   void run(const T* hidden, const T* mixed, int64_t count, T* next, T* next_normed) const {
     const FeedForwardWeights& weights = half_.feed_forward;
     norm(hidden, mixed, half_.norm, count, sums_, normed_);
@@ -84,7 +83,7 @@ class Block {
   }
 
   const GatedHalf& half_;
-  int64_t hidden_, inner_, most_rows_;
+  int64_t hidden_, inner_;
   T *sums_, *normed_, *change_, *gates_, *ups_, *gated_;
   float* packed_;
 };
