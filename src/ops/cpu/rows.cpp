@@ -119,8 +119,9 @@ void norm_backward(const NormGradients<T>& p, int64_t first, int64_t last, float
       const Lanes unit = part.get(sums + i) * scale;
       Lanes across = unit * minus_mean;
       add_product(part.get(g + i), part.get(p.weight + i), across);
-      Lanes result = across * scale;
-      if (g_sum) result += part.get(g_sum + i);
+      Lanes result{};
+      if (g_sum) result = part.get(g_sum + i);
+      add_product(across, scale, result);
       part.put(result, d_sum + i);
     });
   }
