@@ -5,6 +5,7 @@
 
 #include "caprl/ops/adamw.h"
 #include "ops/cpu/operations.h"
+#include "ops/fused/device.h"
 
 namespace caprl::ops {
 namespace {
@@ -14,11 +15,17 @@ constexpr double kInnerGradients = 3;    // a feed-forward layer's, of its inner
 constexpr double kLogitTemporaries = 2;  // of a chunk's logits
 constexpr double kRowNumbers = 32;       // bytes of a scored row: its statistics and results
 
-/// The gradient of a weight before it is added to the sum.
+/// The gradient of a weight before it is added to the sum. Kernels have none: products add.
 double gradient_memory(const MemorySetting& setting, double values) {
   if (setting.kernels) return 0;
   // A CPU adds bf16 to fp32 by way of a copy in fp32.
   return values * (setting.value + (setting.value < 4 ? setting.real() : 0));
+}
+
+/// What a product needs that adds to a weight's gradient.
+double product_memory(const MemorySetting& setting, const LinearUse& use) {
+  const bool adds = setting.kernels && (use.trained || use.rank > 0);
+  return adds ? static_cast<double>(fused::kProductWorkspace) : 0;
 }
 
 /// A CPU's.
@@ -51,7 +58,8 @@ OpMemory linear_memory(const MemorySetting& setting, double rows, double in, dou
   memory.kept = rows * use.rank * v;
   memory.forward = rows * out * v * (use.rank > 0 ? 3 : 1);  // base, change, sum
   memory.backward = rows * (out + in) * v + (use.rank > 0 ? rows * in * v : 0) +
-                    (use.trained ? gradient_memory(setting, in * out) : 0);
+                    (use.trained ? gradient_memory(setting, in * out) : 0) +
+                    product_memory(setting, use);
   return memory;
 }
 
@@ -71,7 +79,8 @@ OpMemory feed_forward_memory(const MemorySetting& setting, double rows, double w
   // The product that is kept is gone when its factors' gradients are made.
   const double inner_gradients = (adapted ? kInnerGradients - 1 : kInnerGradients) * of_inner;
   memory.backward =
-      of_width + std::max(inner_gradients + gradient, 2 * of_inner + 3 * gradient + 2 * of_width);
+      of_width + product_memory(setting, use) +
+      std::max(inner_gradients + gradient, 2 * of_inner + 3 * gradient + 2 * of_width);
   return memory;
 }
 
@@ -137,7 +146,8 @@ OpMemory loss_memory(const MemorySetting& setting, const LossShape& shape) {
   memory.kept = rows + shape.rows * kRowNumbers;  // the hidden states' gradient
   // Hidden states of all tokens, and of the scored ones.
   if (setting.kernels)
-    memory.forward = states + rows + chunk * (v < 4 ? 4 : v);
+    memory.forward =
+        states + rows + chunk * (v < 4 ? 4 : v) + static_cast<double>(fused::kProductWorkspace);
   else  // the head in the logits' precision
     memory.forward = states + rows + kLogitTemporaries * chunk * real +
                      (v < 4 ? shape.vocab * shape.hidden * real : 0);

@@ -14,4 +14,7 @@ kernels::Stream stream_of(const at::Tensor& tensor);
 /// (d in the second). a and b bfloat16 → d bfloat16 or float, or all float. Sums are fp32.
 void multiply(const at::Tensor& a, const at::Tensor& b, at::Tensor& d, bool accumulate = false);
 
+/// Bytes of the device that a product takes meanwhile: what cuBLAS asks for on Hopper.
+inline constexpr int64_t kProductWorkspace = int64_t{32} << 20;
+
 }  // namespace caprl::ops::fused

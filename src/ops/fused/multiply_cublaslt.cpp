@@ -13,8 +13,6 @@
 namespace caprl::ops::fused {
 namespace {
 
-constexpr size_t kWorkspaceBytes = size_t{32} << 20;  // what cuBLAS asks for on Hopper
-
 void check(cublasStatus_t status, const char* what) {
   if (status != CUBLAS_STATUS_SUCCESS)
     throw Error("[multiply] {}: {}", what, cublasLtGetStatusString(status));
@@ -123,7 +121,7 @@ class Planner {
     describe(result, plan->d);
     Preference preference;
     check(cublasLtMatmulPreferenceCreate(preference.out()), "preference");
-    const size_t bytes = kWorkspaceBytes;
+    const size_t bytes = kProductWorkspace;
     check(cublasLtMatmulPreferenceSetAttribute(
               preference.get(), CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof bytes),
           "preference");
@@ -170,13 +168,12 @@ void multiply(const at::Tensor& a, const at::Tensor& b, at::Tensor& d, bool accu
   if (result.operation != CUBLAS_OP_N) throw Error("[multiply] expected rows of unit stride in d");
   Planner& device = planner(d.device());
   const Plan& plan = device.plan(first, second, result, accumulate);
-  const at::Tensor workspace =
-      at::empty({static_cast<int64_t>(kWorkspaceBytes)}, d.options().dtype(at::kByte));
+  const at::Tensor workspace = at::empty({kProductWorkspace}, d.options().dtype(at::kByte));
   const float alpha = 1, beta = accumulate ? 1 : 0;
   check(cublasLtMatmul(device.handle(), plan.description.get(), &alpha, b.const_data_ptr(),
                        plan.a.get(), a.const_data_ptr(), plan.b.get(), &beta, d.data_ptr(),
                        plan.d.get(), d.data_ptr(), plan.d.get(), &plan.algorithm,
-                       workspace.data_ptr(), kWorkspaceBytes, stream_of(d)),
+                       workspace.data_ptr(), kProductWorkspace, stream_of(d)),
         "product");
 }
 
