@@ -57,6 +57,13 @@ struct Max {
   }
 };
 
+struct Min {
+  template <class T>
+  __device__ T operator()(T a, T b) const {
+    return a < b ? a : b;
+  }
+};
+
 // Kernels and the helpers with shared memory live in unnamed namespaces, as the emulation asks for.
 namespace {
 

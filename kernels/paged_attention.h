@@ -12,15 +12,16 @@ namespace caprl::kernels {
 inline constexpr int kAttentionPage = 16;      // keys of a page
 inline constexpr int kAttentionRows = 64;      // tokens · (Hq / Hkv) of a part, at most
 inline constexpr int kAttentionSegment = 256;  // keys of a part, at most
+inline constexpr int kAttentionPartPages = kAttentionSegment / kAttentionPage;
 
 /// Some tokens over some of the keys that all of them may see; a key at or beyond a token's length
 /// is not seen. Without tokens it is passed over.
 struct AttentionPart {
   int32_t first_token, num_tokens;
-  int32_t first_page;  // in `pages`: that of key `first_key`
-  int32_t first_key;   // whole pages from 0
+  int32_t first_key;  // whole pages from 0
   int32_t num_keys;
-  int32_t index;  // among the parts of each of its tokens
+  int32_t index;                       // among the parts of each of its tokens
+  int32_t pages[kAttentionPartPages];  // of its keys; beyond them any that exist
 };
 
 /// All pointers are the device's; q, the pages and `partial` 16-byte aligned.
@@ -34,7 +35,6 @@ struct PagedAttention {
   float scale = 0;
 
   const AttentionPart* parts = nullptr;  // [P]
-  const int32_t* pages = nullptr;        // the parts' pages, in order
   const int32_t* lengths = nullptr;      // [N] keys that a token sees
   const int32_t* slots = nullptr;  // [N + 1]: token n's parts are slots[n] … slots[n + 1] − 1
   int64_t num_parts = 0, num_slots = 0;  // P; slots[N] or more

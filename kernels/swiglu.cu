@@ -17,6 +17,7 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kInFlight = 2;             // units of each operand a thread reads at once
 constexpr int kBlocksPerProcessor = 32;  // resident ones and as many waiting, to even out the end
+constexpr int kBlocksOfFewRows = 4;      // for a multiprocessor, where rows alone would be fewer
 
 /// What a thread reads at once: a Pack, or one value where rows are not aligned.
 template <class T>
@@ -98,16 +99,18 @@ struct Backward {
   }
 };
 
-/// `lanes` threads, a power of two up to the block's size, go over a row together.
+/// `lanes` threads, a power of two up to the block's size, go over a row together; with few rows
+/// gridDim.y blocks do.
 template <class Unit, class Work>
 __global__ void __launch_bounds__(kThreads) rows_kernel(Work work, int lanes) {
   const int groups = static_cast<int>(blockDim.x) / lanes;
   const int group = static_cast<int>(threadIdx.x) / lanes;
   const int lane = static_cast<int>(threadIdx.x) % lanes;
-  const int units = static_cast<int>(work.a.width / Unit::kSize);
+  const int units = static_cast<int>(work.a.width / Unit::kSize), sweep = kInFlight * lanes;
   const int64_t num_rows = work.a.num_rows, row_step = int64_t{gridDim.x} * groups;
   for (int64_t row = int64_t{blockIdx.x} * groups + group; row < num_rows; row += row_step) {
-    for (int first = lane; first < units; first += kInFlight * lanes) {
+    for (int first = lane + static_cast<int>(blockIdx.y) * sweep; first < units;
+         first += static_cast<int>(gridDim.y) * sweep) {
       typename Work::Values values[kInFlight];
 #pragma unroll
       for (int k = 0; k < kInFlight; ++k)
@@ -128,8 +131,12 @@ void launch_rows(const Work& work, Stream stream) {
   const int groups = kThreads / lanes;
   const int64_t blocks = std::min<int64_t>((num_rows + groups - 1) / groups,
                                            int64_t{num_multiprocessors()} * kBlocksPerProcessor);
-  launch(rows_kernel<Unit, Work>, dim3(static_cast<unsigned>(blocks)), kThreads, 0, stream, work,
-         lanes);
+  const int64_t sweeps = (width / Unit::kSize + kInFlight * lanes - 1) / (kInFlight * lanes);
+  const int64_t slices =
+      std::clamp<int64_t>(int64_t{num_multiprocessors()} * kBlocksOfFewRows / blocks, 1, sweeps);
+  launch(rows_kernel<Unit, Work>,
+         dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(slices)), kThreads, 0, stream,
+         work, lanes);
 }
 
 /// Whether every row of `width` values begins and ends at a multiple of 16 bytes.

@@ -40,11 +40,14 @@ __device__ inline void load_rows(uint32_t (&words)[4], const void* row) {
                : "memory");
 }
 
-/// Begins to copy 16 bytes from global to shared memory, both aligned. Copies up to
-/// end_async_copies() make a group.
-__device__ inline void copy_async(void* shared, const void* global) {
+/// Begins to copy 16 bytes from global to shared memory, both aligned, or to make them zero unless
+/// `real`. Copies up to end_async_copies() make a group.
+__device__ inline void copy_async(void* shared, const void* global, bool real = true) {
   const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(address), "l"(global) : "memory");
+  const int bytes = real ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(global),
+               "r"(bytes)
+               : "memory");
 }
 __device__ inline void end_async_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 /// Waits until all but the last kGroups groups of this thread have arrived.

@@ -44,6 +44,8 @@ class Problem {
     std::iota(order.begin(), order.end(), 0);
     std::shuffle(order.begin(), order.end(), std::mt19937(5));
     for (int32_t& page : pages_) page = order[page];
+    for (AttentionPart& part : parts_)
+      for (int32_t& page : part.pages) page = order[page];
     q_ = random_values<Bf16>(tokens_.size() * shape.q_heads * shape.head_dim, 1);
     const size_t size = size_t(num_pages_) * kAttentionPage * shape.kv_heads * shape.head_dim;
     const std::vector<Bf16> k = random_values<Bf16>(size, 2), v = random_values<Bf16>(size, 3);
@@ -61,7 +63,7 @@ class Problem {
   std::vector<double> run() {
     DeviceBuffer<Bf16> q(q_), k(k_), v(v_), out(q_.size());
     DeviceBuffer<AttentionPart> parts(parts_);
-    DeviceBuffer<int32_t> pages(pages_), lengths(lengths_), slots(slots_);
+    DeviceBuffer<int32_t> lengths(lengths_), slots(slots_);
     DeviceBuffer<float> partial(
         paged_attention_workspace(slots_.back(), case_.q_heads, case_.head_dim));
     paged_attention({.q = q.get(),
@@ -74,7 +76,6 @@ class Problem {
                      .head_dim = case_.head_dim,
                      .scale = scale(),
                      .parts = parts.get(),
-                     .pages = pages.get(),
                      .lengths = lengths.get(),
                      .slots = slots.get(),
                      .num_parts = static_cast<int64_t>(parts_.size()),
@@ -122,9 +123,12 @@ class Problem {
 
   /// Keys `first` … `end` of tokens `first_token` …, whose pages begin at `first_page`.
   int cut(int first_token, int num_tokens, int first, int end, int first_page, int index) {
-    for (int key = first; key < end; key += kAttentionSegment)
-      parts_.push_back({first_token, num_tokens, first_page + (key - first) / kAttentionPage, key,
-                        std::min(kAttentionSegment, end - key), index++});
+    for (int key = first; key < end; key += kAttentionSegment) {
+      AttentionPart& part = parts_.emplace_back();
+      part = {first_token, num_tokens, key, std::min(kAttentionSegment, end - key), index++, {}};
+      std::iota(part.pages, part.pages + pages_of(part.num_keys),
+                first_page + (key - first) / kAttentionPage);
+    }
     return index;
   }
 

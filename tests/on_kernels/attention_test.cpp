@@ -123,11 +123,11 @@ TEST_F(AttentionOnKernels, PlansTakeTheirPlace) {
     EXPECT_EQ(got.narrow(0, 2, 2).abs().max().item<double>(), 0);
     EXPECT_TRUE(at::equal(pages.k, same.k));
   }
-  // No room: another number of tokens, or many more pages.
+  // No room: another number of tokens, or many more parts.
   PagedBatch one = PagedBatch::to_record(std::vector<PagedChunk>{{pages_[1], 3, 1}}, 0);
   EXPECT_FALSE(one.take(plan));
-  std::vector<int32_t> many(200, 3);
-  PagedBatch large = PagedBatch::to_record(std::vector<PagedChunk>{{many, 3199, 1}}, 3);
+  std::vector<int32_t> many(1100, 3);
+  PagedBatch large = PagedBatch::to_record(std::vector<PagedChunk>{{many, 17599, 1}}, 3);
   EXPECT_FALSE(large.take(plan));
 }
 

@@ -17,6 +17,8 @@ static_assert(kKvPageSize == kernels::kAttentionPage);
 /// So few leave room on a GPU for more and shorter parts.
 constexpr int64_t kFewTokens = 128;
 
+int32_t narrow(int64_t x) { return static_cast<int32_t>(x); }
+
 /// Parts of a batch of short chunks.
 class Parts {
  public:
@@ -26,30 +28,31 @@ class Parts {
         shared_segment_(batch.num_tokens() <= kFewTokens ? kernels::kAttentionSegment / 2
                                                          : kernels::kAttentionSegment) {
     for (const PagedBatch::Block& block : batch.blocks()) add(block);
+    parts.insert(parts.end(), own_.begin(), own_.end());
     const auto num_tokens = static_cast<size_t>(batch.num_tokens());
     lengths.resize(num_tokens, 0);  // padding has no keys
     first_slots.resize(num_tokens + 1, first_slots.back());
   }
 
+  /// Those of several tokens first: they take longest.
   std::vector<kernels::AttentionPart> parts;
-  std::vector<int32_t> pages, lengths, first_slots{0};
+  std::vector<int32_t> lengths, first_slots{0};
 
  private:
-  /// Pages `first` … of a token's table, as many as `end` keys need → where they begin in `pages`.
-  int64_t put_pages(int64_t token, int64_t first, int64_t end) {
-    const auto begin = static_cast<int64_t>(pages.size());
-    const int32_t* table = batch_.tables()[token];
-    pages.insert(pages.end(), table + first, table + (end + kKvPageSize - 1) / kKvPageSize);
-    return begin;
-  }
-
-  /// Keys `first` … `end` of the tokens, whose pages begin at `page` → the index after the last.
-  int64_t cut(int64_t token, int64_t count, int64_t first, int64_t end, int64_t page, int64_t index,
-              int64_t segment = kernels::kAttentionSegment) {
-    for (int64_t key = first; key < end; key += segment) {
-      const auto small = [](int64_t x) { return static_cast<int32_t>(x); };
-      parts.push_back({small(token), small(count), small(page + (key - first) / kKvPageSize),
-                       small(key), small(std::min<int64_t>(segment, end - key)), small(index++)});
+  /// Keys `first` … `end` of some tokens, in parts of about one size → the index after the last.
+  int64_t cut(std::vector<kernels::AttentionPart>& to, int64_t token, int64_t count, int64_t first,
+              int64_t end, int64_t index, int64_t segment) {
+    const int64_t num_pages = (end - first + kKvPageSize - 1) / kKvPageSize;
+    const int64_t num_parts = (num_pages * kKvPageSize + segment - 1) / segment;
+    const int32_t* page = batch_.tables()[token] + first / kKvPageSize;
+    for (int64_t part = 0, key = first; part < num_parts; ++part) {
+      const int64_t pages = num_pages * (part + 1) / num_parts - num_pages * part / num_parts;
+      const int64_t keys = std::min(pages * kKvPageSize, end - key);
+      kernels::AttentionPart& next = to.emplace_back();
+      next = {narrow(token), narrow(count), narrow(key), narrow(keys), narrow(index++), {}};
+      std::copy_n(page, pages, next.pages);
+      page += pages;
+      key += keys;
     }
     return index;
   }
@@ -59,25 +62,24 @@ class Parts {
     // A token alone has all of its keys in one run.
     const int64_t most = *std::max_element(length, length + block.count);
     const int64_t shared = std::min(block.shared * kKvPageSize, most);
-    const int64_t page = put_pages(block.first, 0, shared);
     const int64_t segment = block.count > 1 ? shared_segment_ : kernels::kAttentionSegment;
     int64_t common = 0;
     for (int64_t i = 0; i < block.count; i += tokens_of_a_part_)
-      common = cut(block.first + i, std::min(tokens_of_a_part_, block.count - i), 0, shared, page,
-                   0, segment);
+      common = cut(block.count > 1 ? parts : own_, block.first + i,
+                   std::min(tokens_of_a_part_, block.count - i), 0, shared, 0, segment);
     for (int64_t token = block.first; token < block.first + block.count; ++token) {
       const int64_t end = batch_.lengths()[token];
       int64_t mine = common;
-      if (end > shared)
-        mine = cut(token, 1, shared, end, put_pages(token, shared / kKvPageSize, end), common);
-      lengths.push_back(static_cast<int32_t>(end));
-      first_slots.push_back(first_slots.back() + static_cast<int32_t>(mine));
+      if (end > shared) mine = cut(own_, token, 1, shared, end, common, kernels::kAttentionSegment);
+      lengths.push_back(narrow(end));
+      first_slots.push_back(first_slots.back() + narrow(mine));
     }
   }
 
   const PagedBatch& batch_;
   const int64_t tokens_of_a_part_;
-  const int64_t shared_segment_;  // its parts have the most rows and take longest
+  const int64_t shared_segment_;             // its parts have the most rows and take longest
+  std::vector<kernels::AttentionPart> own_;  // of one token each
 };
 
 constexpr int64_t kWords = sizeof(kernels::AttentionPart) / sizeof(int32_t);
@@ -91,14 +93,12 @@ int64_t with_room(int64_t count) {
 /// In the order of AttentionPlan::numbers; what is not needed is zero, parts without tokens.
 std::vector<int32_t> layout(const AttentionPlan& plan, const Parts& work) {
   std::vector<int32_t> all;
-  all.reserve(plan.num_parts * kWords + plan.num_pages + 2 * work.first_slots.size());
+  all.reserve(plan.num_parts * kWords + 2 * work.first_slots.size());
   const auto put = [&](const int32_t* values, size_t count) {
     all.insert(all.end(), values, values + count);
   };
   put(reinterpret_cast<const int32_t*>(work.parts.data()), work.parts.size() * kWords);
   all.resize(plan.num_parts * kWords, 0);
-  put(work.pages.data(), work.pages.size());
-  all.resize(plan.num_parts * kWords + plan.num_pages, 0);
   put(work.lengths.data(), work.lengths.size());
   put(work.first_slots.data(), work.first_slots.size());
   return all;
@@ -106,7 +106,6 @@ std::vector<int32_t> layout(const AttentionPlan& plan, const Parts& work) {
 
 bool fits(const AttentionPlan& plan, const Parts& work) {
   return static_cast<int64_t>(work.parts.size()) <= plan.num_parts &&
-         static_cast<int64_t>(work.pages.size()) <= plan.num_pages &&
          work.first_slots.back() <= plan.num_slots;
 }
 
@@ -137,7 +136,6 @@ AttentionPlan::AttentionPlan(const PagedBatch& batch, int64_t tokens_of_a_part, 
   const Parts work(short_batch, tokens_of_a_part);
   const auto room = [&](int64_t count) { return batch.is_to_record() ? with_room(count) : count; };
   num_parts = room(static_cast<int64_t>(work.parts.size()));
-  num_pages = room(static_cast<int64_t>(work.pages.size()));
   num_slots = room(work.first_slots.back());
   numbers = upload(layout(*this, work), device);
 }
@@ -156,8 +154,7 @@ void AttentionPlan::plan_long(std::span<const PagedChunk> chunks, at::Device dev
 }
 
 const int32_t* AttentionPlan::parts() const { return numbers.const_data_ptr<int32_t>(); }
-const int32_t* AttentionPlan::pages() const { return parts() + num_parts * kWords; }
-const int32_t* AttentionPlan::lengths() const { return pages() + num_pages; }
+const int32_t* AttentionPlan::lengths() const { return parts() + num_parts * kWords; }
 const int32_t* AttentionPlan::first_slots() const { return lengths() + num_short; }
 
 bool renew(const AttentionPlan& plan, const PagedBatch& batch) {

@@ -31,9 +31,8 @@ struct AttentionPlan {
   // there is room for, more than needed where passes are recorded.
   at::Tensor numbers;
   int64_t tokens_of_a_part;
-  int64_t num_parts = 0, num_pages = 0, num_slots = 0;
+  int64_t num_parts = 0, num_slots = 0;
   const int32_t* parts() const;
-  const int32_t* pages() const;
   const int32_t* lengths() const;      // [M]
   const int32_t* first_slots() const;  // [M + 1]
 

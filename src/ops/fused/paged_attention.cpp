@@ -31,7 +31,6 @@ at::Tensor attend_short(const at::Tensor& q, const KvPages& pages, const Attenti
   work.head_dim = q.size(2);
   work.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(q.size(2))));
   work.parts = reinterpret_cast<const kernels::AttentionPart*>(plan.parts());
-  work.pages = plan.pages();
   work.lengths = plan.lengths();
   work.slots = plan.first_slots();
   work.num_parts = plan.num_parts;
