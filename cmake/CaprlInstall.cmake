@@ -15,7 +15,7 @@ function(caprl_targets_below folder result)
   set(${result} ${found} PARENT_SCOPE)
 endfunction()
 
-set(programs caprl caprl-train caprl-core caprl-bench-loss caprl-bench-kernels caprl-bench-rollouts)
+set(programs caprl caprl-train caprl-core caprl-bench-loss caprl-bench-kernels caprl-bench-rollouts caprl-bench-updates)
 if(CAPRL_TESTS)
   caprl_targets_below(${CMAKE_SOURCE_DIR}/tests gpu_tests)
   list(FILTER gpu_tests INCLUDE REGEX "^test_.*_cuda$")

@@ -49,13 +49,19 @@ std::unique_ptr<Model> load_trainable(const std::filesystem::path& model_dir,
 
 }  // namespace
 
-Learner::Learner(std::filesystem::path model_dir, const std::filesystem::path& weights_dir,
+Learner::Learner(const std::filesystem::path& model_dir, const std::filesystem::path& weights_dir,
                  const ModelOptions& options, const OptimizerConfig& optimizer, const Group& group,
+                 const ParallelConfig& parallel)
+    : Learner(model_dir, load_trainable(model_dir, weights_dir, options), optimizer, group,
+              parallel) {}
+
+Learner::Learner(std::filesystem::path model_dir, std::unique_ptr<Model> model,
+                 const OptimizerConfig& optimizer, const Group& group,
                  const ParallelConfig& parallel)
     : model_dir_(std::move(model_dir)),
       config_(optimizer),
       group_(group),
-      model_(load_trainable(model_dir_, weights_dir, options)),
+      model_(std::move(model)),
       optimizer_(std::make_unique<AdamW>(model_->parameters(), optimizer, group, parallel)) {}
 
 UpdateResult Learner::finish(int64_t step, int64_t total_steps, int64_t max_skipped,

@@ -11,20 +11,12 @@
 #include <ATen/Parallel.h>
 #include <sys/resource.h>
 
-#include "caprl/ops/policy_loss.h"
-#include "caprl/train/learner.h"
-#include "caprl/train/loss_batch.h"
 #include "caprl/train/profile.h"
 #include "round_program.h"
+#include "training_work.h"
 
 namespace caprl {
 namespace {
-
-std::vector<int64_t> some_ids(int64_t count, int64_t seed) {
-  std::vector<int64_t> ids;
-  for (int64_t i = 0; i < count; ++i) ids.push_back(100 + (seed * 104729 + i * 7919) % 40000);
-  return ids;
-}
 
 /// The tokens after the first of each sequence.
 std::vector<ScoredSequence> sequences(int64_t count, int64_t tokens) {
@@ -37,35 +29,6 @@ std::vector<ScoredSequence> sequences(int64_t count, int64_t tokens) {
     sequence.branches = {{0, 1.0 / static_cast<double>(count * (tokens - 1)), 0}};
   }
   return all;
-}
-
-std::vector<ScoredSequence> group(int64_t prefix, int64_t samples, int64_t tokens, bool unrolled) {
-  std::vector<ScoredSequence> all(unrolled ? samples : 1);
-  for (ScoredSequence& sequence : all) sequence.sequence.prefix.ids = some_ids(prefix, 0);
-  for (int64_t s = 0; s < samples; ++s) {
-    ScoredSequence& sequence = all[unrolled ? s : 0];
-    sequence.sequence.branches.push_back(some_ids(tokens, s + 1));
-    sequence.branches.push_back({0, 1.0 / static_cast<double>(samples * tokens), 0});
-  }
-  return all;
-}
-
-struct Result {
-  double loss = 0, grad_norm = 0;
-};
-
-Result train_step(Learner& learner, std::span<const ScoredSequence> sequences, int64_t step) {
-  learner.wait_for_weights();
-  const LossBatch batch = make_loss_batch(sequences, learner.model());
-  learner.begin(1);
-  learner.begin_pass();
-  const at::Tensor loss = ops::cross_entropy_loss(
-      hidden_rows(learner.model(), batch), learner.model().head_weight(), batch.targets,
-      batch.weights, 512, nullptr, learner.model().head_gradient());
-  loss.backward();
-  learner.end_pass();
-  const UpdateResult update = learner.finish(step, 1000000, 3, {});
-  return {loss.item<double>(), update.grad_norm};
 }
 
 int64_t peak_bytes() {
@@ -84,15 +47,16 @@ int bench(int argc, char** argv) {
         "SAMPLES TOKENS THREADS");
   const auto number = [&](int i) { return std::stoll(argv[i]); };
   at::set_num_threads(static_cast<int>(number(argc - 1)));
-  const auto work = step ? sequences(number(3), number(4))
-                         : group(number(3), number(4), number(5), kind == "unrolled");
+  const auto work = step
+                        ? sequences(number(3), number(4))
+                        : group_sequences({1, number(3), number(4), number(5), kind == "unrolled"});
   OptimizerConfig optimizer;
   optimizer.lr = 1e-5;
   optimizer.lr_warmup_steps = 0;
   Learner learner(argv[1], argv[1], {.dtype = at::kFloat, .train = TrainedParts::kAll}, optimizer,
                   Group::alone(), {});
   int64_t steps = 1;
-  const Result first = train_step(learner, work, steps);
+  const StepResult first = train_step(learner, work, steps);
   std::cout << first.loss << " " << first.grad_norm << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
     if (line == "memory") {

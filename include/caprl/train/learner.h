@@ -30,9 +30,12 @@ class Learner {
   /// The model directory is the origin of tokenizer and config files too; `weights_dir` is where
   /// the weights come from (a checkpoint's model/ when a run is continued), with adapters what is
   /// trained of them. InputError if the one has adapters and the other has not.
-  Learner(std::filesystem::path model_dir, const std::filesystem::path& weights_dir,
+  Learner(const std::filesystem::path& model_dir, const std::filesystem::path& weights_dir,
           const ModelOptions& options, const OptimizerConfig& optimizer, const Group& group,
           const ParallelConfig& parallel);
+  /// The same with a model that is there already, some of it trainable.
+  Learner(std::filesystem::path model_dir, std::unique_ptr<Model> model,
+          const OptimizerConfig& optimizer, const Group& group, const ParallelConfig& parallel);
 
   Model& model() { return *model_; }
   const Model& model() const { return *model_; }

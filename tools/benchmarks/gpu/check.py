@@ -16,12 +16,14 @@ import results
 import stages
 
 SECONDS = 540  # in all; every part has a limit of its own within
-PARTS = (stages.tests, stages.score, stages.sanitizer, stages.network, stages.kernels, stages.rollouts, stages.loss)
+PARTS = (stages.tests, stages.score, stages.sanitizer, stages.network, stages.kernels, stages.rollouts, stages.training,
+         stages.loss)
+MEASURED = ("loss", "kernels", "rollouts", "training")  # as results.Measured takes them
 
 
 class Check:
     def __init__(self, context: stages.Context):
-        self.context, self.parts, self.raw = context, [], {"loss": None, "kernels": None, "rollouts": None}
+        self.context, self.parts, self.raw = context, [], dict.fromkeys(MEASURED)
 
     def part(self, work) -> None:
         name, begin = work.__name__, time.monotonic()
@@ -43,7 +45,7 @@ class Check:
         self.write()
 
     def measured(self) -> results.Measured:
-        return results.Measured(self.raw["loss"], self.raw["kernels"], self.raw["rollouts"])
+        return results.Measured(*(self.raw[name] for name in MEASURED))
 
     def rows(self) -> list[dict]:
         missing = (self.raw["loss"] or {}).get("missing", {})
@@ -57,7 +59,7 @@ class Check:
         targets = [{"what": t.what, "target": t.bound, "measured": t.value(measured), "holds": t.holds(measured)}
                    for t in results.TARGETS]
         data = {"summary": self.summary(), "environment": self.raw.get("environment"), "parts": self.parts, "targets": targets,
-                "rows": rows, "raw": {name: self.raw[name] for name in ("loss", "kernels", "rollouts")}}
+                "rows": rows, "raw": {name: self.raw[name] for name in MEASURED}}
         write_whole(self.context.out / "gpu_results.json", json.dumps(without_nan(data), indent=1, ensure_ascii=False) + "\n")
         environment = results.table(["", ""], [[k, v] for k, v in (self.raw.get("environment") or {}).items()])
         parts = results.table(["part", "state", "seconds", "detail"], [list(part.values()) for part in self.parts])

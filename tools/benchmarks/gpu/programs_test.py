@@ -6,6 +6,7 @@ import time
 import unittest
 
 import measure_loss
+import measure_training
 from programs import Failed, Program, run
 
 # Answers like the benchmarks' programs; provider "dies" ends it, "hangs" keeps it from answering, "refuses" is an error.
@@ -26,6 +27,19 @@ for line in sys.stdin:
         for what in ("logprobs", "d_hidden", "d_weight"):
             pathlib.Path(f"{last}{what}.{end}").write_bytes(struct.pack(code * 2, 1.0, 2.0 if code == "d" else 2.5))
     print(json.dumps(answer), flush=True)
+"""
+
+# Answers like caprl-bench-updates; the word on its command line is what happens to unrolled work.
+FAKE_UPDATES = r"""
+import json, os, sys
+print(json.dumps({"ready": True}), flush=True)
+for number, line in enumerate(sys.stdin):
+    if line.startswith("unrolled"):
+        if sys.argv[1] == "dies": os._exit(3)
+        if sys.argv[1] in ("error", "too_large"):
+            print(json.dumps({sys.argv[1]: "it needs 120 GB"}), flush=True)
+            continue
+    print(json.dumps({"seconds": float(number), "tokens": int(line.split()[1])}), flush=True)
 """
 
 
@@ -70,6 +84,23 @@ class Measure(Fakes):
                                    shapes=(8,), rounds=1)
         self.assertEqual(len(raw["shapes"]["8"]["caprl_fp32"]["ms"]), 2)
         self.assertIn("ended", raw["missing"]["all peers"])
+
+
+class Training(Fakes):
+    def measure(self, unrolled: str) -> dict:
+        script = self.folder / "updates"
+        script.write_text(FAKE_UPDATES)
+        return measure_training.measure([sys.executable, str(script), unrolled], 60, self.log, 4)
+
+    def test_every_update_counts(self):
+        self.assertEqual(self.measure("good"), {"group": {"seconds": [0, 1, 2], "tokens": 4},
+                                                "unrolled": {"seconds": [3, 4, 5], "tokens": 4}})
+
+    def test_groups_are_measured_whatever_happens_to_unrolled_work(self):
+        for bad in ("dies", "error", "too_large"):
+            raw = self.measure(bad)
+            self.assertEqual(raw["group"]["seconds"], [0, 1, 2])
+            self.assertEqual(list(raw["unrolled"]), ["error" if bad == "dies" else bad])
 
 
 class Programs(Fakes):

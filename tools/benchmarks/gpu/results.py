@@ -29,13 +29,15 @@ PEERS = {
 COLUMNS = ("what", "shape", "caprl_ms", "peer", "peer_ms", "ratio", "share", "share_of", "extra_gb", "peer_extra_gb", "error",
            "peer_error", "samples", "note")
 GB = 1e9
+PEAK_FLOPS = 989.4e12  # of an H100 or H200 (SXM): dense products of bf16, as NVIDIA states them
 
 
 class Measured:
     """Medians and what follows from them; None where something was not measured."""
 
-    def __init__(self, loss: dict | None, kernels: dict | None, rollouts: dict | None = None):
-        self.loss, self.kernels, self.rollouts = (loss or {}).get("shapes", {}), kernels or {}, rollouts or {}
+    def __init__(self, loss: dict | None, kernels: dict | None, rollouts: dict | None = None, training: dict | None = None):
+        self.loss, self.kernels = (loss or {}).get("shapes", {}), kernels or {}
+        self.rollouts, self.training = rollouts or {}, training or {}
 
     def provider(self, rows: str, name: str) -> dict:
         return self.loss.get(rows, {}).get(name, {})
@@ -82,6 +84,17 @@ class Measured:
     def host_us_a_step(self, name: str):
         seconds = quotient(self.rollouts.get(name, {}).get("host_seconds"), self.rollouts.get(name, {}).get("steps"))
         return None if seconds is None else 1e6 * seconds
+
+    def a_second(self, name: str, what: str):
+        """Of updates: "operations", "tokens" or "logical_tokens"."""
+        update = self.training.get(name, {})
+        return quotient(update.get(what), median(update.get("seconds")))
+
+    def percent_of_peak(self, name: str):
+        return percent(self.a_second(name, "operations"), PEAK_FLOPS)
+
+    def group_ratio(self):
+        return quotient(self.a_second("group", "logical_tokens"), self.a_second("unrolled", "logical_tokens"))
 
     def kernel_ratio(self, name: str, peer: str):
         return quotient(self.kernel_ms(name, peer), self.kernel_ms(name))

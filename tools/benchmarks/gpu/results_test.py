@@ -33,8 +33,14 @@ def invented_kernels() -> dict:
             "cases": {"rms_norm": case, "swiglu": {**case, "written": False}, "adamw": {"error": "out of memory"}}}
 
 
+def invented_training() -> dict:
+    """An update that takes 2 s at half of the peak; unrolled, 6 s."""
+    group = {"seconds": [1.0, 2.0, 9.0], "operations": results.PEAK_FLOPS, "tokens": 40, "logical_tokens": 100}
+    return {"group": group, "unrolled": {**group, "seconds": [6.0], "tokens": 100, "operations": 2.4 * results.PEAK_FLOPS}}
+
+
 def holds(what: str) -> list:
-    measured = results.Measured(invented_loss(), invented_kernels())
+    measured = results.Measured(invented_loss(), invented_kernels(), training=invented_training())
     return [t.holds(measured) for t in TARGETS if what in t.what]
 
 
@@ -84,6 +90,22 @@ class Targets(unittest.TestCase):
         self.assertEqual(holds("extra peak memory"), [True])
         self.assertEqual(holds("largest error"), [True])
         self.assertEqual(holds("AdamW"), [None])
+        self.assertEqual(holds("MFU"), [False])
+        self.assertEqual(holds("read as a group"), [True])
+
+    def test_updates_count_by_their_median(self):
+        measured = results.Measured(None, None, None, invented_training())
+        self.assertEqual([measured.a_second("group", what) for what in ("tokens", "logical_tokens")], [20, 50])
+        self.assertAlmostEqual(measured.percent_of_peak("group"), 50)
+        self.assertAlmostEqual(measured.percent_of_peak("unrolled"), 40)
+        self.assertAlmostEqual(measured.group_ratio(), 3)
+
+    def test_updates_that_were_not_measured_have_no_rate(self):
+        for unrolled in ({"error": "no answer within 60 s"}, {"too_large": "120 GB are needed, the GPU has 85"}):
+            measured = results.Measured(None, None, None, {**invented_training(), "unrolled": unrolled})
+            self.assertIsNone(measured.percent_of_peak("unrolled"))
+            self.assertIsNone(measured.group_ratio())
+            self.assertAlmostEqual(measured.percent_of_peak("group"), 50)
 
     def test_nan_holds_nothing(self):
         loss = invented_loss()

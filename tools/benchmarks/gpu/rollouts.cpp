@@ -8,16 +8,10 @@
 //   "operations": the fewest
 //                                 of the weights' products}
 //   trace FILE                    the next one of these to FILE, as Chrome's JSON
-#include <ATen/ATen.h>
-
-#include <iostream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "caprl/core/error.h"
 #include "caprl/generation/generator.h"
-#include "caprl/models/presets.h"
-#include "caprl/train/profile.h"
+#include "tools/benchmarks/gpu/json_program.h"
 
 namespace caprl {
 namespace {
@@ -113,40 +107,13 @@ json answer(const Model& model, const std::string& request) {
   throw InputError("cannot do \"{}\"", request);
 }
 
-std::unique_ptr<Model> make_model(const std::string& name) {
-  const ModelOptions options{.dtype = at::kBFloat16, .device = at::kCUDA};
-  const auto& presets = preset_names();
-  if (std::find(presets.begin(), presets.end(), name) != presets.end())
-    return Model::random(preset_config(name), 1, options);
-  return Model::load(name, options);
-}
-
 int run(int argc, char** argv) {
   if (argc != 2 || std::string_view(argv[1]) == "--help") {
     std::cout << "usage: caprl-bench-rollouts MODEL\n";
     return argc == 2 ? 0 : 2;
   }
-  const auto model = make_model(argv[1]);
-  std::cout << json{{"ready", true}}.dump() << std::endl;
-  std::string trace_file;
-  for (std::string line; std::getline(std::cin, line);) {
-    json reply;
-    try {
-      if (line.starts_with("trace ")) {
-        trace_file = line.substr(6);
-        continue;
-      }
-      std::optional<Trace> trace;
-      if (!trace_file.empty()) trace.emplace();
-      reply = answer(*model, line);
-      if (trace) trace->save(std::exchange(trace_file, {}));
-    } catch (const c10::Error& error) {
-      reply = {{"error", error.what_without_backtrace()}};
-    } catch (const std::exception& error) {
-      reply = {{"error", error.what()}};
-    }
-    std::cout << reply.dump() << std::endl;
-  }
+  const auto model = make_model(argv[1], {.dtype = at::kBFloat16, .device = at::kCUDA});
+  answer_lines([&](const std::string& request) { return answer(*model, request); });
   return 0;
 }
 
@@ -154,10 +121,5 @@ int run(int argc, char** argv) {
 }  // namespace caprl
 
 int main(int argc, char** argv) {
-  try {
-    return caprl::run(argc, argv);
-  } catch (const caprl::Error& error) {
-    std::cerr << "caprl-bench-rollouts: " << error.what() << "\n";
-    return error.exit_code();
-  }
+  return caprl::run_json_program("caprl-bench-rollouts", argc, argv, caprl::run);
 }

@@ -12,6 +12,7 @@ import time
 import measure_kernels
 import measure_loss
 import measure_rollouts
+import measure_training
 from programs import run
 
 SANITIZERS = ("memcheck", "racecheck", "synccheck", "initcheck")
@@ -144,6 +145,17 @@ def rollouts(context: Context, log, keep):
                                    32 if context.quick else 256, keep)
     bad = [f"{name}: {got['error']}" for name, got in raw.items() if "error" in got]
     return ("failed" if bad else "passed"), "; ".join(bad), raw
+
+
+def training(context: Context, log, keep):
+    """A model of the size of Qwen2.5-VL-3B with random weights learns: from groups, and from captions each with its prompt."""
+    raw = measure_training.measure([context.program("caprl-bench-updates"), "qwen2_5_vl_3b"], context.left(100), log,
+                                   2 if context.quick else 8, keep)
+    bad = [f"{name}: {got['error']}" for name, got in raw.items() if "error" in got]
+    too_large = [f"{name}: {got['too_large']}" for name, got in raw.items() if "too_large" in got]
+    unfinished = len(raw) < len(measure_training.REQUESTS)
+    state = "failed" if bad else "skipped" if too_large else "timed out" if unfinished else "passed"
+    return state, "; ".join(bad + too_large), raw
 
 
 def loss(context: Context, log, keep):
