@@ -14,6 +14,7 @@ import traceback
 
 import results
 import stages
+import traces
 
 SECONDS = 540  # in all; every part has a limit of its own within
 PARTS = (stages.tests, stages.score, stages.sanitizer, stages.network, stages.kernels, stages.rollouts, stages.training,
@@ -65,7 +66,14 @@ class Check:
         parts = results.table(["part", "state", "seconds", "detail"], [list(part.values()) for part in self.parts])
         write_whole(self.context.out / "gpu_results.md", "\n\n".join([
             "# caprl on a GPU", environment, self.summary(), "## Targets", results.targets_table(measured), "## Measurements",
-            results.rows_table(rows), "## Parts", parts]) + "\n")
+            results.rows_table(rows), *self.traces(), "## Parts", parts]) + "\n")
+
+    def traces(self) -> list[str]:
+        found = {"A pass of decoding, 64 captions": (self.raw["rollouts"] or {}).get("pass_64"),
+                 "An update of groups": (self.raw["training"] or {}).get("update")}
+        return [text for title, trace in found.items() if trace and "kernels" in trace
+                for text in (f"## {title}: {trace['us']:.0f} µs",
+                             results.table(["kernel", "calls", "µs", "share"], traces.lines(trace)))]
 
 
 def write_whole(path: pathlib.Path, text: str) -> None:

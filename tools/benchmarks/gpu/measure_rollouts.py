@@ -1,13 +1,15 @@
 """Measures the generation engine: raw numbers for results.py.
 
 {"decode_64", "decode_256": {"tokens", "seconds", "steps", "host_seconds", "sample_seconds"}, "prefill_32": {"tokens", "seconds",
- "operations"}}, or {"error"} in their place.
+ "operations"}, "pass_64": traces.summarise of one pass}, or {"error"} in their place.
 """
 import time
 
+import traces
 from programs import Failed, Program
 
 REQUESTS = {"decode_64": "decode 64 1296 {new}", "decode_256": "decode 256 1296 {new}", "prefill_32": "prefill 32"}
+TRACED = "decode 64 1296 48"
 SECONDS_TO_LOAD = 60
 
 
@@ -27,5 +29,8 @@ def measure(command: list[str], seconds: float, log, new_tokens: int, keep=lambd
         if time.monotonic() > end:
             break
     if program:
+        if time.monotonic() < end:
+            raw["pass_64"] = traces.traced(program, TRACED, end - time.monotonic(), marker="sampler_kernel")
+            keep(raw)
         program.stop()
     return raw

@@ -1,10 +1,11 @@
 """Measures training updates: raw numbers for results.py.
 
 {"group", "unrolled": {"seconds": one number an update, "tokens", "logical_tokens", "operations", "planned_bytes", "peak_bytes",
- "loss", "grad_norm"}}, or {"error"}, or {"too_large": why} in their place.
+ "loss", "grad_norm"}, "update": traces.summarise of one of groups}, or {"error"}, or {"too_large": why} in their place.
 """
 import time
 
+import traces
 from programs import Failed, Program
 
 REQUESTS = {"group": "group {groups} 1304 8 512", "unrolled": "unrolled {groups} 1304 8 512"}
@@ -35,5 +36,8 @@ def measure(command: list[str], seconds: float, log, groups: int, keep=lambda ra
         if time.monotonic() > end:
             break
     if program:
+        if time.monotonic() < end and "seconds" in raw["group"]:
+            raw["update"] = traces.traced(program, REQUESTS["group"].format(groups=groups), end - time.monotonic())
+            keep(raw)
         program.stop()
     return raw

@@ -45,12 +45,16 @@ class Program:
         self.greeting = self._line(seconds_to_start) if seconds_to_start else {}
 
     def ask(self, request: str, seconds: float) -> dict:
+        self.tell(request)
+        return self._line(seconds)
+
+    def tell(self, line: str) -> None:
+        """What is not answered."""
         try:
-            self.process.stdin.write(request.encode() + b"\n")
+            self.process.stdin.write(line.encode() + b"\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             self._fail("ended")
-        return self._line(seconds)
 
     def stop(self) -> None:
         if self.process.poll() is None:

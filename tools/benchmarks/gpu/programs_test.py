@@ -34,6 +34,10 @@ FAKE_UPDATES = r"""
 import json, os, sys
 print(json.dumps({"ready": True}), flush=True)
 for number, line in enumerate(sys.stdin):
+    if line.startswith("trace"):
+        kernels = [{"cat": "kernel", "name": "void a::b<int>(int)", "ts": 5, "dur": 20}]
+        open(line.split()[1], "w").write(json.dumps({"traceEvents": kernels}))
+        continue
     if line.startswith("unrolled"):
         if sys.argv[1] == "dies": os._exit(3)
         if sys.argv[1] in ("error", "too_large"):
@@ -92,9 +96,10 @@ class Training(Fakes):
         script.write_text(FAKE_UPDATES)
         return measure_training.measure([sys.executable, str(script), unrolled], 60, self.log, 4)
 
-    def test_every_update_counts(self):
+    def test_every_update_counts_and_one_is_traced(self):
+        update = {"us": 20, "idle_us": 0, "kernels": [{"name": "b", "calls": 1, "us": 20}]}
         self.assertEqual(self.measure("good"), {"group": {"seconds": [0, 1, 2], "tokens": 4},
-                                                "unrolled": {"seconds": [3, 4, 5], "tokens": 4}})
+                                                "unrolled": {"seconds": [3, 4, 5], "tokens": 4}, "update": update})
 
     def test_groups_are_measured_whatever_happens_to_unrolled_work(self):
         for bad in ("dies", "error", "too_large"):
