@@ -2,15 +2,13 @@
 
 #include <unicode/unistr.h>
 
+#include <algorithm>
+
 #include "text/normalizer.h"
 #include "text/unicode_text.h"
 
 namespace caprl {
 namespace {
-
-/// GPT-2's pattern, which ByteLevel stands for with use_regex.
-constexpr std::string_view kByteLevelPattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 /// Letters and numbers of Unicode 16, as Hugging Face tokenizers has them, with any ICU: those of
 /// Unicode 15.0 and the ones that came after it.
@@ -137,10 +135,10 @@ void Pretokenizer::add_stage(const JsonPlace& config) {
   if (type == "ByteLevel") {
     if (config.member("add_prefix_space").boolean_or(true))
       throw InputError("{}.add_prefix_space: true is not supported", config.where);
-    if (config.member("use_regex").boolean_or(true)) add_pattern(kByteLevelPattern, config.where);
+    if (config.member("use_regex").boolean_or(true)) add_pattern(kGpt2Pattern, config.where);
   } else if (type == "Digits") {
     const bool individual = config.member("individual_digits").boolean_or(false);
-    add_pattern(individual ? R"(\p{N})" : R"(\p{N}+)", config.where);
+    add_pattern(individual ? kDigitPattern : kDigitsPattern, config.where);
   } else if (type == "Split") {
     const JsonPlace regex = config.member("pattern").member("Regex");
     if (regex.is_absent())
@@ -169,7 +167,8 @@ void Pretokenizer::add_pattern(std::string_view pattern, const std::string& wher
     throw InputError("{}: not a regular expression of ICU: {} at character {}: {}", where,
                      u_errorName(status), position.offset, pattern);
   }
-  patterns_.push_back(std::move(compiled));
+  patterns_.push_back({std::move(compiled), AsciiPattern::of(pattern)});
+  all_ascii_ = std::ranges::all_of(patterns_, [](const Stage& stage) { return bool(stage.ascii); });
 }
 
 void Pretokenizer::split(std::string_view text, bool is_start,
@@ -179,10 +178,25 @@ void Pretokenizer::split(std::string_view text, bool is_start,
     replaced = metaspace_->apply(text, is_start);
     text = replaced;
   }
-  if (!patterns_.empty())
+  if (all_ascii_ && is_ascii(text))
+    split_ascii(text, 0, word);
+  else if (!patterns_.empty())
     split_by_patterns(text, word);
   else if (!text.empty())
     word(text);
+}
+
+void Pretokenizer::split_ascii(std::string_view text, size_t stage,
+                               const std::function<void(std::string_view)>& word) const {
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = patterns_[stage].ascii->end_of_piece(text, begin);
+    const std::string_view piece = text.substr(begin, end - begin);
+    if (stage + 1 < patterns_.size())
+      split_ascii(piece, stage + 1, word);
+    else
+      word(piece);
+    begin = end;
+  }
 }
 
 void Pretokenizer::split_by_patterns(std::string_view text,
@@ -190,7 +204,7 @@ void Pretokenizer::split_by_patterns(std::string_view text,
   const auto utf16 = icu::UnicodeString::fromUTF8({text.data(), static_cast<int>(text.size())});
   std::vector<Span> spans;
   if (!utf16.isEmpty()) spans.push_back({0, utf16.length()});
-  for (const auto& pattern : patterns_) spans = isolate(*pattern, utf16, spans);
+  for (const Stage& stage : patterns_) spans = isolate(*stage.pattern, utf16, spans);
   for (const Span& span : spans) {
     const size_t bytes = utf8_bytes(text, span.end - span.start);
     word(text.substr(0, bytes));

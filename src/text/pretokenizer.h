@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "text/ascii_pattern.h"
 #include "text/json_fields.h"
 
 namespace caprl {
@@ -42,11 +43,18 @@ class Pretokenizer {
   void add_stage(const JsonPlace& config);
   void add_metaspace(const JsonPlace& config);
   void add_pattern(std::string_view pattern, const std::string& where);
+  void split_ascii(std::string_view text, size_t stage,
+                   const std::function<void(std::string_view)>& word) const;
   void split_by_patterns(std::string_view text,
                          const std::function<void(std::string_view)>& word) const;
 
   std::optional<Metaspace> metaspace_;
-  std::vector<std::unique_ptr<const icu::RegexPattern>> patterns_;
+  struct Stage {
+    std::unique_ptr<const icu::RegexPattern> pattern;
+    std::optional<AsciiPattern> ascii;
+  };
+  std::vector<Stage> patterns_;
+  bool all_ascii_ = false;  // there are patterns, and each has its form for ASCII
   bool is_byte_level_ = false;
 };
 

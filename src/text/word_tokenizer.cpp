@@ -16,14 +16,11 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-/// The pre-tokenizer of Qwen2 to Qwen3: transformers' Qwen2Tokenizer always uses it.
-constexpr std::string_view kQwenPattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
 constexpr const char* kSpecialTokens[] = {"<|endoftext|>",    "<|im_start|>",   "<|im_end|>",
                                           "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
                                           "<|image_pad|>",    "<|video_pad|>"};
 
+/// The pre-tokenizer that transformers' Qwen2Tokenizer always uses.
 json pretokenizer_json() {
   const json byte_level = {{"type", "ByteLevel"},
                            {"add_prefix_space", false},
