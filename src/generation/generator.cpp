@@ -13,6 +13,7 @@
 #include "caprl/core/memory.h"
 #include "caprl/core/pulse.h"
 #include "caprl/generation/cache_tokens.h"
+#include "caprl/ops/embedding.h"
 #include "caprl/ops/upload.h"
 #include "decode_graphs.h"
 #include "forward_batch.h"
@@ -152,7 +153,8 @@ class Generator::Impl {
         if (!stretch.is_end || follows_prompt != (stretch.count == 0)) continue;
         Job& job = jobs_.at(stretch.line.request);
         if (stretch.line.is_prompt()) {
-          job.last_hidden = hidden.narrow(0, end - 1, 1).clone();
+          if (job.has_sample_without_suffix())
+            job.last_hidden = hidden.narrow(0, end - 1, 1).clone();
           continue;
         }
         follows_prompt ? states.push_back(job.last_hidden) : read.push_back(end - 1);
@@ -164,7 +166,7 @@ class Generator::Impl {
     if (!read.empty()) {
       const bool all = static_cast<int64_t>(read.size()) == hidden.size(0);
       states.insert(states.begin(),
-                    all ? hidden : hidden.index_select(0, ops::upload(read, hidden.device())));
+                    all ? hidden : ops::take_rows(hidden, ops::upload(read, hidden.device())));
     }
     const auto start = Clock::now();
     auto tokens = sampler_.sample(states.size() == 1 ? states.front() : at::cat(states), rows);

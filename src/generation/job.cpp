@@ -30,6 +30,10 @@ RequestShape Job::shape(int64_t max_new_tokens, int64_t image_token_id) const {
   return shape;
 }
 
+bool Job::has_sample_without_suffix() const {
+  return std::ranges::any_of(request.suffixes, &std::vector<int64_t>::empty);
+}
+
 int64_t Job::token(int64_t sample, int64_t place) const {
   const auto& suffix = request.suffixes[sample];
   const auto index = place - static_cast<int64_t>(request.prompt.ids.size());

@@ -15,7 +15,7 @@ struct Job {
   GenerationRequest request;
   Model::Positions positions;        // of the prompt
   std::optional<Embeddings> prompt;  // while it is read
-  at::Tensor last_hidden;            // [1, H] of the prompt's last token, once that was read
+  at::Tensor last_hidden;  // [1, H] of the prompt's last token, for samples without suffix
   std::vector<GeneratedSequence> samples;
   int64_t num_unfinished = 0;
   std::vector<std::unique_ptr<TokenStream>> streams;  // of the samples, with stop texts
@@ -25,6 +25,7 @@ struct Job {
 
   /// `image_token_id`: -1 of a text model.
   RequestShape shape(int64_t max_new_tokens, int64_t image_token_id) const;
+  bool has_sample_without_suffix() const;
   /// Token at `place` of a sample: of its suffix, then of what was generated.
   int64_t token(int64_t sample, int64_t place) const;
   SampleRow sample_row(int64_t sample, const SamplingParams& params) const;

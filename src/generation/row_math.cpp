@@ -31,9 +31,8 @@ struct Best {
   }
 };
 
-}  // namespace
-
-CAPRL_FOR_EACH_ISA float highest_of(std::span<const float> logits) {
+// Of internal functions alone: Clang ignores target_clones where a header declares the function.
+CAPRL_FOR_EACH_ISA float highest_by_lanes(std::span<const float> logits) {
   std::array<float, kLanes> highest;
   highest.fill(kNever);
   size_t i = 0;
@@ -44,12 +43,9 @@ CAPRL_FOR_EACH_ISA float highest_of(std::span<const float> logits) {
   return *std::max_element(highest.begin(), highest.end());
 }
 
-int64_t arg_max(std::span<const float> logits) { return first_of(logits, highest_of(logits)); }
-
 // Sums of short runs in single precision, of the runs in double.
-CAPRL_FOR_EACH_ISA double log_sum_exp(std::span<const float> logits) {
+CAPRL_FOR_EACH_ISA double sum_of_exponentials(std::span<const float> logits, float highest) {
   constexpr size_t kRun = 1024;
-  const float highest = highest_of(logits);
   double total = 0;
   for (size_t begin = 0; begin < logits.size(); begin += kRun) {
     const auto run = logits.subspan(begin, std::min(kRun, logits.size() - begin));
@@ -60,7 +56,18 @@ CAPRL_FOR_EACH_ISA double log_sum_exp(std::span<const float> logits) {
     for (; i < run.size(); ++i) sums[0] += fast_exp(run[i] - highest);
     for (const float sum : sums) total += sum;
   }
-  return highest + std::log(total);
+  return total;
+}
+
+}  // namespace
+
+float highest_of(std::span<const float> logits) { return highest_by_lanes(logits); }
+
+int64_t arg_max(std::span<const float> logits) { return first_of(logits, highest_of(logits)); }
+
+double log_sum_exp(std::span<const float> logits) {
+  const float highest = highest_of(logits);
+  return highest + std::log(sum_of_exponentials(logits, highest));
 }
 
 // Blocks that cannot win any more need no noise, which is bounded; beginning with the highest

@@ -116,11 +116,7 @@ ops::RotaryTable Rope::table(const at::Tensor& positions) const {
           "max_position_embeddings, {}",
           last + 1, max_positions_);
   }
-  // Contiguous, or every layer would copy the table.
-  const at::Tensor rows = axis_.defined() ? positions.index_select(0, axis_).t().contiguous()
-                                          : positions.select(0, 0).unsqueeze(1);
-  const at::Tensor angles = rows.to(frequencies_.scalar_type()) * frequencies_;
-  return ops::rotary_table(angles, dtype_);
+  return ops::rotary_table(positions, frequencies_, axis_, dtype_);
 }
 
 }  // namespace caprl

@@ -21,26 +21,6 @@ void add_rows(const at::Tensor& d_rows, const at::Tensor& ids, int64_t placehold
   gradient.index_add_(0, ids, d_rows.to(gradient.scalar_type()));
 }
 
-/// weight[ids] without a gradient.
-at::Tensor rows_of(const at::Tensor& weight, const at::Tensor& ids) {
-  if (!cpu::runs_without_gradients(weight) || !weight.is_contiguous() || !ids.is_cpu())
-    return at::embedding(weight, ids);
-  const int64_t bytes = weight.size(1) * weight.itemsize();
-  const at::Tensor places = ids.contiguous();
-  at::Tensor rows = at::empty({ids.size(0), weight.size(1)}, weight.options());
-  const auto* place = places.const_data_ptr<int64_t>();
-  const auto* from = static_cast<const char*>(weight.const_data_ptr());
-  auto* to = static_cast<char*>(rows.mutable_data_ptr());
-  parallel_for_pieces(0, ids.size(0), 64, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      TORCH_CHECK_INDEX(place[i] >= 0 && place[i] < weight.size(0), "[look_up] id ", place[i],
-                        " of ", weight.size(0));
-      std::memcpy(to + i * bytes, from + place[i] * bytes, bytes);
-    }
-  });
-  return rows;
-}
-
 /// The gradient goes where it is summed, autograd gets none.
 struct Embedding : torch::autograd::Function<Embedding> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& weight,
@@ -62,13 +42,32 @@ struct Embedding : torch::autograd::Function<Embedding> {
 
 }  // namespace
 
+at::Tensor take_rows(const at::Tensor& rows, const at::Tensor& ids) {
+  if (!cpu::runs_without_gradients(rows) || !rows.is_contiguous() || !ids.is_cpu())
+    return at::embedding(rows, ids);
+  const int64_t bytes = rows.size(1) * rows.itemsize();
+  const at::Tensor places = ids.contiguous();
+  at::Tensor taken = at::empty({ids.size(0), rows.size(1)}, rows.options());
+  const auto* place = places.const_data_ptr<int64_t>();
+  const auto* from = static_cast<const char*>(rows.const_data_ptr());
+  auto* to = static_cast<char*>(taken.mutable_data_ptr());
+  parallel_for_pieces(0, ids.size(0), 64, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      TORCH_CHECK_INDEX(place[i] >= 0 && place[i] < rows.size(0), "[take_rows] id ", place[i],
+                        " of ", rows.size(0));
+      std::memcpy(to + i * bytes, from + place[i] * bytes, bytes);
+    }
+  });
+  return taken;
+}
+
 at::Tensor look_up(const at::Tensor& weight, const at::Tensor& ids, const at::Tensor& gradient,
                    int64_t placeholder) {
   TORCH_CHECK(weight.dim() == 2 && ids.dim() == 1 && ids.scalar_type() == at::kLong,
               "[look_up] expected weight [V, H] and int64 ids [N], got ", weight.sizes(), " and ",
               ids.sizes(), " of ", ids.scalar_type());
   if (!at::GradMode::is_enabled() || !weight.requires_grad() || !gradient.defined())
-    return rows_of(weight, ids);
+    return take_rows(weight, ids);
   TORCH_CHECK(gradient.sizes() == weight.sizes() && gradient.is_contiguous(),
               "[look_up] expected a contiguous gradient of ", weight.sizes(), ", got ",
               gradient.sizes());

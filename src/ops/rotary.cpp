@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "caprl/core/parallel.h"
@@ -51,6 +52,28 @@ void check(const at::Tensor& x, const RotaryTable& table) {
               table.cos.sizes(), " and ", table.sin.sizes());
 }
 
+/// ATen takes another routine for what does not fill a vector.
+RotaryTable table_on_cpu(const at::Tensor& positions_given, const at::Tensor& frequencies,
+                         const at::Tensor& axis, at::ScalarType dtype) {
+  const at::Tensor positions = positions_given.contiguous();
+  const int64_t tokens = positions.size(1), width = frequencies.size(0);
+  at::Tensor cos = at::empty({tokens, width}, frequencies.options());
+  at::Tensor sin = at::empty({tokens, width}, frequencies.options());
+  const auto* position = positions.const_data_ptr<int64_t>();
+  const auto* frequency = frequencies.const_data_ptr<float>();
+  const int64_t* row = axis.defined() ? axis.const_data_ptr<int64_t>() : nullptr;
+  float *cosines = cos.mutable_data_ptr<float>(), *sines = sin.mutable_data_ptr<float>();
+  parallel_for(0, tokens, std::max<int64_t>(1, 1024 / width), [&](int64_t first, int64_t last) {
+    for (int64_t token = first; token < last; ++token)
+      for (int64_t i = 0; i < width; ++i) {
+        const int64_t place = position[(row ? row[i] : 0) * tokens + token];
+        sincosf(static_cast<float>(place) * frequency[i], sines + token * width + i,
+                cosines + token * width + i);
+      }
+  });
+  return {cos.to(dtype), sin.to(dtype)};
+}
+
 }  // namespace
 
 at::Tensor inverse_frequencies(int64_t dim, double theta, at::TensorOptions options) {
@@ -58,17 +81,23 @@ at::Tensor inverse_frequencies(int64_t dim, double theta, at::TensorOptions opti
 }
 
 RotaryTable rotary_table(const at::Tensor& angles, at::ScalarType dtype) {
-  if (!cpu::runs_without_gradients(angles)) return {angles.cos().to(dtype), angles.sin().to(dtype)};
-  // ATen takes another routine for what does not fill a vector.
-  const at::Tensor flat = angles.contiguous();
-  at::Tensor cos = at::empty(angles.sizes(), angles.options());
-  at::Tensor sin = at::empty(angles.sizes(), angles.options());
-  const float* from = flat.const_data_ptr<float>();
-  float *cosines = cos.mutable_data_ptr<float>(), *sines = sin.mutable_data_ptr<float>();
-  parallel_for(0, flat.numel(), 1024, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) sincosf(from[i], sines + i, cosines + i);
-  });
-  return {cos.to(dtype), sin.to(dtype)};
+  return {angles.cos().to(dtype), angles.sin().to(dtype)};
+}
+
+RotaryTable rotary_table(const at::Tensor& positions, const at::Tensor& frequencies,
+                         const at::Tensor& axis, at::ScalarType dtype) {
+  TORCH_CHECK(positions.dim() == 2 && positions.scalar_type() == at::kLong &&
+                  frequencies.dim() == 1 &&
+                  (!axis.defined() || axis.sizes() == frequencies.sizes()),
+              "[rotary table] expected positions [axes, N] of int64, frequencies [D/2] and as many "
+              "axes, got ",
+              positions.sizes(), " of ", positions.scalar_type(), ", ", frequencies.sizes());
+  if (cpu::runs_without_gradients(frequencies))
+    return table_on_cpu(positions, frequencies, axis, dtype);
+  // Contiguous, or every layer would copy the table.
+  const at::Tensor rows = axis.defined() ? positions.index_select(0, axis).t().contiguous()
+                                         : positions.select(0, 0).unsqueeze(1);
+  return rotary_table(rows.to(frequencies.scalar_type()) * frequencies, dtype);
 }
 
 std::tuple<at::Tensor, at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k,

@@ -66,9 +66,11 @@ TEST_P(InferenceOps, AreTheCompositionsButForRounding) {
     });
     // Heads out of a packed product, and one token's tables.
     const at::Tensor packed = normal({rows, 5, 3, 12}, dtype, 6);
-    const at::Tensor angles = 100 * normal({rows, 6}, at::kFloat, 7);
+    const at::Tensor positions = at::arange(2 * rows).view({2, rows}) * 37 % 101;
+    const at::Tensor frequencies = normal({6}, at::kFloat, 7).abs();
+    const at::Tensor axis = at::tensor({0, 1, 1, 0, 1, 0}, at::kLong);
     compare(dtype, [&]() -> std::vector<at::Tensor> {
-      const RotaryTable table = rotary_table(angles, dtype);
+      const RotaryTable table = rotary_table(positions, frequencies, axis, dtype);
       const auto [q, k] = rotate(packed.select(2, 1), packed.select(1, 2), table);
       return {q, k, table.cos, table.sin};
     });

@@ -14,4 +14,7 @@ namespace caprl::ops {
 at::Tensor look_up(const at::Tensor& weight, const at::Tensor& ids, const at::Tensor& gradient = {},
                    int64_t placeholder = -1);
 
+/// rows [V, H] of any dtype, ids as above → rows[ids], without a gradient.
+at::Tensor take_rows(const at::Tensor& rows, const at::Tensor& ids);
+
 }  // namespace caprl::ops
