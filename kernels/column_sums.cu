@@ -18,13 +18,7 @@ constexpr int kInFlight = 4;         // rows a warp reads at once
 constexpr int kMinRows = 64;         // of a block
 constexpr int kBlocksOfGrid = 1056;  // 8 for each processor of an H100 or H200
 
-/// Columns that a lane reads at once.
-template <class T>
-struct Single {
-  static constexpr int kSize = 1;
-  T values[1];
-};
-
+/// `Unit`: the columns that a lane reads at once.
 template <class Unit, class T>
 __global__ void __launch_bounds__(kWarps* kWarp) sum_rows(ColumnSums<T> a, int64_t rows_of_block) {
   constexpr int kSize = Unit::kSize;

@@ -11,12 +11,20 @@ namespace caprl::kernels {
 inline constexpr int kWarp = 32;
 inline constexpr int kMaxWarps = 32;  // of a block
 inline constexpr unsigned kAllLanes = 0xffffffffu;
+inline constexpr float kLog2E = 1.44269504088896341f;  // e^x = 2^(kLog2E · x)
 
 /// 16 bytes of consecutive values: one load or store where the address is aligned.
 template <class T>
 struct alignas(16) Pack {
   static constexpr int kSize = 16 / sizeof(T);
   T values[kSize];
+};
+
+/// Instead of a Pack where rows are not aligned.
+template <class T>
+struct Single {
+  static constexpr int kSize = 1;
+  T values[1];
 };
 
 template <class T>

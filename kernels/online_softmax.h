@@ -14,7 +14,7 @@ namespace caprl::kernels {
 namespace {
 
 constexpr int kInFlight = 4;  // packs that a thread loads before it uses one
-constexpr float kLog2E = 1.44269504088896341f, kLn2 = 0.693147180559945309f;
+constexpr float kLn2 = 0.693147180559945309f;
 constexpr float kNoExponent = -160;  // 2^-160 is 0 in float
 
 /// Values [0, head) and [head + num_packs · kPack, end) are edges, those between 16-byte packs.

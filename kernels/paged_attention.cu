@@ -97,15 +97,15 @@ __global__ void __launch_bounds__(kThreads) part_kernel(PagedAttention a) {
   CAPRL_DYNAMIC_SHARED(Tile<D>, tiles);  // two in turns
   __shared__ int32_t pages[kAttentionPartPages];
   const int kv_heads = static_cast<int>(a.num_kv_heads);
-  const AttentionPart& part = a.parts[blockIdx.x / kv_heads];
+  const AttentionPart& given = a.parts[blockIdx.x / kv_heads];
+  const PartHead part(given);
   const int head = static_cast<int>(blockIdx.x) % kv_heads;
   const int thread = static_cast<int>(threadIdx.x), warp = thread / kWarp;
-  if (thread < kAttentionPartPages) pages[thread] = part.pages[thread];
-  const int num_keys = part.num_keys;
+  if (thread < kAttentionPartPages) pages[thread] = given.pages[thread];
   if (part.num_tokens == 0) return;
   __syncthreads();
   const Fetch<D> fetch(a, head);
-  fetch(tiles[0], pages, 0, num_keys);
+  fetch(tiles[0], pages, 0, part.num_keys);
   end_async_copies();
 
   const int num_rows = part.num_tokens * static_cast<int>(a.num_q_heads / a.num_kv_heads);
@@ -113,14 +113,16 @@ __global__ void __launch_bounds__(kThreads) part_kernel(PagedAttention a) {
   Rows<D> rows;
   rows.load(a, part, head, warp % row_tiles);
   const int own = kTileKeys * row_tiles / kWarps, begin = warp / row_tiles * own;  // keys of a tile
-  const float scale = a.scale * kLog2e;
+  const float scale = a.scale * kLog2E;
   int turn = 0;
-  for (int first = 0; first < num_keys; first += kTileKeys, turn ^= 1) {
-    if (first + kTileKeys < num_keys) fetch(tiles[turn ^ 1], pages, first + kTileKeys, num_keys);
+  for (int first = 0; first < part.num_keys; first += kTileKeys, turn ^= 1) {
+    if (first + kTileKeys < part.num_keys)
+      fetch(tiles[turn ^ 1], pages, first + kTileKeys, part.num_keys);
     end_async_copies();
     wait_async_copies<1>();
     __syncthreads();
-    for (int row = begin; row < begin + own && first + row < num_keys; row += 2 * kAttentionPage) {
+    for (int row = begin; row < begin + own && first + row < part.num_keys;
+         row += 2 * kAttentionPage) {
       if (own == kAttentionPage)
         rows.template see<1>(tiles[turn], row, first + row, scale);
       else

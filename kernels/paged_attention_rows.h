@@ -16,7 +16,6 @@ constexpr int kTileRows = 16;  // of a warp
 constexpr int kRowLanes = 4;   // that share a row
 constexpr int kTileKeys = 64;  // in shared memory
 constexpr int kPadding = 8;    // values after a row in shared memory: its 16 bytes meet other banks
-constexpr float kLog2e = 1.4426950408889634f;
 
 template <int D>
 struct Tile {
@@ -49,6 +48,17 @@ struct Partial {
         sum(top + a.num_slots * a.num_q_heads) {}
 };
 
+/// What an AttentionPart says of its tokens and keys, read at once into registers.
+struct PartHead {
+  int first_token, num_tokens, first_key, num_keys, index;
+  __device__ explicit PartHead(const AttentionPart& part)
+      : first_token(part.first_token),
+        num_tokens(part.num_tokens),
+        first_key(part.first_key),
+        num_keys(part.num_keys),
+        index(part.index) {}
+};
+
 __device__ inline uint32_t word_at(const Bf16* values) {
   return *reinterpret_cast<const uint32_t*>(values);
 }
@@ -65,7 +75,7 @@ struct Rows {
   int line[2];                            // of Partial; −1: there is no such row
 
   /// Row r of the part is token r / group, query head r % group of the block's head.
-  __device__ void load(const PagedAttention& a, const AttentionPart& part, int head, int tile) {
+  __device__ void load(const PagedAttention& a, const PartHead& part, int head, int tile) {
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
     const int group = static_cast<int>(a.num_q_heads / a.num_kv_heads);
 #pragma unroll

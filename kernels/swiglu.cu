@@ -19,15 +19,8 @@ constexpr int kInFlight = 2;             // units of each operand a thread reads
 constexpr int kBlocksPerProcessor = 32;  // resident ones and as many waiting, to even out the end
 constexpr int kBlocksOfFewRows = 4;      // for a multiprocessor, where rows alone would be fewer
 
-/// What a thread reads at once: a Pack, or one value where rows are not aligned.
-template <class T>
-struct Single {
-  static constexpr int kSize = 1;
-  T values[1];
-};
-
-/// A row as units. Indexed by unit, for nvcc splits a store of 16 bytes whose address it sees as an
-/// index of values.
+/// A row as units, Packs or Singles. Indexed by unit, for nvcc splits a store of 16 bytes whose
+/// address it sees as an index of values.
 template <class Unit, class T>
 __device__ const Unit* units_of(const T* values, int64_t row, int64_t stride) {
   return reinterpret_cast<const Unit*>(values + row * stride);
@@ -39,10 +32,7 @@ __device__ Unit* units_of(T* values, int64_t row, int64_t stride) {
 
 /// 1 / (1 + e⁻ˣ), relative error ≤ 2⁻²⁴ (1.25 max(0, −x) + 12); 0 where e⁻ˣ > 2¹²⁶. 2ˣ and the
 /// quotient in their quick forms, for precise ones cost as much time as the memory allows in all.
-__device__ float sigmoid(float x) {
-  constexpr float kLog2E = 1.4426950408889634f;
-  return __fdividef(1.0f, 1.0f + exp2f(-kLog2E * x));
-}
+__device__ float sigmoid(float x) { return __fdividef(1.0f, 1.0f + exp2f(-kLog2E * x)); }
 
 template <class T>
 __device__ float rounded_silu(float gate, float sigmoid_of_gate) {

@@ -1,11 +1,11 @@
 #include "caprl/ops/group_attention.h"
 
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include "caprl/ops/sequence_attention.h"
 #include "caprl/ops/upload.h"
 #include "ops/cpu/operations.h"
+#include "ops/keep.h"
 
 namespace caprl::ops {
 namespace {
@@ -98,25 +98,18 @@ AttentionGradients backward(const at::Tensor& g, const at::Tensor& q, const at::
   return d;
 }
 
-struct PlanHolder : torch::CustomClassHolder {
-  std::shared_ptr<const GroupPlan> plan;
-};
-
 struct AttendGroups : torch::autograd::Function<AttendGroups> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
                             const at::Tensor& v, const std::shared_ptr<const GroupPlan>& plan) {
     const Attended all = ops::forward(q, k, v, plan->parts());
     context->save_for_backward({q, k, v, all.out, all.lse});
-    const auto holder = c10::make_intrusive<PlanHolder>();
-    holder->plan = plan;
-    context->saved_data["plan"] = at::IValue::make_capsule(holder);
+    keep(*context, plan);
     return all.out;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    const auto holder = context->saved_data["plan"].toCapsule();
-    const auto& plan = static_cast<const PlanHolder&>(*holder).plan;
+    const auto& plan = kept<std::shared_ptr<const GroupPlan>>(*context);
     const AttentionGradients d = ops::backward(gradients[0].contiguous(), saved[0], saved[1],
                                                saved[2], {saved[3], saved[4]}, plan->parts());
     return {d.q, d.k, d.v, at::Tensor()};

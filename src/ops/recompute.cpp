@@ -2,11 +2,11 @@
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
 #include "caprl/core/pulse.h"
+#include "ops/keep.h"
 
 namespace caprl::ops {
 namespace {
@@ -16,19 +16,13 @@ using torch::autograd::variable_list;
 
 using Work = std::function<Tensors(const Tensors&)>;
 
-struct Holder : torch::CustomClassHolder {
-  Work work;
-};
-
 struct Recomputed : torch::autograd::Function<Recomputed> {
   /// `leaf` makes the results part of the graph where only what f reads is trained.
   static variable_list forward(AutogradContext* context, const at::Tensor& leaf, const Work& work,
                                at::TensorList inputs) {
     static_cast<void>(leaf);
     context->save_for_backward(inputs.vec());
-    const auto holder = c10::make_intrusive<Holder>();
-    holder->work = work;
-    context->saved_data["work"] = at::IValue::make_capsule(holder);
+    keep(*context, work);
     context->set_materialize_grads(false);
     return work(inputs.vec());
   }
@@ -38,11 +32,10 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
     Tensors inputs;
     for (const at::Tensor& saved : context->get_saved_variables())
       inputs.push_back(saved.detach().set_requires_grad(saved.requires_grad()));
-    const auto holder = context->saved_data["work"].toCapsule();
     Tensors outputs;
     {
       const at::AutoGradMode with_graph(true);
-      outputs = static_cast<const Holder&>(*holder).work(inputs);
+      outputs = kept<Work>(*context)(inputs);
     }
     Tensors roots, root_gradients;
     for (size_t i = 0; i < outputs.size(); ++i) {

@@ -1,13 +1,13 @@
 #include "caprl/ops/feed_forward.h"
 
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <array>
 
 #include "caprl/ops/swiglu.h"
 #include "ops/fused/kernels.h"
 #include "ops/fused/products.h"
+#include "ops/keep.h"
 
 namespace caprl::ops::fused {
 namespace {
@@ -70,10 +70,6 @@ void add_inner_gradients(const at::Tensor& d_both, const at::Tensor& x, const Ma
   add_gradients(matrices.up_of(d_both), x, weights.up);
 }
 
-struct Holder : torch::CustomClassHolder {
-  FeedForwardWeights weights;
-};
-
 /// Keeps x and gate and up of it; what they multiply to is computed again.
 struct FeedForward : torch::autograd::Function<FeedForward> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
@@ -81,17 +77,14 @@ struct FeedForward : torch::autograd::Function<FeedForward> {
     const Matrices matrices(weights);
     const at::Tensor both = matrices.both_of(x);
     context->save_for_backward({x, both});
-    const auto holder = c10::make_intrusive<Holder>();
-    holder->weights = weights;
-    context->saved_data["weights"] = at::IValue::make_capsule(holder);
+    keep(*context, weights);
     return at::linear(matrices.product_of(both), matrices.out, weights.down.bias.values);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &both = saved[1], &g = gradients[0];
-    const auto holder = context->saved_data["weights"].toCapsule();
-    const FeedForwardWeights& weights = static_cast<const Holder&>(*holder).weights;
+    const auto& weights = kept<FeedForwardWeights>(*context);
     const Matrices matrices(weights);
     const at::Tensor gate = matrices.gate_of(both), up = matrices.up_of(both);
     add_gradients(g, matrices.product_of(both), weights.down);

@@ -1,21 +1,17 @@
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
 #include "caprl/core/pulse.h"
 #include "ops/fused/kernels.h"
 #include "ops/fused/products.h"
+#include "ops/keep.h"
 
 namespace caprl::ops::fused {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-struct Holder : torch::CustomClassHolder {
-  LinearWeights weights;
-};
 
 at::Tensor as_matrix(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
@@ -24,17 +20,14 @@ struct Linear : torch::autograd::Function<Linear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
                             const LinearWeights& weights) {
     context->save_for_backward({x});
-    const auto holder = c10::make_intrusive<Holder>();
-    holder->weights = weights;
-    context->saved_data["weights"] = at::IValue::make_capsule(holder);
+    keep(*context, weights);
     return at::linear(x, weights.weight.values, weights.bias.values);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     pulse();
     const at::Tensor x = context->get_saved_variables()[0], g = as_matrix(gradients[0]);
-    const auto holder = context->saved_data["weights"].toCapsule();
-    const LinearWeights& weights = static_cast<const Holder&>(*holder).weights;
+    const auto& weights = kept<LinearWeights>(*context);
     add_gradients(g, as_matrix(x), weights);
     return {at::mm(g, weights.weight.values).view(x.sizes()), at::Tensor()};
   }
