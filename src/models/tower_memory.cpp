@@ -52,10 +52,7 @@ class TowerMemory {
   }
 
  private:
-  /// fp32, and as the weights are.
-  double pixels() const {
-    return patches_ * tower_.columns * (4 + (setting_.value == 4 ? 0 : setting_.value));
-  }
+  double pixels() const { return patches_ * tower_.columns * setting_.value; }
   LinearUse use(const std::string& module) const {
     return pass_.trained.linear("visual.blocks.0." + module);
   }

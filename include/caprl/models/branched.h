@@ -48,7 +48,7 @@ struct BranchedBatch {
   at::Tensor ids;           // [N] int64
   at::Tensor positions;     // [3, N] int64: temporal, height, width
   at::Tensor image_places;  // [M] int64: of the image tokens among all; undefined without any
-  at::Tensor pixel_values;  // [patches, columns] float32, undefined without images
+  at::Tensor pixel_values;  // [patches, columns] of the model's dtype; undefined without images
   std::vector<std::array<int64_t, 3>> grids;  // (t, h, w) of each image
 };
 /// Error for an empty prefix and for ids outside the vocabulary; InputError for images that do not
