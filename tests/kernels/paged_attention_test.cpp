@@ -200,6 +200,14 @@ TEST(PagedAttention, SharedKeysThenOwnOnes) {
   check({128, 16, 1, {{16, {20, 21, 22, 23, 24, 25, 26, 27}}}});  // more tokens than a part takes
 }
 
+TEST(PagedAttention, PartsMayEndAnywhereInATile) {
+  for (const int shared : {16, 48, 80, 96, 112, 176}) {
+    const int l = shared;
+    check({64, 8, 1, {{shared, {l + 1, l + 17, l, l + 40, l + 70, l + 2, l + 3, l + 33}}}});
+    check({128, 8, 2, {{shared, {l + 1, l + 5, l, l + 40}}, {shared, {l + 60, l + 2}}}});
+  }
+}
+
 TEST(PagedAttention, ATokenMaySeeLessThanItsPart) {
   check({64, 4, 1, {{64, {10, 11, 12, 13, 64}}}});  // as in a stretch of a prompt
   check({64, 1, 1, {{80, {1, 17, 80, 64}}}});
