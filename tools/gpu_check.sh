@@ -8,7 +8,7 @@
 # The bundle is the release, too: it needs PyTorch 2.11 for CUDA 13 and nothing else. CAPRL_JOBS: jobs of the build.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-limit_mib=60
+limit_mib=64
 
 say() { echo "gpu_check: $*" >&2; }
 die() { say "$*"; exit 1; }
