@@ -1,7 +1,5 @@
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 #include "caprl/core/error.h"
 #include "caprl/models/model.h"
 #include "caprl/ops/upload.h"

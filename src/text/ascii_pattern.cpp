@@ -1,7 +1,7 @@
 #include "text/ascii_pattern.h"
 
-#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <limits>
 
 namespace caprl {
@@ -69,13 +69,12 @@ class Reader {
   void pass_lines_or_spaces() {
     const size_t begin = at_;
     pass(Class::kSpace);
-    const size_t last = text_.substr(0, at_).find_last_of("\r\n");
-    if (last != std::string_view::npos && last >= begin) {
-      at_ = last + 1;
-      return;
-    }
+    const size_t last = text_.substr(begin, at_ - begin).find_last_of("\r\n");
     at_ = begin;
-    pass_spaces();
+    if (last != std::string_view::npos)
+      at_ += last + 1;
+    else
+      pass_spaces();
   }
 
   size_t place() const { return at_; }

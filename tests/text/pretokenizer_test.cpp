@@ -69,6 +69,21 @@ TEST(Pretokenizer, AsciiInStages) {
                      split(unknown(kGpt2Pattern)), byte_level(false)}));
 }
 
+/// What a piece costs does not depend on the text before it.
+TEST(Pretokenizer, LongTextsOfOneLine) {
+  constexpr size_t kRepeats = 300'000;
+  std::string text;
+  for (size_t i = 0; i < kRepeats; ++i) text += "a  b, ";
+  size_t bytes = 0, count = 0;
+  in_sequence({split(kQwenPattern), byte_level(false)})
+      .split(text, true, [&](std::string_view piece) {
+        bytes += piece.size();
+        ++count;
+      });
+  EXPECT_EQ(bytes, text.size());
+  EXPECT_EQ(count, 4 * kRepeats + 1);  // a, " ", " b", ","; " a" from the second on; the last " "
+}
+
 TEST(Pretokenizer, OtherTextIsSplitByRegularExpressions) {
   const Pretokenizer qwen = in_sequence({split(kQwenPattern), byte_level(false)});
   EXPECT_THAT(pieces(qwen, "It's 10 é's\n\n  !x"),
