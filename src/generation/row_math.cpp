@@ -70,20 +70,23 @@ double log_sum_exp(std::span<const float> logits) {
   return highest + std::log(sum_of_exponentials(logits, highest));
 }
 
-// Blocks that cannot win any more need no noise, which is bounded; beginning with the highest
-// logit, these are most blocks of a trained model's row.
+// Blocks that cannot win any more need no noise, which is bounded, in general and by a block's
+// lowest word; beginning with the highest logit, these are most blocks of a trained model's row.
 int64_t gumbel_arg_max(std::span<const float> logits, const CounterRng& rng, uint64_t position) {
   const int64_t likeliest = arg_max(logits);
   Best best{logits[likeliest] + noise(rng, position, likeliest), likeliest};
   for (size_t begin = 0; begin < logits.size(); begin += kNoiseBlock) {
     const auto block = logits.subspan(begin, std::min(kNoiseBlock, logits.size() - begin));
-    if (highest_of(block) + kMaxGumbel < best.score) continue;
+    const float highest = highest_of(block);
+    if (highest + kMaxGumbel < best.score) continue;
+    const NoiseWords words(rng, position, begin);
+    if (highest + words.upper_bound() < best.score) continue;
     std::array<float, kNoiseBlock> scores;
     scores.fill(kNever);
     std::copy(block.begin(), block.end(), scores.begin());
-    add_noise(rng, position, begin, scores);
-    if (const float highest = highest_of(scores); highest >= best.score)
-      best.offer(highest, static_cast<int64_t>(begin) + first_of(scores, highest));
+    words.add_to(scores);
+    if (const float score = highest_of(scores); score >= best.score)
+      best.offer(score, static_cast<int64_t>(begin) + first_of(scores, score));
   }
   return best.id;
 }

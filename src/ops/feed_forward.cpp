@@ -9,6 +9,7 @@
 #include "caprl/core/pulse.h"
 #include "caprl/ops/recompute.h"
 #include "caprl/ops/swiglu.h"
+#include "ops/cpu/operations.h"
 #include "ops/fused/kernels.h"
 #include "ops/gated.h"
 #include "ops/library_linear.h"
@@ -73,6 +74,7 @@ at::Tensor feed_forward(const at::Tensor& x, const FeedForwardWeights& weights, 
               x.sizes(), ", ", gate.weight.values.sizes(), " and ", up.weight.values.sizes());
   const bool adapted = gate.is_adapted() || up.is_adapted() || down.is_adapted();
   if (fused::runs_on(x) && !adapted) return fused::feed_forward(x, weights);
+  if (bits == RowBits::kFixed && cpu::feeds(x, weights)) return cpu::feed_forward(x, weights);
   const auto bias = [](const LinearWeights& one) {
     return one.bias.defined() ? std::optional(one.bias.values) : std::nullopt;
   };

@@ -132,10 +132,11 @@ double paged_attention_reading(const MemorySetting& setting, double rows, double
 double gated_half_reading(const MemorySetting& setting, double rows, double width, double inner,
                           bool adapted) {
   const auto whole = [](double value) { return static_cast<int64_t>(value); };
-  const bool in_blocks = on_own_kernels(setting) && !adapted &&
-                         cpu::rows_fed_at_once(whole(rows), whole(width), whole(inner)) > 0;
+  const double states = rows * setting.value * width;
   // Hidden states before, normed, from attention, and both after; or all that is in between.
-  return rows * setting.value * (in_blocks ? 5 * width : 6 * width + 3 * inner);
+  if (!on_own_kernels(setting) || adapted) return 6 * states + rows * setting.value * 3 * inner;
+  if (cpu::rows_fed_at_once(whole(rows), whole(width), whole(inner)) > 0) return 5 * states;
+  return 6 * states + 4 * static_cast<double>(cpu::gated_floats(whole(rows), whole(inner)));
 }
 
 OpMemory loss_memory(const MemorySetting& setting, const LossShape& shape) {

@@ -7,26 +7,10 @@
 #include <vector>
 
 #include "all_kernels.h"
-#include "caprl/core/philox.h"
+#include "kernel_inputs.h"
 
 namespace caprl::ops::cpu {
-
 namespace {
-
-std::vector<float> numbers(int64_t count, uint64_t seed) {
-  const CounterRng rng(seed, RandomPurpose::kDemoWorld, {});
-  std::vector<float> result;
-  for (int64_t i = 0; i < count; ++i)
-    result.push_back(static_cast<float>(rng.normal(static_cast<uint64_t>(i))));
-  return result;
-}
-
-template <class T>
-std::vector<T> as(const std::vector<float>& values) {
-  std::vector<T> result;
-  for (const float value : values) result.push_back(kernels::from_float<T>(value));
-  return result;
-}
 
 /// The product with its rows and outputs worked on in one piece, and the bits that a row has alone.
 template <class T, class Out>

@@ -3,7 +3,8 @@
     step_share.py WORK COMMAND…      COMMAND trains without evaluations; WORK: a folder for the samples
 
 A sample inside a product, attention or the reading of an image counts as that, waiting for its other threads included; what is neither
-is "other". Start and end of the program do not count.
+is "other". SwiGLU counts as a product where the product's kernel does it. Start and end of the program do not count. Only the main
+thread is sampled: taking samples of the others keeps them from their work, for which it then waits.
 """
 import collections
 import pathlib
@@ -11,9 +12,11 @@ import re
 import subprocess
 import sys
 
+# Waiting for other threads in a layer's second half, which is products but for norms: a tenth.
+WAITING = r"\A\[unknown\]\n(?:.*\n){0,6}.*ops::cpu::gated_half"
 # The first that a stack has. Frames below a product's are not always found: its kernel alone will do.
 KINDS = {
-    "products": r"ops::cpu::\w+::(product|pack)\b|linear|mkl_|gemm|addmm|at::mm|dnnl",
+    "products": r"ops::cpu::\w+::(gated_product|product|pack)\b|linear|mkl_|gemm|addmm|at::mm|dnnl|" + WAITING,
     "attention": r"attend|attention",
     "images": r"decode_image|image::|\bpng_|jpeg_",
 }
@@ -51,7 +54,7 @@ def stacks(file):
 
 def main():
     samples = str(pathlib.Path(sys.argv[1]) / "perf.data")
-    record = ["perf", "record", "-q", "-F", "251", "--call-graph", "dwarf,40000", "-o", samples, *sys.argv[2:]]
+    record = ["perf", "record", "-q", "--no-inherit", "-F", "251", "--call-graph", "dwarf,40000", "-o", samples, *sys.argv[2:]]
     try:
         subprocess.run(record, check=True, stdout=sys.stderr)
     except (OSError, subprocess.CalledProcessError) as error:

@@ -6,6 +6,7 @@
 #include "caprl/core/parallel.h"
 #include "ops/cpu/kernels.h"
 #include "ops/cpu/operations.h"
+#include "ops/cpu/packed_rows.h"
 #include "ops/elements.h"
 
 namespace caprl::ops::cpu {
@@ -15,9 +16,7 @@ constexpr int64_t kBlockBytes = 1 << 20;  // of a second-level cache, about
 constexpr int64_t kMostRows = 64;         // of a block: threads end close together
 
 /// What a row of a block needs: floats, whatever the dtype.
-int64_t floats_of_row(int64_t hidden, int64_t inner) {
-  return 3 * hidden + 3 * inner + std::max(hidden, inner);
-}
+int64_t floats_of_row(int64_t hidden, int64_t inner) { return 4 * hidden + inner; }
 
 /// The layer's second half for one thread's blocks of rows.
 template <class T>
@@ -32,22 +31,17 @@ class Block {
     sums_ = reinterpret_cast<T*>(take(hidden_));
     normed_ = reinterpret_cast<T*>(take(hidden_));
     change_ = reinterpret_cast<T*>(take(hidden_));
-    gates_ = reinterpret_cast<T*>(take(inner_));
-    ups_ = reinterpret_cast<T*>(take(inner_));
-    gated_ = reinterpret_cast<T*>(take(inner_));
-    packed_ = take(std::max(hidden_, inner_));
+    packed_ = take(hidden_);
+    gated_ = take(inner_);
   }
 
   /// `count` rows, at most `most_rows`.
   void run(const T* hidden, const T* mixed, int64_t count, T* next, T* next_normed) const {
     const FeedForwardWeights& weights = half_.feed_forward;
     norm(hidden, mixed, half_.norm, count, sums_, normed_);
-    pack(normed_, count, hidden_);
-    multiply(weights.gate, count, gates_);
-    multiply(weights.up, count, ups_);
-    kernels().of<T>().gate({gates_, ups_, gated_}, 0, count * inner_);
-    pack(gated_, count, inner_);
-    multiply(weights.down, count, change_);
+    kernels().of<T>().pack({count, hidden_, normed_, packed_}, 0, count);
+    gate(weights.gate, weights.up, count);
+    multiply(weights.down, count);
     norm(sums_, change_, half_.next_norm, count, next, next_normed);
   }
 
@@ -65,27 +59,26 @@ class Block {
     kernels().of<T>().norm(rows, 0, count);
   }
 
-  void pack(const T* x, int64_t count, int64_t width) const {
-    kernels().of<T>().pack({count, width, x, packed_}, 0, count);
+  void gate(const LinearWeights& gate, const LinearWeights& up, int64_t count) const {
+    GatedProduct<T> product = gated_product<T>(gate, up);
+    product.rows = count;
+    product.x = packed_;
+    product.gated = gated_;
+    kernels().of<T>().gated_product(product, 0, inner_);
   }
 
-  /// The packed rows times a matrix.
-  void multiply(const LinearWeights& weights, int64_t count, T* y) const {
-    Product<T, T> product;
+  void multiply(const LinearWeights& down, int64_t count) const {
+    Product<T, T> product = product_of<T>(down);
     product.rows = count;
-    product.outputs = product.y_stride = weights.weight.values.size(0);
-    product.inner = weights.weight.values.size(1);
-    product.x = packed_;
-    product.weight = data<T>(weights.weight.values);
-    product.bias = data<T>(weights.bias.values);
-    product.y = y;
-    kernels().of<T>().product(product, 0, product.outputs);
+    product.x = gated_;
+    product.y = change_;
+    kernels().of<T>().product(product, 0, hidden_);
   }
 
   const GatedHalf& half_;
   int64_t hidden_, inner_;
-  T *sums_, *normed_, *change_, *gates_, *ups_, *gated_;
-  float* packed_;
+  T *sums_, *normed_, *change_;
+  float *packed_, *gated_;  // rows as products read them
 };
 
 }  // namespace
@@ -99,9 +92,7 @@ int64_t rows_fed_at_once(int64_t rows, int64_t hidden, int64_t inner) {
 
 bool feeds_in_blocks(const at::Tensor& hidden, const GatedHalf& half) {
   const FeedForwardWeights& weights = half.feed_forward;
-  if (half.bits != RowBits::kFixed || !runs_without_gradients(hidden)) return false;
-  for (const LinearWeights* one : {&weights.gate, &weights.up, &weights.down})
-    if (one->is_adapted() || !one->weight.values.is_contiguous()) return false;
+  if (half.bits != RowBits::kFixed || !feeds(hidden, weights)) return false;
   return weights.down.weight.values.size(0) == hidden.size(1) &&
          rows_fed_at_once(hidden.size(0), hidden.size(1), weights.gate.weight.values.size(0)) > 0;
 }

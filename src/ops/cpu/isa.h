@@ -9,6 +9,8 @@ void pack(const Packing<T>& p, int64_t first, int64_t last);
 template <class T, class Out>
 void product(const Product<T, Out>& p, int64_t first, int64_t last);
 template <class T>
+void gated_product(const GatedProduct<T>& p, int64_t first, int64_t last);
+template <class T>
 void norm(const NormRows<T>& p, int64_t first, int64_t last);
 template <class T>
 void norm_backward(const NormGradients<T>& p, int64_t first, int64_t last, float* d_weight);

@@ -38,6 +38,19 @@ struct Product {
   const T* then = nullptr;  // weights that are needed afterwards; null: none
 };
 
+/// silu(x · gateᵀ + bias) · (x · upᵀ + bias), gates, ups and silu rounded as T stores them.
+template <class T>
+struct GatedProduct {
+  int64_t rows = 0, outputs = 0, inner = 0;
+  const float* x = nullptr;  // packed
+  const T* gate = nullptr;   // [outputs, inner]
+  const T* up = nullptr;
+  const T* gate_bias = nullptr;  // null: none
+  const T* up_bias = nullptr;
+  float* gated = nullptr;   // [rows, outputs], packed
+  const T* then = nullptr;  // weights that are needed afterwards; null: none
+};
+
 /// Weights [outputs, inner] of which a kernel fetches so much ahead: of some outputs, some bytes.
 inline constexpr int64_t kOutputsAhead = 8, kBytesAhead = 576 * 4;
 
@@ -175,8 +188,11 @@ constexpr int64_t group_scratch_floats(int64_t group, int64_t head_dim) {
 /// Of values of one type. The range [first, last) is of outputs, rows or elements.
 template <class T>
 struct TypedKernels {
+  int64_t values_of_word;  // in a float's place of packed rows
   void (*pack)(const Packing<T>&, int64_t first, int64_t last);
   void (*product)(const Product<T, T>&, int64_t first, int64_t last);
+  /// `first` is even.
+  void (*gated_product)(const GatedProduct<T>&, int64_t first, int64_t last);
   void (*norm)(const NormRows<T>&, int64_t first, int64_t last);
   /// `d_weight` [width] is added to; null: not wanted.
   void (*norm_backward)(const NormGradients<T>&, int64_t first, int64_t last, float* d_weight);

@@ -7,74 +7,28 @@
 #include "caprl/core/parallel.h"
 #include "ops/cpu/kernels.h"
 #include "ops/cpu/operations.h"
+#include "ops/cpu/packed_rows.h"
 #include "ops/elements.h"
 
 namespace caprl::ops::cpu {
 namespace {
 
-constexpr int64_t kWorthAPiece = 16 * 1024;  // products of 16 numbers
-// Outputs that a thread takes at once, or a multiple: many rows are read anew for every piece, of a
-// few the threads end closer together.
-constexpr int64_t kOutputsOfManyRows = 48, kOutputsOfFewRows = 16;
-constexpr int64_t kRowsAtOnce = 512;  // that are packed for their products
 // Matrices of so many bytes stay in a core's cache while it goes through its rows, so many at once.
 constexpr int64_t kSmallWeights = 256 << 10, kRowsOfAThread = 64;
 
-/// Rows as products read them. A few are packed by each thread for itself: a line of a cache that
-/// one core writes and another reads, again and again, takes longer to come than to make.
-template <class Value>
-class PackedRows {
- public:
-  explicit PackedRows(const Packing<Value>& packing)
-      : packing_(packing), shared_(packing.rows > kPackedRows) {
-    if (!shared_) return;
-    packing_.packed = memory();
-    parallel_for_pieces(0, packing_.rows, kPackedRows, [&](int64_t first, int64_t last) {
-      kernels().of<Value>().pack(packing_, first, last);
-    });
-  }
-  /// Before this thread gets them.
-  void begin_thread() const {
-    if (shared_) return;
-    Packing<Value> mine = packing_;
-    mine.packed = memory();
-    kernels().of<Value>().pack(mine, 0, mine.rows);
-  }
-  const float* get() const { return shared_ ? packing_.packed : memory(); }
-
- private:
-  float* memory() const { return thread_scratch(packed_floats(packing_.rows, packing_.inner)); }
-
-  Packing<Value> packing_;
-  bool shared_;
-};
-
 template <class Value, class Out>
 using ProductKernel = void (*)(const Product<Value, Out>&, int64_t first, int64_t last);
-
-/// As kernels do it of the weights that they come to.
-template <class Value>
-void fetch_ahead(const Value* weight, int64_t inner) {
-  constexpr int64_t kLine = 64 / sizeof(Value), kValues = kBytesAhead / sizeof(Value);
-  for (int64_t i = 0; i < std::min(inner, kValues); i += kLine)
-    for (int64_t o = 0; o < kOutputsAhead; ++o) __builtin_prefetch(weight + o * inner + i, 0, 2);
-}
 
 /// Products of the same rows, their outputs one after another.
 template <class Value, class Out>
 class Products {
  public:
-  Products(int64_t inner, std::span<const LinearWeights> weights, std::span<at::Tensor> results) {
+  Products(std::span<const LinearWeights> weights, std::span<at::Tensor> results) {
     for (size_t i = 0; i < weights.size(); ++i) {
       if (!weights[i].weight.values.is_contiguous())
         throw Error("[linear] the weight is not contiguous");
-      Product<Value, Out>& product = all_.emplace_back();
-      product.inner = inner;
-      product.outputs = weights[i].weight.values.size(0);
-      product.weight = data<Value>(weights[i].weight.values);
-      product.bias = data<Value>(weights[i].bias.values);
+      Product<Value, Out>& product = all_.emplace_back(product_of<Value, Out>(weights[i]));
       product.y = data<Out>(results[i]);
-      product.y_stride = product.outputs;
       ends_.push_back(num_outputs() + product.outputs);
     }
   }
@@ -116,23 +70,17 @@ void divide_outputs(const at::Tensor& x, const Products<Value, Out>& products,
     Packing<Value> packing{std::min(x.size(0) - row, kRowsAtOnce), inner};
     packing.x = data<Value>(x) + row * inner;
     const PackedRows rows(packing);
-    const int64_t worth_it = kWorthAPiece / std::max<int64_t>(1, packing.rows * inner / 16);
-    const int64_t least = packing.rows > kPackedRows ? kOutputsOfManyRows : kOutputsOfFewRows;
-    const int64_t piece = (worth_it / least + 1) * least;
-    const auto start = [&](int64_t first) {
-      fetch_ahead(products.weight(first), inner);
-      rows.begin_thread();
-    };
-    const auto multiply_some = [&](int64_t first, int64_t last, int64_t then) {
-      products.parts(first, last, then,
-                     [&](Product<Value, Out> product, int64_t begin, int64_t end) {
-                       product.rows = packing.rows;
-                       product.x = rows.get();
-                       product.y += row * product.y_stride;
-                       kernel(product, begin, end);
-                     });
-    };
-    parallel_for_runs(0, products.num_outputs(), piece, multiply_some, start);
+    const auto weight = [&](int64_t output) { return products.weight(output); };
+    over_outputs(rows, products.num_outputs(), 1, weight,
+                 [&](int64_t first, int64_t last, int64_t then) {
+                   products.parts(first, last, then,
+                                  [&](Product<Value, Out> product, int64_t begin, int64_t end) {
+                                    product.rows = rows.rows();
+                                    product.x = rows.get();
+                                    product.y += row * product.y_stride;
+                                    kernel(product, begin, end);
+                                  });
+                 });
   }
 }
 
@@ -161,7 +109,7 @@ void divide_rows(const at::Tensor& x, const Products<Value, Out>& products,
 template <class Value, class Out>
 void multiply(const at::Tensor& x, std::span<const LinearWeights> weights,
               std::span<at::Tensor> results, ProductKernel<Value, Out> kernel) {
-  const Products<Value, Out> products(x.size(1), weights, results);
+  const Products<Value, Out> products(weights, results);
   const int64_t bytes = products.num_outputs() * x.size(1) * x.element_size();
   if (bytes <= kSmallWeights && x.size(0) >= num_loop_threads() * kRowsOfAThread)
     divide_rows(x, products, kernel);

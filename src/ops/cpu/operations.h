@@ -46,6 +46,12 @@ std::vector<at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k, const R
 /// Whether `rotate` has this table's dtype.
 bool rotates(const at::Tensor& x, const RotaryTable& table);
 
+/// Whether feed_forward() is for these: without gradients or adapters.
+bool feeds(const at::Tensor& x, const FeedForwardWeights& weights);
+at::Tensor feed_forward(const at::Tensor& x, const FeedForwardWeights& weights);
+/// What it takes for silu(gate) · up.
+int64_t gated_floats(int64_t rows, int64_t inner);
+
 /// Rows of a layer's second half that one thread takes through all of it, a multiple of those that
 /// are packed together; 0 where these do not fit into its cache, or there are too few.
 int64_t rows_fed_at_once(int64_t rows, int64_t hidden, int64_t inner);

@@ -1,4 +1,4 @@
-#include "kernels/math/fast_math.h"
+#include "ops/cpu/gating.h"
 #include "ops/cpu/isa.h"
 #include "ops/cpu/simd.h"
 
@@ -41,27 +41,21 @@ void over_row(int64_t width, const Work& work) {
   if (i < width) work(i, Part{width - i});
 }
 
-/// 1 + e^−x, finite: the divisor of a sigmoid.
-float one_plus_exp_of_minus(float x) { return 1.0f + kernels::fast_exp(-x < 88.0f ? -x : 88.0f); }
-
-constexpr int64_t kBlock = 16;
-
-/// Calls `block` with blocks of elements. Always whole ones: what a compiler makes of a loop's rest
-/// may round otherwise.
+/// Calls `block` with kGatedAtOnce elements at a time.
 template <class T, size_t kInputs, size_t kOutputs, class Block>
 void in_blocks(const T* const (&inputs)[kInputs], T* const (&outputs)[kOutputs], int64_t first,
                int64_t last, Block block) {
   const T* in[kInputs];
   T* out[kOutputs];
   int64_t begin = first;
-  for (; begin + kBlock <= last; begin += kBlock) {
+  for (; begin + kGatedAtOnce <= last; begin += kGatedAtOnce) {
     for (size_t i = 0; i < kInputs; ++i) in[i] = inputs[i] + begin;
     for (size_t i = 0; i < kOutputs; ++i) out[i] = outputs[i] + begin;
     block(in, out);
   }
   if (begin == last) return;
   const size_t bytes = (last - begin) * sizeof(T);
-  T values[kInputs][kBlock] = {}, results[kOutputs][kBlock];
+  T values[kInputs][kGatedAtOnce] = {}, results[kOutputs][kGatedAtOnce];
   for (size_t i = 0; i < kInputs; ++i) {
     memcpy(values[i], inputs[i] + begin, bytes);
     in[i] = values[i];
@@ -132,14 +126,11 @@ void gate(const GateValues<T>& p, int64_t first, int64_t last) {
   const T* const in[] = {p.gate, p.up};
   T* const out[] = {p.out};
   in_blocks(in, out, first, last, [](const T* const* in, T* const* out) {
-    const T* __restrict gates = in[0], * __restrict ups = in[1];
-    float silu[kBlock];
-    for (int64_t i = 0; i < kBlock; ++i) {
-      const float x = scalar(gates[i]);
-      silu[i] = x / one_plus_exp_of_minus(x);
-    }
-    for (int64_t i = 0; i < kBlock; i += kLanes)
-      store(rounded<T>(load(silu + i)) * load(ups + i), out[0] + i);
+    float gates[kGatedAtOnce], factors[kGatedAtOnce];
+    for (int64_t i = 0; i < kGatedAtOnce; i += kLanes) store(load(in[0] + i), gates + i);
+    silu(gates, factors);
+    for (int64_t i = 0; i < kGatedAtOnce; i += kLanes)
+      store(rounded<T>(load(factors + i)) * load(in[1] + i), out[0] + i);
   });
 }
 
@@ -150,7 +141,7 @@ void gate_backward(const GateGradients<T>& p, int64_t first, int64_t last) {
   in_blocks(in, out, first, last, [](const T* const* in, T* const* out) {
     const T* __restrict gates = in[0], * __restrict ups = in[1], * __restrict gradients = in[2];
     T* __restrict d_gates = out[0], * __restrict d_ups = out[1];
-    for (int64_t i = 0; i < kBlock; ++i) {
+    for (int64_t i = 0; i < kGatedAtOnce; ++i) {
       const float x = scalar(gates[i]), g = scalar(gradients[i]),
                   s = 1.0f / one_plus_exp_of_minus(x);
       d_gates[i] = kernels::from_float<T>(g * scalar(ups[i]) * s * (1.0f + x * (1.0f - s)));

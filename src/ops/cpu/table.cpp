@@ -1,4 +1,5 @@
 #include "ops/cpu/isa.h"
+#include "ops/cpu/sums.h"
 
 #define CAPRL_TEXT_OF(x) #x
 #define CAPRL_TEXT(x) CAPRL_TEXT_OF(x)
@@ -7,8 +8,10 @@ namespace caprl::ops::cpu::CAPRL_ISA {
 
 template <class T>
 constexpr TypedKernels<T> typed() {
-  return {.pack = pack<T>,
+  return {.values_of_word = Words<T>::kValues,
+          .pack = pack<T>,
           .product = product<T, T>,
+          .gated_product = gated_product<T>,
           .norm = norm<T>,
           .norm_backward = norm_backward<T>,
           .gate = gate<T>,
