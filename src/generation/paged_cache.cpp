@@ -17,19 +17,20 @@ int64_t PagedCache::page_bytes(const ModelTraits& traits, at::TensorOptions opti
 
 void PagedCache::copy(std::span<const PageCopy> copies) {
   std::vector<int64_t> from, to;
-  std::set<int32_t> written;
+  std::set<int32_t> read, written;
   const auto flush = [&] {
     if (from.empty()) return;
     const at::Device device = layers_.front().k.device();
     const at::Tensor sources = ops::upload(from, device), targets = ops::upload(to, device);
     for (ops::KvPages& layer : layers_) ops::copy_kv_pages(layer, sources, targets);
-    from.clear(), to.clear(), written.clear();
+    from.clear(), to.clear(), read.clear(), written.clear();
   };
   for (const PageCopy& copy : copies) {
     // A page of a sample that has been preempted since may be there again.
-    if (written.contains(copy.from) || written.contains(copy.to)) flush();
+    if (written.contains(copy.from) || written.contains(copy.to) || read.contains(copy.to)) flush();
     from.push_back(copy.from);
     to.push_back(copy.to);
+    read.insert(copy.from);
     written.insert(copy.to);
   }
   flush();

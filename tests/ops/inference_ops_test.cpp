@@ -145,14 +145,15 @@ TEST(PagedAttention, MatchesDoublePrecisionInChunksAndAtOnce) {
     EXPECT_TRUE(
         at::cat({first.narrow(0, 17, 16), second.narrow(0, 26, 1)}).equal(whole.narrow(0, 60, 17)));
     const KvPages before{other.k.clone(), other.v.clone()};
-    copy_kv_pages(other, at::tensor({2, 0}, at::kLong), at::tensor({0, 1}, at::kLong));
+    copy_kv_pages(other, at::tensor({2, 2, 4}, at::kLong), at::tensor({0, 1, 5}, at::kLong));
     // Of what nobody has written, too, which may be no number.
     const auto bits = [](const at::Tensor& pages, int64_t page) {
       return pages.select(0, page).view(at::kByte);
     };
     EXPECT_TRUE(bits(other.k, 0).equal(bits(before.k, 2)));
-    EXPECT_TRUE(bits(other.k, 1).equal(bits(before.k, 0)));
-    EXPECT_TRUE(bits(other.v, 1).equal(bits(before.v, 0)));
+    EXPECT_TRUE(bits(other.k, 1).equal(bits(before.k, 2)));
+    EXPECT_TRUE(bits(other.v, 1).equal(bits(before.v, 2)));
+    EXPECT_TRUE(bits(other.v, 5).equal(bits(before.v, 4)));
     EXPECT_TRUE(bits(other.v, 3).equal(bits(before.v, 3)));
   }
 }

@@ -86,8 +86,11 @@ void parallel_for_runs(int64_t begin, int64_t end, int64_t piece, const Body& bo
     Run run = take();
     if (run.first < end) start(run.first);
     while (run.first < end) {
+      // What comes next is taken as late as can be: the threads end close together.
+      const int64_t last_piece = run.first + (run.last - run.first - 1) / piece * piece;
+      if (run.first < last_piece) body(run.first, last_piece, last_piece);
       const Run then = take();
-      body(run.first, run.last, then.first);
+      body(last_piece, run.last, then.first);
       run = then;
     }
   });

@@ -28,7 +28,7 @@ KvPages make_kv_pages(int64_t num_pages, int64_t kv_heads, int64_t head_dim,
                       at::TensorOptions options);
 /// Bytes of one page of one layer, keys and values.
 int64_t kv_page_bytes(int64_t kv_heads, int64_t head_dim, at::TensorOptions options);
-/// pages[to] = pages[from], of all at once: int64 [n] each on the pages' device, no `to` twice.
+/// pages[to(i)] = pages[from(i)]: int64 [n] each on the pages' device, no `to` twice or in `from`.
 void copy_kv_pages(KvPages& pages, const at::Tensor& from, const at::Tensor& to);
 
 /// Consecutive tokens of one sequence, the last ones of those that it has.

@@ -10,34 +10,19 @@
 namespace caprl::ops::cpu {
 namespace {
 
-/// Gates and ups of packed rows, multiplied, to `gated`, packed.
-template <class T>
-void gate_rows(const PackedRows<T>& rows, const FeedForwardWeights& weights, float* gated) {
-  GatedProduct<T> product = gated_product<T>(weights.gate, weights.up);
+/// kernel(product, first, last) with packed rows for all outputs of a product or a gated one.
+template <class T, class AnyProduct>
+void multiply(const PackedRows<T>& rows, AnyProduct product,
+              void (*kernel)(const AnyProduct&, int64_t, int64_t)) {
   product.rows = rows.rows();
-  product.gated = gated;
-  const auto weight = [&](int64_t output) { return product.gate + output * product.inner; };
-  over_outputs(rows, product.outputs, 2, weight, [&](int64_t first, int64_t last, int64_t then) {
-    GatedProduct<T> mine = product;
-    mine.x = rows.get();
-    mine.then = then < product.outputs ? weight(then) : nullptr;
-    kernels().of<T>().gated_product(mine, first, last);
-  });
-}
-
-/// Packed rows times a matrix.
-template <class T>
-void multiply_rows(const PackedRows<T>& rows, const LinearWeights& weights, T* y) {
-  Product<T, T> product = product_of<T>(weights);
-  product.rows = rows.rows();
-  product.y = y;
-  const auto weight = [&](int64_t output) { return product.weight + output * product.inner; };
-  over_outputs(rows, product.outputs, 1, weight, [&](int64_t first, int64_t last, int64_t then) {
-    Product<T, T> mine = product;
-    mine.x = rows.get();
-    mine.then = then < product.outputs ? weight(then) : nullptr;
-    kernels().of<T>().product(mine, first, last);
-  });
+  const auto weights = [&](int64_t output) { return weights_of(product, output); };
+  over_outputs(rows, product.outputs, num_matrices(product), weights,
+               [&](int64_t first, int64_t last, int64_t then) {
+                 AnyProduct mine = product;
+                 mine.x = rows.get();
+                 mine.then = weights(then);
+                 kernel(mine, first, last);
+               });
 }
 
 }  // namespace
@@ -67,12 +52,16 @@ at::Tensor feed_forward(const at::Tensor& x, const FeedForwardWeights& weights) 
   at::Tensor out = at::empty({num_rows, width}, x.options());
   with_element(x.scalar_type(), [&](auto element) {
     using T = decltype(element);
+    GatedProduct<T> gate = gated_product<T>(weights.gate, weights.up);
+    gate.gated = data<float>(gated);
+    Product<T, T> down = product_of<T>(weights.down);
+    down.y = data<T>(out);
     for (int64_t row = 0; row < num_rows; row += kRowsAtOnce) {
       const int64_t count = std::min(num_rows - row, kRowsAtOnce);
-      gate_rows(PackedRows<T>(Packing<T>{count, hidden, data<T>(from) + row * hidden}), weights,
-                data<float>(gated));
-      multiply_rows(PackedRows<T>(count, inner, data<float>(gated)), weights.down,
-                    data<T>(out) + row * width);
+      const T* x = data<T>(from) + row * hidden;
+      multiply(PackedRows<T>(Packing<T>{count, hidden, x}), gate, kernels().of<T>().gated_product);
+      multiply(PackedRows<T>(count, inner, gate.gated), down, kernels().of<T>().product);
+      down.y += count * width;
     }
   });
   return out;

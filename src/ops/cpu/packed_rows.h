@@ -36,6 +36,24 @@ GatedProduct<Value> gated_product(const LinearWeights& gate, const LinearWeights
   return product;
 }
 
+/// Where an output's weights begin; null behind the last one.
+template <class Value, class Out>
+const Value* weights_of(const Product<Value, Out>& product, int64_t output) {
+  return output < product.outputs ? product.weight + output * product.inner : nullptr;
+}
+template <class Value>
+const Value* weights_of(const GatedProduct<Value>& product, int64_t output) {
+  return output < product.outputs ? product.gate + output * product.inner : nullptr;
+}
+template <class Value, class Out>
+constexpr int64_t num_matrices(const Product<Value, Out>&) {
+  return 1;
+}
+template <class Value>
+constexpr int64_t num_matrices(const GatedProduct<Value>&) {
+  return 2;
+}
+
 /// Rows as products read them. A few lie in each thread's own memory: a line of a cache that one
 /// core writes and another reads, again and again, takes longer to come than to make.
 template <class Value>

@@ -108,31 +108,18 @@ at::Tensor attend(const at::Tensor& q, int64_t kv_heads, const RotaryTable& tabl
   return out;
 }
 
-/// target[to(i)] = source[from(i)] for i < count: pages, the values of one side by side.
-template <class From, class To>
-void copy_pages(int64_t count, const at::Tensor& source, From from, at::Tensor& target, To to) {
-  const int64_t bytes = source.stride(0) * source.itemsize();
-  const auto* read = static_cast<const char*>(source.const_data_ptr());
-  auto* write = static_cast<char*>(target.mutable_data_ptr());
-  parallel_for(0, count, 16, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i)
-      std::memcpy(write + to(i) * bytes, read + from(i) * bytes, bytes);
-  });
-}
-
 }  // namespace
 
 void copy_kv_pages(KvPages& pages, const at::Tensor& from, const at::Tensor& to) {
   const auto *sources = data<int64_t>(from), *targets = data<int64_t>(to);
-  const auto same = [](int64_t i) { return i; };
-  for (at::Tensor* of : {&pages.k, &pages.v}) {
-    std::vector<int64_t> shape = of->sizes().vec();
-    shape.front() = from.numel();
-    at::Tensor all = at::empty(shape, of->options());
-    copy_pages(
-        from.numel(), *of, [&](int64_t i) { return sources[i]; }, all, same);
-    copy_pages(from.numel(), all, same, *of, [&](int64_t i) { return targets[i]; });
-  }
+  parallel_for(0, from.numel(), 16, [&](int64_t first, int64_t last) {
+    for (at::Tensor* of : {&pages.k, &pages.v}) {
+      const int64_t bytes = of->stride(0) * of->itemsize();
+      auto* base = static_cast<char*>(of->mutable_data_ptr());
+      for (int64_t i = first; i < last; ++i)
+        std::memcpy(base + targets[i] * bytes, base + sources[i] * bytes, bytes);
+    }
+  });
 }
 
 at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
