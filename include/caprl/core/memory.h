@@ -15,8 +15,8 @@ int64_t resident_memory_bytes();
 
 /// Has this process keep up to 2 GB of what it frees for what it allocates next, rather than give
 /// it back to the system, which clears every page that it hands out. For the beginning of a
-/// program; nothing happens without glibc, or where the user has set MALLOC_MMAP_THRESHOLD_ or
-/// MALLOC_TRIM_THRESHOLD_.
+/// program; nothing happens with another allocator than glibc's, or where the user has set
+/// MALLOC_MMAP_THRESHOLD_ or MALLOC_TRIM_THRESHOLD_.
 void keep_freed_memory();
 
 /// Asks the system to keep this memory, yet untouched, on large pages: reading all of it again and
