@@ -5,14 +5,15 @@
 A sample inside a product, attention or the reading of an image counts as that, waiting for its other threads included; what is neither
 is "other". SwiGLU counts as a product where the product's kernel does it, and code made at run time, which oneDNN makes for its products.
 Start and end of the program do not count. Only the main thread is sampled: taking samples of the others keeps them from their work, for
-which it then waits. Sampling begins after a launcher has become the program: perf would look for the program's libraries where the
-launcher had them, and lose all that the C library does.
+which it then waits. perf joins a program that runs: had it seen the launcher, it would look for the program's libraries where the launcher
+had them, and lose all that the C library does.
 """
 import collections
 import pathlib
 import re
 import subprocess
 import sys
+import time
 
 # Waiting for other threads in a layer's second half, which is products but for norms: a tenth.
 WAITING = r"\A\[unknown\] .*libgomp.*\n(?:.*\n){0,6}.*ops::cpu::gated_half"
@@ -29,11 +30,25 @@ PHASES = {
     "other": r"GrpoTrainer::Impl::step",
 }
 TARGET = 15  # per cent that are neither
+START = 0.3  # seconds after which a launcher has become the program
 MOST_LOST = 3  # per cent of samples, without products, whose stacks end before main
 
 
 def first(patterns, stack, default):
     return next((name for name, pattern in patterns.items() if re.search(pattern, stack)), default)
+
+
+def record(file, command):
+    program = subprocess.Popen(command, stdout=sys.stderr)
+    time.sleep(START)
+    try:
+        subprocess.run(["perf", "record", "-q", "-t", str(program.pid), "-F", "251", "--call-graph", "dwarf,40000", "-o", file],
+                       check=True, stdout=sys.stderr)
+    except BaseException:
+        program.terminate()
+        raise
+    if program.wait() != 0:
+        raise subprocess.CalledProcessError(program.returncode, command)
 
 
 def stacks(file):
@@ -57,9 +72,8 @@ def stacks(file):
 
 def main():
     samples = str(pathlib.Path(sys.argv[1]) / "perf.data")
-    record = ["perf", "record", "-q", "--no-inherit", "-D", "200", "-F", "251", "--call-graph", "dwarf,40000", "-o", samples, *sys.argv[2:]]
     try:
-        subprocess.run(record, check=True, stdout=sys.stderr)
+        record(samples, sys.argv[2:])
     except (OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"step_share: {error}; Linux's perf is needed, and the right to sample (kernel.perf_event_paranoid)")
     counts, lost = collections.Counter(), 0
