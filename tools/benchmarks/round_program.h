@@ -7,7 +7,6 @@
 #include <string>
 
 #include "caprl/core/error.h"
-#include "caprl/core/memory.h"
 
 namespace caprl {
 
@@ -28,7 +27,6 @@ void answer_rounds(Round round) {
 
 template <class Program>
 int run_round_program(int argc, char** argv, Program program) {
-  keep_freed_memory();
   try {
     return program(argc, argv);
   } catch (const std::exception& error) {
