@@ -18,6 +18,17 @@ ForwardBatch::ForwardBatch(const Model& model, const std::vector<Stretch>& stret
 }
 
 void ForwardBatch::add_prompt(const Stretch& stretch, Job& job) {
+  if (job.request.prompt.images.empty()) {
+    const auto first = job.request.prompt.ids.begin() + stretch.first;
+    ids_.insert(ids_.end(), first, first + stretch.count);
+  } else {
+    add_embedded(stretch, job);
+  }
+  const auto first = job.positions.tokens.begin() + stretch.first;
+  positions_.insert(positions_.end(), first, first + stretch.count);
+}
+
+void ForwardBatch::add_embedded(const Stretch& stretch, Job& job) {
   if (!job.prompt) {
     const BranchedSequence tree{job.request.prompt, {}};
     job.prompt = model_.embed(pack({&tree, 1}, model_));
@@ -33,8 +44,6 @@ void ForwardBatch::add_prompt(const Stretch& stretch, Job& job) {
     for (size_t k = 0; k < deep_features_.size(); ++k)
       deep_features_[k].push_back(job.prompt->deep_features[k].index_select(0, mine));
   }
-  const auto first = job.positions.tokens.begin() + stretch.first;
-  positions_.insert(positions_.end(), first, first + stretch.count);
   if (stretch.is_end) job.prompt.reset();
 }
 
@@ -66,7 +75,8 @@ at::Tensor ForwardBatch::run(PagedCache& cache, const Scheduler& scheduler, Deco
   std::vector<ops::PagedChunk> chunks;
   for (const Stretch& stretch : stretches_)
     chunks.push_back({scheduler.pages(stretch.line), stretch.first, stretch.count});
-  if (graphs && ids_.size() == chunks.size()) return graphs->run(chunks, ids_, positions_);
+  const bool single_tokens = pieces_.empty() && ids_.size() == chunks.size();
+  if (graphs && single_tokens) return graphs->run(chunks, ids_, positions_);
   const ops::PagedBatch batch(chunks);
   const at::Tensor positions = ops::upload_columns(positions_, model_.head_weight().device());
   cache.set_batch(&batch);

@@ -9,7 +9,7 @@
 
 namespace caprl {
 
-/// Prompts are embedded, their images encoded, when their first token is read.
+/// Prompts with images are embedded, their images encoded, when their first token is read.
 class ForwardBatch {
  public:
   using JobOf = std::function<Job&(int64_t request)>;
@@ -22,6 +22,7 @@ class ForwardBatch {
 
  private:
   void add_prompt(const Stretch& stretch, Job& job);
+  void add_embedded(const Stretch& stretch, Job& job);
   void add_sample(const Stretch& stretch, const Job& job);
   void flush_ids();
   Embeddings embeddings();
@@ -29,7 +30,7 @@ class ForwardBatch {
   const Model& model_;
   std::vector<Stretch> stretches_;  // those with tokens
   std::vector<at::Tensor> pieces_;  // embeddings, in order
-  std::vector<int64_t> ids_;        // of samples, since the last piece
+  std::vector<int64_t> ids_;        // since the last piece
   std::vector<std::array<int64_t, 3>> positions_;
   std::vector<at::Tensor> image_places_;
   std::vector<std::vector<at::Tensor>> deep_features_;  // [layers][pieces]

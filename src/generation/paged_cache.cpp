@@ -1,12 +1,11 @@
 #include "paged_cache.h"
 
-#include <set>
-
 #include "caprl/ops/upload.h"
 
 namespace caprl {
 
-PagedCache::PagedCache(const ModelTraits& traits, int64_t num_pages, at::TensorOptions options) {
+PagedCache::PagedCache(const ModelTraits& traits, int64_t num_pages, at::TensorOptions options)
+    : touched_(static_cast<size_t>(num_pages)) {
   for (int64_t i = 0; i < traits.num_layers; ++i)
     layers_.push_back(ops::make_kv_pages(num_pages, traits.num_kv_heads, traits.head_dim, options));
 }
@@ -16,22 +15,24 @@ int64_t PagedCache::page_bytes(const ModelTraits& traits, at::TensorOptions opti
 }
 
 void PagedCache::copy(std::span<const PageCopy> copies) {
+  constexpr uint8_t kRead = 1, kWritten = 2;
   std::vector<int64_t> from, to;
-  std::set<int32_t> read, written;
   const auto flush = [&] {
     if (from.empty()) return;
     const at::Device device = layers_.front().k.device();
     const at::Tensor sources = ops::upload(from, device), targets = ops::upload(to, device);
     for (ops::KvPages& layer : layers_) ops::copy_kv_pages(layer, sources, targets);
-    from.clear(), to.clear(), read.clear(), written.clear();
+    for (const std::vector<int64_t>* pages : {&from, &to})
+      for (const int64_t page : *pages) touched_[page] = 0;
+    from.clear(), to.clear();
   };
   for (const PageCopy& copy : copies) {
     // A page of a sample that has been preempted since may be there again.
-    if (written.contains(copy.from) || written.contains(copy.to) || read.contains(copy.to)) flush();
+    if (touched_[copy.from] & kWritten || touched_[copy.to]) flush();
     from.push_back(copy.from);
     to.push_back(copy.to);
-    read.insert(copy.from);
-    written.insert(copy.to);
+    touched_[copy.from] |= kRead;
+    touched_[copy.to] |= kWritten;
   }
   flush();
 }

@@ -1,5 +1,6 @@
 // Keys and values of all layers, in pages.
 #pragma once
+#include <cstdint>
 #include <vector>
 
 #include "caprl/models/attention.h"
@@ -23,6 +24,7 @@ class PagedCache : public Attention {
 
  private:
   std::vector<ops::KvPages> layers_;
+  std::vector<uint8_t> touched_;  // of each page by copies not made yet: bits of copy()
   const ops::PagedBatch* batch_ = nullptr;
 };
 

@@ -188,7 +188,8 @@ std::vector<SampledToken> Sampler::sample(const at::Tensor& hidden,
   std::vector<SampledToken> tokens(rows.size());
   for (int64_t begin = 0; begin < num_rows; begin += at_a_time) {
     const int64_t count = std::min(at_a_time, num_rows - begin);
-    const at::Tensor logits_NV = logits(hidden.narrow(0, begin, count));
+    const at::Tensor logits_NV =
+        logits(count == num_rows ? hidden : hidden.narrow(0, begin, count));
     const auto part = rows.subspan(begin, count);
     const auto results = std::span(tokens).subspan(begin, count);
     // Extras are for annotation and evaluation: on a GPU they take the way over the host.

@@ -52,26 +52,53 @@ void check(const at::Tensor& x, const RotaryTable& table) {
               table.cos.sizes(), " and ", table.sin.sizes());
 }
 
-/// ATen takes another routine for what does not fill a vector.
+/// A table whose entries `entry(row, i, cosine, sine)` fills.
+template <class Entry>
+RotaryTable fill(int64_t rows, const at::Tensor& frequencies, const Entry& entry) {
+  const int64_t width = frequencies.size(0);
+  const RotaryTable table{at::empty({rows, width}, frequencies.options()),
+                          at::empty({rows, width}, frequencies.options())};
+  auto *cosines = table.cos.mutable_data_ptr<float>(), *sines = table.sin.mutable_data_ptr<float>();
+  parallel_for(0, rows, std::max<int64_t>(1, 1024 / width), [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row)
+      for (int64_t i = 0; i < width; ++i)
+        entry(row, i, cosines[row * width + i], sines[row * width + i]);
+  });
+  return table;
+}
+
+/// ATen takes another routine for what does not fill a vector. Sequences of a batch share most of
+/// their places: the angles of each are computed once.
 RotaryTable table_on_cpu(const at::Tensor& positions_given, const at::Tensor& frequencies,
-                         const at::Tensor& axis, at::ScalarType dtype) {
+                         const at::Tensor& axis) {
   const at::Tensor positions = positions_given.contiguous();
   const int64_t tokens = positions.size(1), width = frequencies.size(0);
-  at::Tensor cos = at::empty({tokens, width}, frequencies.options());
-  at::Tensor sin = at::empty({tokens, width}, frequencies.options());
   const auto* position = positions.const_data_ptr<int64_t>();
   const auto* frequency = frequencies.const_data_ptr<float>();
-  const int64_t* row = axis.defined() ? axis.const_data_ptr<int64_t>() : nullptr;
-  float *cosines = cos.mutable_data_ptr<float>(), *sines = sin.mutable_data_ptr<float>();
-  parallel_for(0, tokens, std::max<int64_t>(1, 1024 / width), [&](int64_t first, int64_t last) {
-    for (int64_t token = first; token < last; ++token)
-      for (int64_t i = 0; i < width; ++i) {
-        const int64_t place = position[(row ? row[i] : 0) * tokens + token];
-        sincosf(static_cast<float>(place) * frequency[i], sines + token * width + i,
-                cosines + token * width + i);
-      }
+  const int64_t* row_of = axis.defined() ? axis.const_data_ptr<int64_t>() : nullptr;
+  const auto place_of = [=](int64_t token, int64_t i) {
+    return position[(row_of ? row_of[i] : 0) * tokens + token];
+  };
+  const auto turn_by = [=](int64_t place, int64_t i, float& cosine, float& sine) {
+    sincosf(static_cast<float>(place) * frequency[i], &sine, &cosine);
+  };
+  const auto [lowest, highest] = std::minmax_element(position, position + positions.numel());
+  if (tokens == 0 || *highest - *lowest >= tokens)
+    return fill(tokens, frequencies, [&](int64_t token, int64_t i, float& cosine, float& sine) {
+      turn_by(place_of(token, i), i, cosine, sine);
+    });
+  const int64_t first = *lowest;
+  const RotaryTable places = fill(*highest - first + 1, frequencies,
+                                  [&](int64_t row, int64_t i, float& cosine, float& sine) {
+                                    turn_by(first + row, i, cosine, sine);
+                                  });
+  const auto *cosines = places.cos.const_data_ptr<float>(),
+             *sines = places.sin.const_data_ptr<float>();
+  return fill(tokens, frequencies, [&](int64_t token, int64_t i, float& cosine, float& sine) {
+    const int64_t from = (place_of(token, i) - first) * width + i;
+    cosine = cosines[from];
+    sine = sines[from];
   });
-  return {cos.to(dtype), sin.to(dtype)};
 }
 
 }  // namespace
@@ -92,8 +119,10 @@ RotaryTable rotary_table(const at::Tensor& positions, const at::Tensor& frequenc
               "[rotary table] expected positions [axes, N] of int64, frequencies [D/2] and as many "
               "axes, got ",
               positions.sizes(), " of ", positions.scalar_type(), ", ", frequencies.sizes());
-  if (cpu::runs_without_gradients(frequencies))
-    return table_on_cpu(positions, frequencies, axis, dtype);
+  if (cpu::runs_without_gradients(frequencies)) {
+    const RotaryTable table = table_on_cpu(positions, frequencies, axis);
+    return {table.cos.to(dtype), table.sin.to(dtype)};
+  }
   // Contiguous, or every layer would copy the table.
   const at::Tensor rows = axis.defined() ? positions.index_select(0, axis).t().contiguous()
                                          : positions.select(0, 0).unsqueeze(1);

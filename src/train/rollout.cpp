@@ -10,17 +10,20 @@ namespace {
 
 std::string letter(char label) { return label ? std::string(1, label) : std::string(); }
 
+// Assigned key by key: an initializer list copies every value, and these are a step's most.
 nlohmann::json answer_to_json(const AnswerRecord& answer) {
-  return {{"question", answer.asked.question},
-          {"order", answer.asked.order},
-          {"asked", answer.asked.text},
-          {"labels", answer.asked.labels()},
-          {"right", letter(answer.asked.right)},
-          {"abstain", letter(answer.asked.abstain)},
-          {"given", letter(answer.given)},
-          {"output", answer.output},
-          {"valid", answer.valid},
-          {"right_probability", answer.right_probability}};
+  nlohmann::json line;
+  line["question"] = answer.asked.question;
+  line["order"] = answer.asked.order;
+  line["asked"] = answer.asked.text;
+  line["labels"] = answer.asked.labels();
+  line["right"] = letter(answer.asked.right);
+  line["abstain"] = letter(answer.asked.abstain);
+  line["given"] = letter(answer.given);
+  line["output"] = answer.output;
+  line["valid"] = answer.valid;
+  line["right_probability"] = answer.right_probability;
+  return line;
 }
 
 nlohmann::json terms_to_json(const CaptionReward& reward) {
@@ -51,23 +54,24 @@ nlohmann::json caption_to_json(int64_t step, const CaptionGroup& group, size_t s
   nlohmann::json answers = nlohmann::json::array();
   for (const AnswerRecord& answer : caption.reward.answers)
     answers.push_back(answer_to_json(answer));
-  nlohmann::json line = {{"step", step},
-                         {"id", group.row->id},
-                         {"prompt_id", group.prompt_id},
-                         {"row", group.row->where},
-                         {"image", nullptr},
-                         {"sample", sample},
-                         {"caption", caption.text},
-                         {"response_ids", caption.sampled.ids},
-                         {"token_bytes", bytes_of_tokens(caption, tokenizer)},
-                         {"logprobs", caption.sampled.logprobs},
-                         {"stopped", caption.sampled.stopped},
-                         {"num_right", caption.reward.num_right},
-                         {"num_asked", caption.reward.num_asked},
-                         {"terms", terms_to_json(caption.reward)},
-                         {"reward", nullptr},
-                         {"advantage", caption.advantage},
-                         {"answers", std::move(answers)}};
+  nlohmann::json line;
+  line["step"] = step;
+  line["id"] = group.row->id;
+  line["prompt_id"] = group.prompt_id;
+  line["row"] = group.row->where;
+  line["image"] = nullptr;
+  line["sample"] = sample;
+  line["caption"] = caption.text;
+  line["response_ids"] = caption.sampled.ids;
+  line["token_bytes"] = bytes_of_tokens(caption, tokenizer);
+  line["logprobs"] = caption.sampled.logprobs;
+  line["stopped"] = caption.sampled.stopped;
+  line["num_right"] = caption.reward.num_right;
+  line["num_asked"] = caption.reward.num_asked;
+  line["terms"] = terms_to_json(caption.reward);
+  line["reward"] = nullptr;
+  line["advantage"] = caption.advantage;
+  line["answers"] = std::move(answers);
   if (caption.reward.value) line["reward"] = *caption.reward.value;
   if (!group.row->image.path.empty()) line["image"] = group.row->image.path.string();
   return line;

@@ -79,6 +79,28 @@ TEST_P(InferenceOps, AreTheCompositionsButForRounding) {
 
 INSTANTIATE_TEST_SUITE_P(Types, InferenceOps, testing::Values(at::kFloat, at::kBFloat16));
 
+TEST(InferenceOps, AnglesOfATokenDoNotDependOnItsBatch) {
+  const c10::InferenceMode guard;
+  const at::Tensor frequencies = inverse_frequencies(12, 1e4, at::kFloat);
+  const at::Tensor axis = at::tensor({0, 1, 1, 0, 1, 0}, at::kLong);
+  // Places that most tokens share, and places far apart.
+  for (const int64_t places : {50, 100'000}) {
+    at::manual_seed(1);
+    const at::Tensor positions = at::randint(30'000, 30'000 + places, {2, 70}, at::kLong);
+    const RotaryTable all = rotary_table(positions, frequencies, axis, at::kFloat);
+    const at::Tensor angles =
+        positions.index_select(0, axis).t().to(at::kFloat) * frequencies;  // [70, 6]
+    EXPECT_LT(worst(all.cos, angles.to(at::kDouble).cos()), 1e-7);
+    EXPECT_LT(worst(all.sin, angles.to(at::kDouble).sin()), 1e-7);
+    for (int64_t token = 0; token < 70; ++token) {
+      const RotaryTable one =
+          rotary_table(positions.narrow(1, token, 1), frequencies, axis, at::kFloat);
+      EXPECT_TRUE(one.cos[0].equal(all.cos[token]));
+      EXPECT_TRUE(one.sin[0].equal(all.sin[token]));
+    }
+  }
+}
+
 TEST(InferenceOps, DoubleModelsAreComposed) {
   const at::Tensor x = normal({3, 8}, at::kDouble, 1), weight = normal({5, 8}, at::kDouble, 2);
   const c10::InferenceMode guard;
