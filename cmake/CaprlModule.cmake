@@ -49,7 +49,7 @@ endfunction()
 # cpu_kernels(NAME LANES OPTIONS…): the CPU's kernels (src/ops/cpu) for one instruction set: its name, floats of a vector, the
 # compiler's options.
 function(cpu_kernels name lanes)
-  set(sources attention gated_product group_rows product rows table)
+  set(sources adamw attention gated_product group_rows product rows softmax table)
   list(TRANSFORM sources PREPEND ${CMAKE_SOURCE_DIR}/src/ops/cpu/)
   list(TRANSFORM sources APPEND .cpp)
   add_library(caprl_cpu_${name} OBJECT ${sources})

@@ -8,30 +8,12 @@
 // time that the bytes take. Blocks are many and short, so that they even out.
 #include "kernels/adamw.h"
 
-#include <cmath>
-
 #include "kernels/device.h"
 
 namespace caprl::kernels {
 namespace {
 
 constexpr int kThreads = 256;
-
-/// What a step multiplies by, rounded once.
-struct Coefficients {
-  float scale, decay, beta1, rest1, beta2, rest2, scale2, eps, step_size;
-
-  explicit Coefficients(const AdamWTerms& t)
-      : scale(static_cast<float>(t.gradient_scale)),
-        decay(static_cast<float>(1 - t.lr * t.weight_decay)),
-        beta1(static_cast<float>(t.beta1)),
-        rest1(static_cast<float>(1 - t.beta1)),
-        beta2(static_cast<float>(t.beta2)),
-        rest2(static_cast<float>(1 - t.beta2)),
-        scale2(static_cast<float>(1 / std::sqrt(t.correction2))),
-        eps(static_cast<float>(t.eps)),
-        step_size(static_cast<float>(t.lr / t.correction1)) {}
-};
 
 /// `kSize` neighbours: a Pack, or one value where pointers are not aligned.
 template <int kSize>
@@ -48,23 +30,15 @@ __device__ Unit& unit(T* values, int64_t index) {
   return reinterpret_cast<Unit*>(values)[index];
 }
 
-__device__ void update(float gradient, float& master, float& m, float& v, const Coefficients& c) {
-  const float g = gradient * c.scale, difference = g - m;
-  // From the nearer end, as torch's lerp: exactly g for beta1 = 0.
-  m = c.rest1 < 0.5f ? m + c.rest1 * difference : g - c.beta1 * difference;
-  v = c.beta2 * v + c.rest2 * g * g;
-  master = c.decay * master - c.step_size * (m / (sqrtf(v) * c.scale2 + c.eps));
-}
-
 template <int kSize>
-__device__ void update_unit(const AdamWRun& run, int64_t index, const Coefficients& c) {
+__device__ void update_unit(const AdamWRun& run, int64_t index, const AdamWCoefficients& c) {
   using In = Floats<kSize>;
   const In gradient = unit<const In>(run.gradient, index);
   In master = unit<In>(run.master, index), m = unit<In>(run.exp_avg, index),
      v = unit<In>(run.exp_avg_sq, index);
   Rounded<kSize> rounded;
   for (int i = 0; i < kSize; ++i) {
-    update(gradient.values[i], master.values[i], m.values[i], v.values[i], c);
+    adamw_update(gradient.values[i], master.values[i], m.values[i], v.values[i], c);
     rounded.values[i] = to_bf16(master.values[i]);
   }
   unit<In>(run.master, index) = master;
@@ -75,7 +49,7 @@ __device__ void update_unit(const AdamWRun& run, int64_t index, const Coefficien
 
 /// Thread i updates unit i; the threads after the last whole unit one parameter each.
 template <int kSize>
-__global__ void __launch_bounds__(kThreads) adamw_kernel(AdamWRun run, Coefficients c) {
+__global__ void __launch_bounds__(kThreads) adamw_kernel(AdamWRun run, AdamWCoefficients c) {
   const int64_t thread = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int64_t num_units = run.size / kSize, num_left = run.size % kSize;
   if (thread < num_units)
@@ -88,7 +62,7 @@ template <int kSize>
 void launch_adamw(const AdamWRun& run, const AdamWTerms& terms, Stream stream) {
   const int64_t num_threads = run.size / kSize + run.size % kSize;
   const auto blocks = static_cast<unsigned>((num_threads + kThreads - 1) / kThreads);
-  launch(adamw_kernel<kSize>, dim3(blocks), kThreads, 0, stream, run, Coefficients(terms));
+  launch(adamw_kernel<kSize>, dim3(blocks), kThreads, 0, stream, run, AdamWCoefficients(terms));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "caprl/core/parallel.h"
+#include "ops/cpu/operations.h"
 #include "ops/fused/kernels.h"
 
 namespace caprl::ops {
@@ -33,7 +34,6 @@ void composed_adamw(const AdamWTensors& tensors, const AdamWTerms& terms) {
   const at::Tensor denominator =
       exp_avg_sq.sqrt().div_(std::sqrt(terms.correction2)).add_(terms.eps);
   master.addcdiv_(exp_avg, denominator, -terms.lr / terms.correction1);
-  if (tensors.weights.defined()) at::Tensor(tensors.weights).copy_(master);
 }
 
 /// In one reading. Sums are in one order whatever the number of threads.
@@ -72,11 +72,14 @@ void adamw(const AdamWTensors& tensors, const AdamWTerms& terms) {
               "[adamw] expected flat gradient, master and moments of one size and dtype, got ",
               tensors.gradient.sizes(), ", ", tensors.master.sizes(), ", ", tensors.exp_avg.sizes(),
               " and ", tensors.exp_avg_sq.sizes());
+  const at::Tensor& weights = tensors.weights;
   TORCH_CHECK(
-      !tensors.weights.defined() || (tensors.weights.dim() == 1 && tensors.weights.size(0) == size),
-      "[adamw] expected ", size, " weights, got ",
-      tensors.weights.defined() ? tensors.weights.numel() : 0);
+      !weights.defined() || (weights.dim() == 1 && weights.size(0) == size &&
+                             weights.is_contiguous() && weights.scalar_type() == at::kBFloat16),
+      "[adamw] expected ", size, " flat weights of bfloat16, got ", weights.sizes(), " of ",
+      weights.scalar_type());
   if (fused::runs_on(tensors.master)) return fused::adamw(tensors, terms);
+  if (cpu::has_kernels(tensors.master)) return cpu::adamw(tensors, terms);
   for (int64_t begin = 0; begin < size; begin += kAdamWBlock)
     composed_adamw(part_of(tensors, begin, std::min(kAdamWBlock, size - begin)), terms);
 }

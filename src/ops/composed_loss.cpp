@@ -1,10 +1,11 @@
-// The loss head composed of ATen's operations.
+// The loss head of library products and RowSoftmax.
 #include <ATen/ATen.h>
 
 #include "caprl/core/pulse.h"
 #include "kernels/math/policy_math.h"
 #include "ops/library_linear.h"
 #include "ops/loss_rows.h"
+#include "ops/row_softmax.h"
 
 namespace caprl::ops {
 namespace {
@@ -36,27 +37,6 @@ class Head {
   at::ScalarType real_;
   at::Tensor wide_;  // on the CPU, whose bf16 products round their results
 };
-
-/// Rows of logits at a temperature, normalised.
-struct Rows {
-  at::Tensor log_probs;  // [C, V]
-  at::Tensor logprobs;   // [C] of the targets
-  at::Tensor probs;      // [C, V]
-  at::Tensor entropy;    // [C]
-};
-
-Rows normalise(at::Tensor logits, const at::Tensor& targets, double temperature,
-               bool with_entropy = true) {
-  if (temperature != 1.0) logits.div_(temperature);
-  Rows rows;
-  rows.log_probs = at::log_softmax(logits, 1);
-  rows.logprobs = rows.log_probs.gather(1, targets.unsqueeze(1)).squeeze(1);
-  if (!with_entropy) return rows;
-  rows.probs = at::exp_out(logits, rows.log_probs);  // in the place of the logits
-  rows.entropy =  // Σ p log p of each row, without a tensor of the products
-      at::bmm(rows.probs.unsqueeze(1), rows.log_probs.unsqueeze(2)).view({-1}).neg();
-  return rows;
-}
 
 /// What the loss functions give for each row.
 struct TokenTerms {
@@ -117,22 +97,24 @@ class ComposedLoss {
   void run(int64_t begin, int64_t end) {
     const at::Tensor hidden = problem_.hidden.slice(0, begin, end);
     const PolicyLossInput part = slice(problem_.input, begin, end);
-    Rows rows = normalise(rounded(head_.logits(hidden)), part.targets, options_.temperature);
-    TokenTerms terms = token_terms(rows.logprobs, part, options_);
-    const at::Tensor bonus = part.weights.to(rows.entropy.options()) * options_.entropy_coeff;
-    if (options_.entropy_coeff != 0)
-      terms.loss = terms.loss - at::where(bonus == 0, 0.0, bonus * rows.entropy);
+    RowSoftmax softmax(rounded(head_.logits(hidden)), part.targets, options_.temperature);
+    TokenTerms terms = token_terms(softmax.logprobs(), part, options_);
+    at::Tensor bonus;
+    if (options_.entropy_coeff != 0) {
+      bonus = part.weights.to(softmax.entropy().options()) * options_.entropy_coeff;
+      terms.loss = terms.loss - at::where(bonus == 0, 0.0, bonus * softmax.entropy());
+    }
     const auto put = [&](const at::Tensor& all, const at::Tensor& values) {
       all.slice(0, begin, end).copy_(values);
     };
     put(output_.loss, terms.loss);
-    put(output_.logprobs, rows.logprobs);
-    put(output_.entropy, rows.entropy);
+    put(output_.logprobs, softmax.logprobs());
+    put(output_.entropy, softmax.entropy());
     put(output_.ratio, terms.ratio);
     put(output_.kl, terms.kl);
     put(output_.clipped, terms.clipped);
     if (output_.d_hidden.defined() || output_.d_weight.defined())
-      add_gradients(begin, hidden, part.targets, rows, terms.d_logp, bonus);
+      add_gradients(begin, hidden, std::move(softmax), terms.d_logp, bonus);
   }
 
  private:
@@ -145,27 +127,18 @@ class ComposedLoss {
   at::Tensor rounded(const at::Tensor& logits) const {
     const bool rounds =
         problem_.hidden.scalar_type() == at::kBFloat16 && options_.logits_dtype == at::kBFloat16;
-    return rounds ? logits.to(at::kBFloat16).to(logits.scalar_type()) : logits;
+    return rounds ? logits.copy_(logits.to(at::kBFloat16)) : logits;
   }
 
   /// Rows without a gradient do not enter the products.
-  void add_gradients(int64_t begin, const at::Tensor& hidden, const at::Tensor& targets,
-                     const Rows& rows, const at::Tensor& d_logp, const at::Tensor& bonus) {
-    const at::Tensor active = ((d_logp != 0) | (bonus != 0)).nonzero().squeeze(1);
+  void add_gradients(int64_t begin, const at::Tensor& hidden, RowSoftmax softmax,
+                     const at::Tensor& d_logp, const at::Tensor& bonus) {
+    const at::Tensor has_one = bonus.defined() ? (d_logp != 0) | (bonus != 0) : d_logp != 0;
+    const at::Tensor active = has_one.nonzero().squeeze(1);
     if (active.numel() == 0) return;
+    const at::Tensor d_logits = std::move(softmax).backward(active, d_logp, bonus);
     const bool all = active.numel() == d_logp.numel();
-    const auto pick = [&](const at::Tensor& t) { return all ? t : t.index_select(0, active); };
-    const at::Tensor c = pick(d_logp).unsqueeze(1);
-    at::Tensor d_logits = pick(rows.probs);  // becomes c (δ − p) + bonus · p (log p + H)
-    if (options_.entropy_coeff != 0) {
-      const at::Tensor inner = pick(rows.log_probs) + pick(rows.entropy).unsqueeze(1);
-      d_logits.mul_(inner.mul_(pick(bonus).unsqueeze(1)).sub_(c));
-    } else {
-      d_logits.mul_(-c);
-    }
-    d_logits.scatter_add_(1, pick(targets).unsqueeze(1), c);
-    if (options_.temperature != 1.0) d_logits.div_(options_.temperature);
-    const at::Tensor picked = pick(hidden);
+    const at::Tensor picked = all ? hidden : hidden.index_select(0, active);
     if (output_.d_weight.defined()) head_.add_d_weight(d_logits, picked, output_.d_weight);
     if (output_.d_hidden.defined())
       output_.d_hidden.index_copy_(0, active + begin, head_.d_hidden(d_logits));
@@ -194,11 +167,10 @@ void composed_logprobs(const LogprobProblem& problem, at::Tensor& logprobs, at::
   for (int64_t begin = 0; begin < count; begin += problem.chunk_tokens) {
     pulse();
     const int64_t end = std::min(begin + problem.chunk_tokens, count);
-    const Rows rows =
-        normalise(head.logits(problem.hidden.slice(0, begin, end)),
-                  problem.targets.slice(0, begin, end), problem.temperature, entropy.defined());
-    logprobs.slice(0, begin, end).copy_(rows.logprobs);
-    if (entropy.defined()) entropy.slice(0, begin, end).copy_(rows.entropy);
+    const RowSoftmax rows(head.logits(problem.hidden.slice(0, begin, end)),
+                          problem.targets.slice(0, begin, end), problem.temperature);
+    logprobs.slice(0, begin, end).copy_(rows.logprobs());
+    if (entropy.defined()) entropy.slice(0, begin, end).copy_(rows.entropy());
   }
 }
 

@@ -1,5 +1,5 @@
-// The loss head without autograd, in its two implementations: composed of ATen's operations (the
-// CPU path, and the oracle of the other) and on kernels.
+// The loss head without autograd, in its two implementations: of library products and a softmax
+// (the CPU path, and in double the oracle of the other), and on a GPU's kernels.
 #pragma once
 #include "caprl/ops/policy_loss.h"
 

@@ -12,7 +12,6 @@ namespace {
 
 // What operations need at a time.
 constexpr double kInnerGradients = 3;    // a feed-forward layer's, of its inner width
-constexpr double kLogitTemporaries = 2;  // of a chunk's logits
 constexpr double kRowNumbers = 32;       // bytes of a scored row: its statistics and results
 
 /// The gradient of a weight before it is added to the sum. Kernels have none: products add.
@@ -149,8 +148,8 @@ OpMemory loss_memory(const MemorySetting& setting, const LossShape& shape) {
   if (setting.kernels)
     memory.forward =
         states + rows + chunk * (v < 4 ? 4 : v) + static_cast<double>(fused::kProductWorkspace);
-  else  // the head in the logits' precision
-    memory.forward = states + rows + kLogitTemporaries * chunk * real +
+  else  // logits, of doubles beside their softmax; the head in their precision
+    memory.forward = states + rows + (on_own_kernels(setting) ? 1 : 2) * chunk * real +
                      (v < 4 ? shape.vocab * shape.hidden * real : 0);
   memory.backward = states;
   return memory;
@@ -159,9 +158,8 @@ OpMemory loss_memory(const MemorySetting& setting, const LossShape& shape) {
 double optimizer_memory(const MemorySetting& setting, double values) {
   const double block = std::min(values, static_cast<double>(kAdamWBlock));
   if (setting.offload) return (setting.value < setting.real() ? 3 : 2) * setting.real() * block;
-  if (setting.kernels) return 0;
-  // Scaled gradient and denominator; of doubles their squares, too.
-  return 2 * setting.real() * block;
+  if (setting.kernels || on_own_kernels(setting)) return 0;
+  return 3 * setting.real() * block;  // scaled gradient, denominator, squares
 }
 
 }  // namespace caprl::ops

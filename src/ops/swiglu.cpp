@@ -45,6 +45,14 @@ std::array<at::Tensor, 2> gated_backward(const at::Tensor& gate, const at::Tenso
   return {at::silu_backward(g * up, gate), g * at::silu(gate)};
 }
 
+std::array<at::Tensor, 2> gated_backward_again(const at::Tensor& gate, const at::Tensor& up,
+                                               at::Tensor& g) {
+  if (cpu::has_kernels(gate)) return cpu::swiglu_backward_again(gate, up, g);
+  const auto gradients = gated_backward(gate, up, g);
+  g = gated(gate, up);
+  return gradients;
+}
+
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
   TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(),
               "[swiglu] expected gate and up of one shape and dtype, got ", gate.sizes(), " ",

@@ -40,6 +40,36 @@ AdamWTensors some_weights(at::ScalarType weights) {
   return t;
 }
 
+TEST(AdamW, MatchesDoublePrecision) {
+  const AdamWTerms terms{.lr = 1e-2,
+                         .beta1 = 0.9,
+                         .beta2 = 0.99,
+                         .eps = 1e-8,
+                         .weight_decay = 0.1,
+                         .correction1 = 0.19,
+                         .correction2 = 0.0199,
+                         .gradient_scale = 0.3};
+  for (const at::ScalarType weights : {at::kFloat, at::kBFloat16}) {
+    const AdamWTensors own = some_weights(weights);
+    const AdamWTensors exact{own.gradient.to(at::kDouble),
+                             own.master.to(at::kDouble),
+                             own.exp_avg.to(at::kDouble),
+                             own.exp_avg_sq.to(at::kDouble),
+                             {}};
+    adamw(own, terms);
+    adamw(exact, terms);
+    const auto near = [](const at::Tensor& got, const at::Tensor& want) {
+      return at::allclose(got.to(at::kDouble), want, 1e-6, 1e-7);
+    };
+    EXPECT_TRUE(near(own.master, exact.master));
+    EXPECT_TRUE(near(own.exp_avg, exact.exp_avg));
+    EXPECT_TRUE(near(own.exp_avg_sq, exact.exp_avg_sq));
+    if (own.weights.defined()) {
+      EXPECT_TRUE(own.weights.equal(own.master.to(weights)));
+    }
+  }
+}
+
 TEST(AdamWOffloaded, HasTheSameBitsInBlocks) {
   const AdamWTerms terms{.lr = 1e-2,
                          .beta1 = 0.9,

@@ -278,6 +278,15 @@ void check_gate(const TypedKernels<T>& k, int64_t count, double tolerance) {
     near(d_gate[i], d * u * s * (1 + x * (1 - s)));
     near(d_up[i], d * x * s);
   }
+  // The product again where its gradient was: the same bits.
+  std::vector<T> again = g, d_gate_again(count), d_up_again(count);
+  k.gate_backward(
+      {gate.data(), up.data(), again.data(), d_gate_again.data(), d_up_again.data(), again.data()},
+      0, count);
+  const size_t bytes = count * sizeof(T);
+  EXPECT_EQ(0, memcmp(again.data(), out.data(), bytes));
+  EXPECT_EQ(0, memcmp(d_gate_again.data(), d_gate.data(), bytes));
+  EXPECT_EQ(0, memcmp(d_up_again.data(), d_up.data(), bytes));
 }
 
 TEST(CpuKernels, GatesAndTheirGradientsMatchDoublePrecision) {

@@ -28,6 +28,10 @@ void attend_group(const GroupRows<T>& p, const GroupSequence& sequence, int64_t 
 template <class T>
 void attend_group_backward(const GroupRows<T>& p, const GroupGradients<T>& to,
                            const GroupSequence& sequence, int64_t kv_head, float* scratch);
+void adamw(const kernels::AdamWRun& run, const kernels::AdamWCoefficients& c, int64_t first,
+           int64_t last);
+void softmax(const SoftmaxRows& p, int64_t first, int64_t last);
+void softmax_backward(const SoftmaxGradients& p, int64_t first, int64_t last);
 
 extern const Kernels kTable;
 

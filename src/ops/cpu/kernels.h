@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/math/adamw_math.h"
 #include "kernels/math/bf16.h"
 
 namespace caprl::ops::cpu {
@@ -97,6 +98,31 @@ struct GateGradients {
   const T* g = nullptr;
   T* d_gate = nullptr;
   T* d_up = nullptr;
+  T* out = nullptr;  // again; may be g. Null: not wanted
+};
+
+/// Rows of logits, divided by a temperature, and their targets. With z = logit / temperature. A
+/// logit of −inf is an impossible token; NaN, +inf or nothing but −inf makes a row's results NaN.
+struct SoftmaxRows {
+  int64_t vocab = 0;
+  float temperature = 1;
+  float* logits = nullptr;           // [rows, vocab]
+  const int64_t* targets = nullptr;  // [rows]
+  float* highest = nullptr;          // [rows] of the logits
+  float* sum = nullptr;              // [rows] Σ e^(z − highest z)
+  float* logprobs = nullptr;         // [rows] of the targets
+  float* entropy = nullptr;          // [rows]
+};
+
+/// d_logp · d logprob / d logit − bonus · d entropy / d logit of some rows, which takes the place
+/// of the first rows' logits: [num_active, vocab]. The range is of the vocabulary, so that a row
+/// may move up whatever the other threads have done.
+struct SoftmaxGradients {
+  SoftmaxRows rows;
+  int64_t num_active = 0;
+  const int64_t* active = nullptr;  // [num_active], ascending
+  const float* d_logp = nullptr;    // [rows]
+  const float* bonus = nullptr;     // [rows]; null: none
 };
 
 /// Heads of rows turned by the rows' angles: pairs (i, i + head_dim / 2).
@@ -215,6 +241,10 @@ struct Kernels {
   TypedKernels<float> f32;
   TypedKernels<Bf16> bf16;
   void (*product_bf16_f32)(const Product<Bf16, float>&, int64_t first, int64_t last);
+  void (*adamw)(const kernels::AdamWRun&, const kernels::AdamWCoefficients&, int64_t first,
+                int64_t last);
+  void (*softmax)(const SoftmaxRows&, int64_t first, int64_t last);
+  void (*softmax_backward)(const SoftmaxGradients&, int64_t first, int64_t last);
 
   template <class T>
   const TypedKernels<T>& of() const {

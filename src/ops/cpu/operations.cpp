@@ -9,6 +9,7 @@
 
 #include "caprl/core/error.h"
 #include "caprl/core/parallel.h"
+#include "ops/adamw_run.h"
 #include "ops/cpu/kernels.h"
 #include "ops/elements.h"
 #include "ops/fused/kernels.h"
@@ -23,6 +24,15 @@ template <class Run>
 void over(int64_t count, int64_t cost_of_one, Run run) {
   parallel_for(0, count, std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, cost_of_one)),
                run);
+}
+
+/// sum += each of the rows, one after another.
+void add_rows(const at::Tensor& rows, at::Tensor& sum) {
+  const auto* row = rows.const_data_ptr<float>();
+  auto* to = sum.mutable_data_ptr<float>();
+  const int64_t width = sum.numel();
+  for (const float* end = row + rows.numel(); row != end; row += width)
+    for (int64_t i = 0; i < width; ++i) to[i] += row[i];
 }
 
 at::Tensor turned(const at::Tensor& x, const RotaryTable& table) {
@@ -43,6 +53,23 @@ at::Tensor turned(const at::Tensor& x, const RotaryTable& table) {
          [&](int64_t first, int64_t last) { kernels().of<T>().turn(problem, first, last); });
   });
   return out;
+}
+
+/// The product again to `out`, which may be g; undefined: not wanted.
+std::array<at::Tensor, 2> gate_gradients(const at::Tensor& gate, const at::Tensor& up,
+                                         const at::Tensor& g, const at::Tensor& out) {
+  const at::Tensor gates = gate.contiguous(), ups = up.contiguous();
+  std::array<at::Tensor, 2> d{at::empty(gate.sizes(), gate.options()),
+                              at::empty(gate.sizes(), gate.options())};
+  with_element(gate.scalar_type(), [&](auto element) {
+    using T = decltype(element);
+    const GateGradients<T> problem{data<T>(gates), data<T>(ups),  data<T>(g),
+                                   data<T>(d[0]),  data<T>(d[1]), data<T>(out)};
+    over(gate.numel(), 4, [&](int64_t first, int64_t last) {
+      kernels().of<T>().gate_backward(problem, first, last);
+    });
+  });
+  return d;
 }
 
 }  // namespace
@@ -120,9 +147,15 @@ at::Tensor rms_norm_backward(const at::Tensor& g, const at::Tensor& g_sum, const
             of_blocks.defined() ? data<float>(of_blocks) + block * width : nullptr);
     });
   });
-  for (int64_t block = 0; d_weight.defined() && block < blocks; ++block)
-    d_weight.add_(of_blocks.select(0, block));
+  if (d_weight.defined()) add_rows(of_blocks, d_weight);
   return d_sum;
+}
+
+void adamw(const AdamWTensors& tensors, const AdamWTerms& terms) {
+  const kernels::AdamWRun run = run_of(tensors);
+  const kernels::AdamWCoefficients coefficients(terms_of(terms));
+  over(run.size, 8,
+       [&](int64_t first, int64_t last) { cpu::kernels().adamw(run, coefficients, first, last); });
 }
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
@@ -139,18 +172,13 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
 
 std::array<at::Tensor, 2> swiglu_backward(const at::Tensor& gate, const at::Tensor& up,
                                           const at::Tensor& g) {
-  const at::Tensor gates = gate.contiguous(), ups = up.contiguous(), gradients = g.contiguous();
-  std::array<at::Tensor, 2> d{at::empty(gate.sizes(), gate.options()),
-                              at::empty(gate.sizes(), gate.options())};
-  with_element(gate.scalar_type(), [&](auto element) {
-    using T = decltype(element);
-    const GateGradients<T> problem{data<T>(gates), data<T>(ups), data<T>(gradients), data<T>(d[0]),
-                                   data<T>(d[1])};
-    over(gate.numel(), 4, [&](int64_t first, int64_t last) {
-      kernels().of<T>().gate_backward(problem, first, last);
-    });
-  });
-  return d;
+  return gate_gradients(gate, up, g.contiguous(), {});
+}
+
+std::array<at::Tensor, 2> swiglu_backward_again(const at::Tensor& gate, const at::Tensor& up,
+                                                at::Tensor& g) {
+  g = g.contiguous();
+  return gate_gradients(gate, up, g, g);
 }
 
 bool rotates(const at::Tensor& x, const RotaryTable& table) {

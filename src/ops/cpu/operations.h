@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "caprl/ops/adamw.h"
 #include "caprl/ops/gated_half.h"
 #include "caprl/ops/linear.h"
 #include "caprl/ops/paged_attention.h"
@@ -38,10 +39,14 @@ AddedNorm add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::T
 at::Tensor rms_norm_backward(const at::Tensor& g, const at::Tensor& g_sum, const at::Tensor& sum,
                              const at::Tensor& weight, const at::Tensor& scale,
                              at::Tensor& d_weight);
+void adamw(const AdamWTensors& tensors, const AdamWTerms& terms);
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
-/// The gradients of gate and up.
+/// The gradients of gate and up; g of the product.
 std::array<at::Tensor, 2> swiglu_backward(const at::Tensor& gate, const at::Tensor& up,
                                           const at::Tensor& g);
+/// The same, and the product again in the place of its gradient.
+std::array<at::Tensor, 2> swiglu_backward_again(const at::Tensor& gate, const at::Tensor& up,
+                                                at::Tensor& g);
 std::vector<at::Tensor> rotate(const at::Tensor& q, const at::Tensor& k, const RotaryTable& table);
 /// Whether `rotate` has this table's dtype.
 bool rotates(const at::Tensor& x, const RotaryTable& table);

@@ -65,6 +65,21 @@ void in_blocks(const T* const (&inputs)[kInputs], T* const (&outputs)[kOutputs],
   for (size_t i = 0; i < kOutputs; ++i) memcpy(outputs[i] + begin, results[i], bytes);
 }
 
+/// Of kGatedAtOnce gates and ups, whose product has the gradient in[2]; also the divisors of the
+/// gates' sigmoids.
+template <class T>
+void gate_gradients(const T* const* in, T* const* out, float* __restrict divisors) {
+  const T* __restrict gates = in[0], * __restrict ups = in[1], * __restrict gradients = in[2];
+  T* __restrict d_gates = out[0], * __restrict d_ups = out[1];
+  for (int64_t i = 0; i < kGatedAtOnce; ++i) {
+    const float x = scalar(gates[i]), g = scalar(gradients[i]);
+    divisors[i] = one_plus_exp_of_minus(x);
+    const float s = 1.0f / divisors[i];
+    d_gates[i] = kernels::from_float<T>(g * scalar(ups[i]) * s * (1.0f + x * (1.0f - s)));
+    d_ups[i] = kernels::from_float<T>(g * rounded<T>(x * s));
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -137,16 +152,19 @@ void gate(const GateValues<T>& p, int64_t first, int64_t last) {
 template <class T>
 void gate_backward(const GateGradients<T>& p, int64_t first, int64_t last) {
   const T* const in[] = {p.gate, p.up, p.g};
-  T* const out[] = {p.d_gate, p.d_up};
+  if (!p.out) {
+    T* const out[] = {p.d_gate, p.d_up};
+    return in_blocks(in, out, first, last, [](const T* const* in, T* const* out) {
+      float divisors[kGatedAtOnce];
+      gate_gradients(in, out, divisors);
+    });
+  }
+  T* const out[] = {p.d_gate, p.d_up, p.out};
   in_blocks(in, out, first, last, [](const T* const* in, T* const* out) {
-    const T* __restrict gates = in[0], * __restrict ups = in[1], * __restrict gradients = in[2];
-    T* __restrict d_gates = out[0], * __restrict d_ups = out[1];
-    for (int64_t i = 0; i < kGatedAtOnce; ++i) {
-      const float x = scalar(gates[i]), g = scalar(gradients[i]),
-                  s = 1.0f / one_plus_exp_of_minus(x);
-      d_gates[i] = kernels::from_float<T>(g * scalar(ups[i]) * s * (1.0f + x * (1.0f - s)));
-      d_ups[i] = kernels::from_float<T>(g * rounded<T>(x * s));
-    }
+    float divisors[kGatedAtOnce];
+    gate_gradients(in, out, divisors);
+    for (int64_t i = 0; i < kGatedAtOnce; i += kLanes)
+      store(rounded<T>(load(in[0] + i) / load(divisors + i)) * load(in[1] + i), out[2] + i);
   });
 }
 

@@ -27,6 +27,9 @@ const Kernels kTable = {
     .f32 = typed<float>(),
     .bf16 = typed<Bf16>(),
     .product_bf16_f32 = product<Bf16, float>,
+    .adamw = adamw,
+    .softmax = softmax,
+    .softmax_backward = softmax_backward,
 };
 
 }  // namespace caprl::ops::cpu::CAPRL_ISA
