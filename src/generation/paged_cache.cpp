@@ -16,29 +16,39 @@ int64_t PagedCache::page_bytes(const ModelTraits& traits, at::TensorOptions opti
 
 void PagedCache::copy(std::span<const PageCopy> copies) {
   constexpr uint8_t kRead = 1, kWritten = 2;
+  finish_copies();  // of a pass that had no tokens
   std::vector<int64_t> from, to;
-  const auto flush = [&] {
-    if (from.empty()) return;
+  const auto begin_copies = [&] {
     const at::Device device = layers_.front().k.device();
-    const at::Tensor sources = ops::upload(from, device), targets = ops::upload(to, device);
-    for (ops::KvPages& layer : layers_) ops::copy_kv_pages(layer, sources, targets);
+    copies_ = {ops::upload(from, device), ops::upload(to, device), 0};
     for (const std::vector<int64_t>* pages : {&from, &to})
       for (const int64_t page : *pages) touched_[page] = 0;
     from.clear(), to.clear();
   };
   for (const PageCopy& copy : copies) {
     // A page of a sample that has been preempted since may be there again.
-    if (touched_[copy.from] & kWritten || touched_[copy.to]) flush();
+    if (touched_[copy.from] & kWritten || touched_[copy.to]) begin_copies(), finish_copies();
     from.push_back(copy.from);
     to.push_back(copy.to);
     touched_[copy.from] |= kRead;
     touched_[copy.to] |= kWritten;
   }
-  flush();
+  if (!from.empty()) begin_copies();
+  if (!layers_.front().k.is_cpu()) finish_copies();  // recorded passes do not come by here
+}
+
+void PagedCache::copy_layer() {
+  ops::copy_kv_pages(layers_[copies_.next_layer++], copies_.from, copies_.to);
+  if (copies_.next_layer == std::ssize(layers_)) copies_ = {};
+}
+
+void PagedCache::finish_copies() {
+  while (copies_.from.defined()) copy_layer();
 }
 
 at::Tensor PagedCache::attend(int64_t layer, const at::Tensor& q, const at::Tensor& k,
                               const at::Tensor& v, const ops::RotaryTable& table) {
+  if (copies_.from.defined() && copies_.next_layer == layer) copy_layer();
   return ops::paged_attention(q, k, v, table, layers_[layer], *batch_);
 }
 

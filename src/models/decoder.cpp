@@ -104,16 +104,16 @@ Decoder::Heads Decoder::project(const Layer& layer, const at::Tensor& hidden_NH)
           all[2].view({-1, kv, D})};
 }
 
-at::Tensor Decoder::attention_block(int64_t index, const at::Tensor& hidden_NH,
-                                    const ops::RotaryTable& table, Attention& attention) const {
+at::Tensor Decoder::attend(int64_t index, const at::Tensor& hidden_NH,
+                           const ops::RotaryTable& table, Attention& attention) const {
   const Layer& layer = layers_[index];
   Heads heads = project(layer, hidden_NH);
   if (config_.qk_norm) {
     heads.q = ops::rms_norm(heads.q, layer.q_norm, config_.rms_norm_eps);
     heads.k = ops::rms_norm(heads.k, layer.k_norm, config_.rms_norm_eps);
   }
-  const at::Tensor mixed = attention.attend(index, heads.q, heads.k, heads.v, table);
-  return ops::linear(mixed.reshape({-1, config_.num_heads * config_.head_dim}), layer.o);
+  return attention.attend(index, heads.q, heads.k, heads.v, table)
+      .reshape({-1, config_.num_heads * config_.head_dim});
 }
 
 LayerStates Decoder::compute(int64_t index, const LayerStates& states,
@@ -121,10 +121,10 @@ LayerStates Decoder::compute(int64_t index, const LayerStates& states,
   const Layer& layer = layers_[index];
   const at::Tensor& next_norm =
       index + 1 < config_.num_layers ? layers_[index + 1].input_norm : final_norm_H_;
-  const at::Tensor mixed = attention_block(index, states.normed, table, attention);
   return ops::gated_half(
-      states.hidden, mixed,
-      {layer.post_attention_norm, layer.feed_forward, next_norm, config_.rms_norm_eps}, recompute_);
+      states.hidden, attend(index, states.normed, table, attention),
+      {layer.o, layer.post_attention_norm, layer.feed_forward, next_norm, config_.rms_norm_eps},
+      recompute_);
 }
 
 LayerStates Decoder::run(int64_t index, const LayerStates& states, const ops::RotaryTable& table,

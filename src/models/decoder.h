@@ -41,8 +41,8 @@ class Decoder {
     at::Tensor q, k, v;
   };
   Heads project(const Layer& layer, const at::Tensor& hidden_NH) const;
-  at::Tensor attention_block(int64_t index, const at::Tensor& hidden_NH,
-                             const ops::RotaryTable& table, Attention& attention) const;
+  at::Tensor attend(int64_t index, const at::Tensor& hidden_NH, const ops::RotaryTable& table,
+                    Attention& attention) const;
   LayerStates compute(int64_t index, const LayerStates& states, const ops::RotaryTable& table,
                       Attention& attention) const;
   /// The same; with kFull by what computes it again for the backward pass.

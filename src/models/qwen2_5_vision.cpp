@@ -46,16 +46,15 @@ Qwen25VisionTower::Qwen25VisionTower(Qwen25VisionConfig config, const Parameters
   }
 }
 
-at::Tensor Qwen25VisionTower::attention(const Block& block, const at::Tensor& hidden_PH,
-                                        const ImageBatch& images,
-                                        const ops::RotaryTable& table) const {
+at::Tensor Qwen25VisionTower::attend(const Block& block, const at::Tensor& hidden_PH,
+                                     const ImageBatch& images,
+                                     const ops::RotaryTable& table) const {
   const int64_t heads = config_.num_heads, head_dim = config_.hidden_size / heads;
   const auto qkv =
       ops::linear(hidden_PH, block.qkv, kBits).view({-1, 3, heads, head_dim}).unbind(1);
   const auto [q, k] = ops::rotate(qkv[0], qkv[1], table);
-  const at::Tensor mixed = block.full_attention ? attend_images(images, q, k, qkv[2])
-                                                : attend_windows(images, q, k, qkv[2]);
-  return ops::linear(mixed, block.proj, kBits);
+  return block.full_attention ? attend_images(images, q, k, qkv[2])
+                              : attend_windows(images, q, k, qkv[2]);
 }
 
 at::Tensor Qwen25VisionTower::merge(const at::Tensor& normed_PH) const {
@@ -70,9 +69,9 @@ LayerStates Qwen25VisionTower::compute(size_t index, const LayerStates& states,
   const Block& block = blocks_[index];
   const at::Tensor& next_norm =
       index + 1 < blocks_.size() ? blocks_[index + 1].norm1 : merger_norm_;
-  const at::Tensor mixed = attention(block, states.normed, images, table);
-  return ops::gated_half(states.hidden, mixed,
-                         {block.norm2, block.feed_forward, next_norm, kNormEps, kBits}, recompute_);
+  return ops::gated_half(states.hidden, attend(block, states.normed, images, table),
+                         {block.proj, block.norm2, block.feed_forward, next_norm, kNormEps, kBits},
+                         recompute_);
 }
 
 ImageFeatures Qwen25VisionTower::forward(const at::Tensor& pixel_values_PC,

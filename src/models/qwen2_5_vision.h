@@ -49,8 +49,8 @@ class Qwen25VisionTower : public VisionTower {
   };
   LayerStates compute(size_t index, const LayerStates& states, const ImageBatch& images,
                       const ops::RotaryTable& table) const;
-  at::Tensor attention(const Block& block, const at::Tensor& hidden_PH, const ImageBatch& images,
-                       const ops::RotaryTable& table) const;
+  at::Tensor attend(const Block& block, const at::Tensor& hidden_PH, const ImageBatch& images,
+                    const ops::RotaryTable& table) const;
   at::Tensor merge(const at::Tensor& normed_PH) const;
 
   Qwen25VisionConfig config_;

@@ -52,17 +52,16 @@ void check(const at::Tensor& x, const RotaryTable& table) {
               table.cos.sizes(), " and ", table.sin.sizes());
 }
 
-/// A table whose entries `entry(row, i, cosine, sine)` fills.
-template <class Entry>
-RotaryTable fill(int64_t rows, const at::Tensor& frequencies, const Entry& entry) {
+/// A table whose rows `write(row, cosines, sines)` makes.
+template <class Write>
+RotaryTable table_of_rows(int64_t rows, const at::Tensor& frequencies, const Write& write) {
   const int64_t width = frequencies.size(0);
   const RotaryTable table{at::empty({rows, width}, frequencies.options()),
                           at::empty({rows, width}, frequencies.options())};
   auto *cosines = table.cos.mutable_data_ptr<float>(), *sines = table.sin.mutable_data_ptr<float>();
   parallel_for(0, rows, std::max<int64_t>(1, 1024 / width), [&](int64_t first, int64_t last) {
     for (int64_t row = first; row < last; ++row)
-      for (int64_t i = 0; i < width; ++i)
-        entry(row, i, cosines[row * width + i], sines[row * width + i]);
+      write(row, cosines + row * width, sines + row * width);
   });
   return table;
 }
@@ -79,25 +78,32 @@ RotaryTable table_on_cpu(const at::Tensor& positions_given, const at::Tensor& fr
   const auto place_of = [=](int64_t token, int64_t i) {
     return position[(row_of ? row_of[i] : 0) * tokens + token];
   };
-  const auto turn_by = [=](int64_t place, int64_t i, float& cosine, float& sine) {
-    sincosf(static_cast<float>(place) * frequency[i], &sine, &cosine);
+  const auto turn_by = [=](int64_t place, int64_t i, float* cosines, float* sines) {
+    sincosf(static_cast<float>(place) * frequency[i], sines + i, cosines + i);
   };
   const auto [lowest, highest] = std::minmax_element(position, position + positions.numel());
   if (tokens == 0 || *highest - *lowest >= tokens)
-    return fill(tokens, frequencies, [&](int64_t token, int64_t i, float& cosine, float& sine) {
-      turn_by(place_of(token, i), i, cosine, sine);
+    return table_of_rows(tokens, frequencies, [&](int64_t token, float* cosines, float* sines) {
+      for (int64_t i = 0; i < width; ++i) turn_by(place_of(token, i), i, cosines, sines);
     });
-  const int64_t first = *lowest;
-  const RotaryTable places = fill(*highest - first + 1, frequencies,
-                                  [&](int64_t row, int64_t i, float& cosine, float& sine) {
-                                    turn_by(first + row, i, cosine, sine);
-                                  });
-  const auto *cosines = places.cos.const_data_ptr<float>(),
-             *sines = places.sin.const_data_ptr<float>();
-  return fill(tokens, frequencies, [&](int64_t token, int64_t i, float& cosine, float& sine) {
-    const int64_t from = (place_of(token, i) - first) * width + i;
-    cosine = cosines[from];
-    sine = sines[from];
+  const int64_t first = *lowest, count = *highest - first + 1;
+  const RotaryTable places =
+      table_of_rows(count, frequencies, [&](int64_t row, float* cosines, float* sines) {
+        for (int64_t i = 0; i < width; ++i) turn_by(first + row, i, cosines, sines);
+      });
+  const auto *cos = places.cos.const_data_ptr<float>(), *sin = places.sin.const_data_ptr<float>();
+  return table_of_rows(tokens, frequencies, [&](int64_t token, float* cosines, float* sines) {
+    if (!row_of) {
+      const int64_t from = (position[token] - first) * width;
+      std::copy_n(cos + from, width, cosines);
+      std::copy_n(sin + from, width, sines);
+      return;
+    }
+    for (int64_t i = 0; i < width; ++i) {
+      const int64_t from = (place_of(token, i) - first) * width + i;
+      cosines[i] = cos[from];
+      sines[i] = sin[from];
+    }
   });
 }
 

@@ -39,10 +39,10 @@ TEST_P(ManyRows, ProductsHaveTheBitsOfARowAlone) {
 }
 
 TEST_P(ManyRows, ALayersSecondHalfIsThatOfItsOperations) {
-  constexpr int64_t kHidden = 40, kInner = 72;
+  constexpr int64_t kHidden = 40, kAttended = 88, kInner = 72;
   const int64_t rows = many_rows();
   const at::Tensor hidden = normal({rows, kHidden}, GetParam(), 1),
-                   mixed = normal({rows, kHidden}, GetParam(), 2),
+                   attended = normal({rows, kAttended}, GetParam(), 2),
                    norm = normal({kHidden}, GetParam(), 3),
                    next_norm = normal({kHidden}, GetParam(), 4);
   for (const bool biased : {false, true}) {
@@ -52,17 +52,18 @@ TEST_P(ManyRows, ALayersSecondHalfIsThatOfItsOperations) {
     };
     const FeedForwardWeights weights{linear_of(kInner, kHidden, 5), linear_of(kInner, kHidden, 7),
                                      linear_of(kHidden, kInner, 9)};
-    const GatedHalf half{norm, weights, next_norm, 1e-6};
+    const LinearWeights output = linear_of(kHidden, kAttended, 11);
+    const GatedHalf half{output, norm, weights, next_norm, 1e-6};
     const c10::InferenceMode guard;
-    const LayerStates got = gated_half(hidden, mixed, half, Recompute::kNone);
-    const auto [sum, normed] = add_rms_norm(hidden, mixed, norm, 1e-6);
+    const LayerStates got = gated_half(hidden, attended, half, Recompute::kNone);
+    const auto [sum, normed] = add_rms_norm(hidden, linear(attended, output), norm, 1e-6);
     const at::Tensor gated = swiglu(linear(normed, weights.gate), linear(normed, weights.up));
     const auto [next, next_normed] =
         add_rms_norm(sum, linear(gated, weights.down), next_norm, 1e-6);
     EXPECT_TRUE(got.hidden.equal(next));
     EXPECT_TRUE(got.normed.equal(next_normed));
     const LayerStates alone =
-        gated_half(hidden.narrow(0, 70, 1), mixed.narrow(0, 70, 1), half, Recompute::kNone);
+        gated_half(hidden.narrow(0, 70, 1), attended.narrow(0, 70, 1), half, Recompute::kNone);
     EXPECT_TRUE(alone.normed.equal(next_normed.narrow(0, 70, 1)));
   }
 }

@@ -1,4 +1,4 @@
-// The second half of a transformer's layer with RMS norms and a gated feed-forward.
+// What follows attention in a transformer's layer with RMS norms and a gated feed-forward.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -8,7 +8,8 @@
 namespace caprl::ops {
 
 struct GatedHalf {
-  const at::Tensor& norm;  // [H]
+  const LinearWeights& output;  // [H, A], joins attention's heads
+  const at::Tensor& norm;       // [H]
   const FeedForwardWeights& feed_forward;
   const at::Tensor& next_norm;  // [H], of what comes after this layer
   double eps;
@@ -20,10 +21,11 @@ struct LayerStates {
   at::Tensor hidden, normed;
 };
 
-/// From the hidden states and what attention adds to them, [N, H] of one dtype: sum = hidden +
-/// mixed, then sum + feed_forward(rms_norm(sum, norm)). Differentiable. On a CPU in inference mode
-/// many rows of a small model go through all of it in blocks, each in one core's cache.
-LayerStates gated_half(const at::Tensor& hidden, const at::Tensor& mixed, const GatedHalf& half,
+/// From the hidden states [N, H] and what attention's heads saw [N, A], of one dtype: sum = hidden
+/// + linear(attended, output), then sum + feed_forward(rms_norm(sum, norm)). Differentiable. On a
+/// CPU in inference mode many rows of a small model go through all of it in blocks, each in one
+/// core's cache.
+LayerStates gated_half(const at::Tensor& hidden, at::Tensor attended, const GatedHalf& half,
                        Recompute recompute);
 
 }  // namespace caprl::ops

@@ -59,10 +59,10 @@ int64_t gated_floats(int64_t rows, int64_t inner);
 
 /// Rows of a layer's second half that one thread takes through all of it, a multiple of those that
 /// are packed together; 0 where these do not fit into its cache, or there are too few.
-int64_t rows_fed_at_once(int64_t rows, int64_t hidden, int64_t inner);
+int64_t rows_fed_at_once(int64_t rows, int64_t hidden, int64_t widest);
 /// Whether gated_half() is for these: many rows of a small model, without gradients or adapters.
-bool feeds_in_blocks(const at::Tensor& hidden, const GatedHalf& half);
-LayerStates gated_half(const at::Tensor& hidden, const at::Tensor& mixed, const GatedHalf& half);
+bool feeds_in_blocks(const at::Tensor& hidden, const at::Tensor& attended, const GatedHalf& half);
+LayerStates gated_half(const at::Tensor& hidden, const at::Tensor& attended, const GatedHalf& half);
 
 void copy_kv_pages(KvPages& pages, const at::Tensor& from, const at::Tensor& to);
 /// Queries and keys are turned first by the table, if there is one, which is of their dtype.
