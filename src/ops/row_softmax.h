@@ -15,8 +15,8 @@ class RowSoftmax {
   const at::Tensor& logprobs() const { return logprobs_; }  // [C] of the targets
   const at::Tensor& entropy() const { return entropy_; }    // [C]
 
-  /// [A, V], in the place of the logits: for `active` rows [A] int64, ascending, the gradients of
-  /// Σ d_logp · logprob − Σ bonus · entropy. d_logp and bonus [C]; bonus undefined: 0.
+  /// [A, V], on kernels in the place of the logits: for `active` rows [A] int64, ascending, the
+  /// gradients of Σ d_logp · logprob − Σ bonus · entropy. d_logp and bonus [C]; bonus undefined: 0.
   at::Tensor backward(const at::Tensor& active, const at::Tensor& d_logp,
                       const at::Tensor& bonus) &&;
 
