@@ -11,8 +11,8 @@ namespace caprl::ops {
 namespace {
 
 // What operations need at a time.
-constexpr double kInnerGradients = 3;    // a feed-forward layer's, of its inner width
-constexpr double kRowNumbers = 32;       // bytes of a scored row: its statistics and results
+constexpr double kInnerGradients = 3;  // a feed-forward layer's, of its inner width
+constexpr double kRowNumbers = 32;     // bytes of a scored row: its statistics and results
 
 /// The gradient of a weight before it is added to the sum. Kernels have none: products add.
 double gradient_memory(const MemorySetting& setting, double values) {

@@ -10,8 +10,8 @@ constexpr int64_t kAtOnce = 16;
 
 /// `count` parameters from `begin` on. Always kAtOnce are computed: what a compiler makes of a
 /// loop's rest may round otherwise.
-CAPRL_ALWAYS_INLINE void update(const kernels::AdamWRun& run, const kernels::AdamWCoefficients& c, int64_t begin,
-                   int64_t count) {
+CAPRL_ALWAYS_INLINE void update(const kernels::AdamWRun& run, const kernels::AdamWCoefficients& c,
+                                int64_t begin, int64_t count) {
   float gradient[kAtOnce] = {}, master[kAtOnce] = {}, m[kAtOnce] = {}, v[kAtOnce] = {};
   const auto bytes = static_cast<size_t>(count) * sizeof(float);
   memcpy(gradient, run.gradient + begin, bytes);
