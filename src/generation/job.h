@@ -14,7 +14,7 @@ namespace caprl {
 struct Job {
   GenerationRequest request;
   Model::Positions positions;        // of the prompt
-  std::optional<Embeddings> prompt;  // while it is read
+  std::optional<Embeddings> prompt;  // one with images, while it is read
   at::Tensor last_hidden;  // [1, H] of the prompt's last token, for samples without suffix
   std::vector<GeneratedSequence> samples;
   int64_t num_unfinished = 0;

@@ -47,8 +47,11 @@ struct FeedForward : torch::autograd::Function<FeedForward> {
       return with_bias ? d_out.sum(0) : at::Tensor();
     };
     at::Tensor inner = library_linear(g, saved[5].t());  // the gradient of what it then is
-    const auto [d_gates, d_ups] = gated_backward_again(gates, ups, inner);
+    const auto [d_gates, d_ups] = context->needs_input_grad(3)
+                                      ? gated_backward_again(gates, ups, inner)
+                                      : gated_backward(gates, ups, inner);
     const at::Tensor d_down = of_weight(3, g, [&] { return inner; });
+    inner.reset();
     at::Tensor d_x;
     if (context->needs_input_grad(0))
       d_x = library_linear(d_ups, saved[4].t()).add_(library_linear(d_gates, saved[3].t()));

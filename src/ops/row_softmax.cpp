@@ -2,23 +2,12 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <utility>
 
-#include "caprl/core/parallel.h"
 #include "ops/cpu/operations.h"
 #include "ops/elements.h"
 
 namespace caprl::ops {
-namespace {
-
-constexpr int64_t kLogitsPerTask = 16 * 1024;  // less work is not worth a thread
-
-int64_t grain(int64_t logits_each) {
-  return std::max<int64_t>(1, kLogitsPerTask / std::max<int64_t>(1, logits_each));
-}
-
-}  // namespace
 
 RowSoftmax::RowSoftmax(at::Tensor logits, at::Tensor targets, double temperature)
     : logits_(std::move(logits)),
@@ -33,10 +22,7 @@ RowSoftmax::RowSoftmax(at::Tensor logits, at::Tensor targets, double temperature
   targets_ = targets_.contiguous();
   for (at::Tensor* of_rows : {&highest_, &sum_, &logprobs_, &entropy_})
     *of_rows = at::empty({logits_.size(0)}, logits_.options());
-  parallel_for(0, logits_.size(0), grain(logits_.size(1)),
-               [problem = rows()](int64_t first, int64_t last) {
-                 cpu::kernels().softmax(problem, first, last);
-               });
+  cpu::softmax(rows(), logits_.size(0));
 }
 
 at::Tensor RowSoftmax::backward(const at::Tensor& active, const at::Tensor& d_logp,
@@ -45,11 +31,8 @@ at::Tensor RowSoftmax::backward(const at::Tensor& active, const at::Tensor& d_lo
   const at::Tensor of_logprobs = d_logp.contiguous(),
                    of_entropy = bonus.defined() ? bonus.contiguous() : bonus;
   const int64_t count = active.numel();
-  const cpu::SoftmaxGradients problem{rows(), count, data<int64_t>(active),
-                                      data<float>(of_logprobs), data<float>(of_entropy)};
-  parallel_for(0, logits_.size(1), grain(count), [&](int64_t first, int64_t last) {
-    cpu::kernels().softmax_backward(problem, first, last);
-  });
+  cpu::softmax_backward(
+      {rows(), count, data<int64_t>(active), data<float>(of_logprobs), data<float>(of_entropy)});
   return logits_.narrow(0, 0, count);
 }
 

@@ -33,13 +33,9 @@ int64_t gated_floats(int64_t rows, int64_t inner) {
 
 bool feeds(const at::Tensor& x, const FeedForwardWeights& weights) {
   if (!runs_without_gradients(x) || x.numel() == 0) return false;
-  const auto fits = [&](const LinearWeights& one, int64_t inner) {
-    const at::Tensor& weight = one.weight.values;
-    return !one.is_adapted() && weight.is_contiguous() && weight.scalar_type() == x.scalar_type() &&
-           weight.size(1) == inner;
-  };
-  return fits(weights.gate, x.size(1)) && fits(weights.up, x.size(1)) &&
-         fits(weights.down, weights.gate.weight.values.size(0));
+  const at::ScalarType dtype = x.scalar_type();
+  return multiplies(weights.gate, dtype, x.size(1)) && multiplies(weights.up, dtype, x.size(1)) &&
+         multiplies(weights.down, dtype, weights.gate.weight.values.size(0));
 }
 
 at::Tensor feed_forward(const at::Tensor& x, const FeedForwardWeights& weights) {

@@ -98,11 +98,9 @@ int64_t rows_fed_at_once(int64_t rows, int64_t hidden, int64_t widest) {
 }
 
 bool feeds_in_blocks(const at::Tensor& hidden, const at::Tensor& attended, const GatedHalf& half) {
-  const at::Tensor& output = half.output.weight.values;
-  const bool joins = !half.output.is_adapted() && output.is_contiguous() &&
-                     output.scalar_type() == attended.scalar_type() &&
-                     attended.scalar_type() == hidden.scalar_type() &&
-                     output.size(0) == hidden.size(1) && output.size(1) == attended.size(1);
+  const bool joins = attended.scalar_type() == hidden.scalar_type() &&
+                     multiplies(half.output, hidden.scalar_type(), attended.size(1)) &&
+                     half.output.weight.values.size(0) == hidden.size(1);
   if (half.bits != RowBits::kFixed || !joins || !feeds(hidden, half.feed_forward)) return false;
   return half.feed_forward.down.weight.values.size(0) == hidden.size(1) &&
          rows_fed_at_once(hidden.size(0), hidden.size(1), widest_of(half)) > 0;

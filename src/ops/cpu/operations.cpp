@@ -155,7 +155,17 @@ void adamw(const AdamWTensors& tensors, const AdamWTerms& terms) {
   const kernels::AdamWRun run = run_of(tensors);
   const kernels::AdamWCoefficients coefficients(terms_of(terms));
   over(run.size, 8,
-       [&](int64_t first, int64_t last) { cpu::kernels().adamw(run, coefficients, first, last); });
+       [&](int64_t first, int64_t last) { kernels().adamw(run, coefficients, first, last); });
+}
+
+void softmax(const SoftmaxRows& rows, int64_t count) {
+  over(count, 2 * rows.vocab,
+       [&](int64_t first, int64_t last) { kernels().softmax(rows, first, last); });
+}
+
+void softmax_backward(const SoftmaxGradients& gradients) {
+  over(gradients.rows.vocab, 2 * gradients.num_active,
+       [&](int64_t first, int64_t last) { kernels().softmax_backward(gradients, first, last); });
 }
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {

@@ -40,6 +40,8 @@ at::Tensor rms_norm_backward(const at::Tensor& g, const at::Tensor& g_sum, const
                              const at::Tensor& weight, const at::Tensor& scale,
                              at::Tensor& d_weight);
 void adamw(const AdamWTensors& tensors, const AdamWTerms& terms);
+void softmax(const SoftmaxRows& rows, int64_t count);
+void softmax_backward(const SoftmaxGradients& gradients);
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 /// The gradients of gate and up; g of the product.
 std::array<at::Tensor, 2> swiglu_backward(const at::Tensor& gate, const at::Tensor& up,

@@ -14,6 +14,13 @@ namespace caprl::ops::cpu {
 
 inline constexpr int64_t kRowsAtOnce = 512;  // that are packed for their products
 
+/// Whether kernels multiply rows of `dtype` and this length by these weights.
+inline bool multiplies(const LinearWeights& weights, at::ScalarType dtype, int64_t inner) {
+  const at::Tensor& values = weights.weight.values;
+  return !weights.is_adapted() && values.is_contiguous() && values.scalar_type() == dtype &&
+         values.size(1) == inner;
+}
+
 /// A product's matrix; rows are to be added.
 template <class Value, class Out = Value>
 Product<Value, Out> product_of(const LinearWeights& weights) {
